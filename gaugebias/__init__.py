@@ -1,0 +1,70 @@
+"""Which solutions do continuous symmetries and gradient noise make a model prefer?
+
+The rooms (`gb.symmetry`, `gb.quotient`, `gb.laws`, ...) and the names below are loaded on first
+use, so that `import gaugebias` costs little more than importing jax.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import catalogue as catalogue
+    from . import dynamics as dynamics
+    from . import laws as laws
+    from . import plot as plot
+    from . import quotient as quotient
+    from . import stats as stats
+    from . import symmetry as symmetry
+    from . import verdicts as verdicts
+    from . import verify as verify
+    from .dynamics import load as load
+    from .dynamics import simulate as simulate
+    from .quotient import Quotient as Quotient
+    from .quotient import fix_gauge as fix_gauge
+    from .quotient import horizontal as horizontal
+    from .quotient import log_orbit_volume as log_orbit_volume
+    from .quotient import orbit_gram as orbit_gram
+    from .quotient import vertical as vertical
+    from .symmetry import check_invariance as check_invariance
+    from .verdicts import compare as compare
+
+_ROOMS = (
+    "catalogue",
+    "dynamics",
+    "laws",
+    "plot",
+    "quotient",
+    "stats",
+    "symmetry",
+    "verdicts",
+    "verify",
+)
+
+_NAMES = {
+    "Quotient": "quotient",
+    "check_invariance": "symmetry",
+    "compare": "verdicts",
+    "fix_gauge": "quotient",
+    "horizontal": "quotient",
+    "load": "dynamics",
+    "log_orbit_volume": "quotient",
+    "orbit_gram": "quotient",
+    "simulate": "dynamics",
+    "vertical": "quotient",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f".{_NAMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS, *_NAMES})

@@ -1,0 +1,45 @@
+"""Settings shared by every test: float64, no implicit broadcasting, fixed seeds, checked types."""
+
+import itertools
+from collections.abc import Callable
+
+import jax
+import matplotlib
+import pytest
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+# Before the package is imported anywhere: rooms loaded later are checked too.
+install_import_hook("gaugebias", "beartype.beartype")
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+matplotlib.use("Agg")
+
+settings.register_profile(
+    "gaugebias",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=20,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("gaugebias")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave `slow` tests out unless they are asked for by marker or by name."""
+    if config.getoption("-m") or any("::" in arg for arg in config.args):
+        return
+    skip = pytest.mark.skip(reason="slow: run with -m slow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def getkey() -> Callable[[], jax.Array]:
+    """`getkey()` gives a fresh key; the n-th key of a test is the same in every run."""
+    counter = itertools.count()
+    root = jax.random.key(20_240_917)
+    return lambda: jax.random.fold_in(root, next(counter))
