@@ -1,16 +1,10 @@
-from ._chains import effective_sample_size as effective_sample_size
-from ._chains import split_rhat as split_rhat
+from ._chains import effective_sample_size as effective_sample_size, split_rhat as split_rhat
 from ._energy import energy_distance as energy_distance
 from ._ks import (
     kolmogorov_smirnov as kolmogorov_smirnov,
-)
-from ._ks import (
     kolmogorov_smirnov_two_sample as kolmogorov_smirnov_two_sample,
 )
-from ._mean import mean_detectable as mean_detectable
-from ._mean import mean_test as mean_test
-from ._power import ks_detectable as ks_detectable
-from ._power import ks_power as ks_power
-from ._result import DistanceInterval as DistanceInterval
-from ._result import TestResult as TestResult
+from ._mean import mean_detectable as mean_detectable, mean_test as mean_test
+from ._power import ks_detectable as ks_detectable, ks_power as ks_power
+from ._result import DistanceInterval as DistanceInterval, TestResult as TestResult
 from ._wasserstein import wasserstein as wasserstein

@@ -1,12 +1,13 @@
 import math
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from ._checks import Numbers, as_level, as_sample
 from ._result import TestResult
 
 
-def mean_test(x: Numbers, mean: float, variance: float | None = None) -> TestResult:
+def mean_test(x: Numbers, mean: ArrayLike, variance: ArrayLike | None = None) -> TestResult:
     """Two-sided test that independent draws have a given mean (a score test, for a sufficient
     statistic of the law).
 
@@ -36,17 +37,18 @@ def mean_test(x: Numbers, mean: float, variance: float | None = None) -> TestRes
 
     sample = as_sample(x, "x")
     n = sample.size
-    if not math.isfinite(float(mean)):
+    centre = float(np.asarray(mean))
+    if not math.isfinite(centre):
         raise ValueError(f"`mean` must be finite, not {mean}.")
     if variance is None:
         spread = float(np.var(sample, ddof=1))
         if spread == 0.0:
             raise ValueError("`x`: all draws are equal; give `variance`, or check the statistic.")
     else:
-        spread = float(variance)
+        spread = float(np.asarray(variance))
         if not (math.isfinite(spread) and spread > 0.0):
             raise ValueError(f"`variance` must be positive and finite, not {variance}.")
-    z = (float(np.mean(sample)) - float(mean)) / math.sqrt(spread / n)
+    z = (float(np.mean(sample)) - centre) / math.sqrt(spread / n)
     tail = norm.sf(abs(z)) if variance is not None else t.sf(abs(z), n - 1)
     return TestResult(z, float(min(1.0, 2.0 * tail)), n, f"z = {z:+.2f}")
 

@@ -1,0 +1,182 @@
+import math
+from typing import Any
+
+import equinox as eqx
+
+from ..stats import DistanceInterval, TestResult
+from ._false_alarm import family_false_alarm
+
+# Design: an expected law is tested at the first level, a rival is rejected below the second.
+CONSISTENT = 1e-3
+REJECTED = 1e-6
+
+
+def verdict_word(p_value: float) -> str:
+    """The word for a p-value: "consistent" from 1e-3, "rejected" below 1e-6, else "undecided".
+
+    **Raises:** `ValueError` when `p_value` is not in [0, 1].
+    """
+    if not 0.0 <= p_value <= 1.0:
+        raise ValueError(f"`p_value` must lie in [0, 1], not {p_value}.")
+    if p_value >= CONSISTENT:
+        return "consistent"
+    return "rejected" if p_value < REJECTED else "undecided"
+
+
+def _number(x: float | None) -> float | None:
+    return None if x is None or not math.isfinite(x) else float(x)
+
+
+class Row(eqx.Module):
+    """One comparison of the draws with a law or with other draws.
+
+    - `law`, `reference`: name of the target and the reference measure its density is stated in
+      ("samples" for draws).
+    - `draws`: number of independent draws used (of the tested side).
+    - `statistic`: the Kolmogorov-Smirnov distance, in several coordinates that of the coordinate
+      with the smallest p-value.
+    - `p_value`: Bonferroni over all `tests` of the row, min(1, k min p); `verdict`: its word.
+    - `detail`: which test decided, where, and the diagnostics.
+    - `detectable`: the smallest deviation that would have been rejected (p < 1e-6 after
+      Bonferroni) with probability 0.9: "distance" (of distribution functions, a rigorous bound
+      against a law), "temperature" (relative change), "exponent" (change of the power of the orbit
+      volume).
+    - `tests`: every `TestResult` by name. `wasserstein`: the distance with its interval, in the
+      units of the (worst) coordinate. `rhat`, `ess`: worst coordinate's split R-hat and effective
+      sample size, None for one draw a chain.
+    """
+
+    law: str
+    reference: str
+    draws: int
+    statistic: float
+    p_value: float
+    verdict: str
+    detail: str
+    detectable: dict[str, float]
+    tests: dict[str, TestResult]
+    wasserstein: DistanceInterval | None = None
+    rhat: float | None = None
+    ess: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain numbers and strings, ready for `json.dumps` (non-finite as None)."""
+        w = self.wasserstein
+        return {
+            "law": self.law,
+            "reference": self.reference,
+            "draws": self.draws,
+            "statistic": _number(self.statistic),
+            "p_value": _number(self.p_value),
+            "verdict": self.verdict,
+            "detail": self.detail,
+            "detectable": {name: _number(x) for name, x in self.detectable.items()},
+            "tests": {
+                name: {
+                    "statistic": _number(test.statistic),
+                    "p_value": _number(test.p_value),
+                    "n": test.n,
+                    "detail": test.detail,
+                }
+                for name, test in self.tests.items()
+            },
+            "wasserstein": None
+            if w is None
+            else {"value": w.value, "lower": w.lower, "upper": w.upper, "level": w.level},
+            "rhat": _number(self.rhat),
+            "ess": _number(self.ess),
+        }
+
+
+def _visible(detectable: dict[str, float]) -> str:
+    parts = []
+    if "distance" in detectable:
+        parts.append(f"distance {detectable['distance']:.3f}")
+    if "temperature" in detectable:
+        parts.append(f"T {100 * detectable['temperature']:.2g}%")
+    if "exponent" in detectable:
+        parts.append(f"exponent {detectable['exponent']:.2g}")
+    return ", ".join(parts)
+
+
+def _p_text(p: float) -> str:
+    if p >= 1e-3:
+        return f"{p:.3f}"
+    return f"{p:.0e}" if p >= 1e-300 else "<1e-300"
+
+
+class Verdict(eqx.Module):
+    """What `compare` found: `rows`, one a target, in the order given.
+
+    Index by position or by the target's name: `verdict["horizontal"].p_value`.
+    """
+
+    rows: tuple[Row, ...]
+
+    def __getitem__(self, which: int | str) -> Row:
+        if isinstance(which, str):
+            for row in self.rows:
+                if row.law == which:
+                    return row
+            raise KeyError(f"no row {which!r}; there are {[row.law for row in self.rows]}")
+        return self.rows[which]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def false_alarm(self) -> float:
+        """Bound on the chance that any row is below 1e-3 although every target is right."""
+        return family_false_alarm(max(1, len(self.rows)), CONSISTENT)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain numbers and strings, ready for `json.dumps`."""
+        return {
+            "consistent_level": CONSISTENT,
+            "rejected_level": REJECTED,
+            "false_alarm": self.false_alarm,
+            "rows": [row.to_dict() for row in self.rows],
+        }
+
+    def table(self) -> str:
+        """The verdict as plain text, one line a target, with what could have been seen."""
+        head = (
+            "law",
+            "reference",
+            "draws",
+            "statistic",
+            "p-value",
+            "verdict",
+            "smallest visible",
+            "detail",
+        )
+        body = [
+            (
+                row.law,
+                row.reference,
+                f"{row.draws:,}",
+                f"{row.statistic:.4f}",
+                _p_text(row.p_value),
+                row.verdict,
+                _visible(row.detectable),
+                row.detail,
+            )
+            for row in self.rows
+        ]
+        right = {2, 3, 4}
+        widths = [max(len(line[i]) for line in [head, *body]) for i in range(len(head))]
+
+        def show(line: tuple[str, ...]) -> str:
+            cells = [
+                cell.rjust(width) if i in right else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ]
+            return "  ".join(cells).rstrip()
+
+        tests = sum(len(row.tests) for row in self.rows)
+        title = (
+            f"{len(self.rows)} comparisons, {tests} tests; consistent p >= {CONSISTENT:.0e}, "
+            f"rejected p < {REJECTED:.0e}; false alarm at most {self.false_alarm:.1e}"
+        )
+        rule = "  ".join("-" * width for width in widths)
+        return "\n".join([title, show(head), rule, *(show(line) for line in body)])
