@@ -10,23 +10,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import catalogue as catalogue
-    from . import dynamics as dynamics
-    from . import laws as laws
-    from . import plot as plot
-    from . import quotient as quotient
-    from . import stats as stats
-    from . import symmetry as symmetry
-    from . import verdicts as verdicts
-    from . import verify as verify
-    from .dynamics import load as load
-    from .dynamics import simulate as simulate
-    from .quotient import Quotient as Quotient
-    from .quotient import fix_gauge as fix_gauge
-    from .quotient import horizontal as horizontal
-    from .quotient import log_orbit_volume as log_orbit_volume
-    from .quotient import orbit_gram as orbit_gram
-    from .quotient import vertical as vertical
+    from . import (
+        catalogue as catalogue,
+        dynamics as dynamics,
+        laws as laws,
+        plot as plot,
+        quotient as quotient,
+        stats as stats,
+        symmetry as symmetry,
+        verdicts as verdicts,
+        verify as verify,
+    )
+    from .dynamics import load as load, simulate as simulate
+    from .quotient import (
+        Quotient as Quotient,
+        fix_gauge as fix_gauge,
+        horizontal as horizontal,
+        log_orbit_volume as log_orbit_volume,
+        orbit_gram as orbit_gram,
+        vertical as vertical,
+    )
     from .symmetry import check_invariance as check_invariance
     from .verdicts import compare as compare
 

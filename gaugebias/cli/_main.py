@@ -1,0 +1,58 @@
+"""The command `gaugebias`: finds the subcommand and turns what it raises into an exit code."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "verify": "which law does the simulated process follow? Built-in cases, or your own table",
+}
+"""Subcommand -> one line; `gaugebias verify` is `run(argv)` of the module `_verify` beside this."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (of the process by default) and return its exit code.
+
+    0 all as expected, 1 a verdict differs, 2 bad input, 3 undecided, 130 interrupted. Bad input
+    (`ValueError`, `OSError`) is one sentence on stderr.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if words else 2
+    if words[0] == "--version":
+        from .. import __version__
+
+        print(f"gaugebias {__version__}")
+        return 0
+    name = words[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        cure = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(COMMANDS)}."
+        print(f"gaugebias: there is no subcommand {name!r}: {cure}", file=sys.stderr)
+        return 2
+    try:
+        return importlib.import_module(f"._{name}", __package__).run(words[1:])
+    except (ValueError, OSError) as error:
+        print(f"gaugebias {name}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"gaugebias {name}: interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as stop:  # the option parser stops by itself on --help and on errors
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {line}" for name, line in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: gaugebias SUBCOMMAND [OPTIONS]",
+            "",
+            *lines,
+            "",
+            "`gaugebias SUBCOMMAND --help` lists the options; `gaugebias --version` the version.",
+        ]
+    )

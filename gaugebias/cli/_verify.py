@@ -1,0 +1,148 @@
+"""`gaugebias verify`: which law does the simulated process follow?"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from ..verify import Case
+
+_DESCRIPTION = """Simulate each case and say which law (isotropic push-forward, projected noise, \
+horizontal noise, slice-conditioned) the process follows. Prints one table and writes a figure a \
+case and verdicts.json into the folder of --out.
+
+Examples:
+  gaugebias verify --quick
+  gaugebias verify --csv houses.csv --target price --depth 3
+
+Exit codes: 0 all as expected, 1 a verdict differs, 2 bad input, 3 undecided, 130 interrupted."""
+
+_Flag = Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(help_behavior_hint="")]
+
+
+def _optional(constructor: Any, metavar: str) -> Any:
+    """An option that is absent by default: the help line says what happens then."""
+    return tyro.conf.arg(constructor=constructor, metavar=metavar, help_behavior_hint="")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    cases: Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="", metavar="NAME ...")] = ()
+    """Names of the cases to run (all by default); --list shows them."""
+    chains: Annotated[int | None, _optional(int, "INT")] = None
+    """Number of independent chains, for every case (each has its own by default)."""
+    quick: _Flag = False
+    """Fewer chains: a rough answer within 90 seconds."""
+    seed: int = 0
+    """Seed of every random number of the run."""
+    x64: bool = True
+    """Compute in float64."""
+    out: Path = Path("gaugebias-report")
+    """Folder for the figures and verdicts.json; made if it does not exist."""
+    csv: Annotated[Path | None, _optional(Path, "FILE")] = None
+    """Your own regression table instead of the built-in cases; needs --target."""
+    target: Annotated[str | None, _optional(str, "COLUMN")] = None
+    """The column of the table to predict by all the others."""
+    depth: Annotated[int | None, _optional(int, "N")] = None
+    """Number of factors of the Hadamard parametrisation of the table's coefficients (default 2)."""
+    temperature: Annotated[float | None, _optional(float, "T")] = None
+    """Temperature of the noise in the table's case (default 0.01)."""
+    list: _Flag = False
+    """Show the names of the cases and stop."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse `argv`, run the cases and return the exit code."""
+    options = tyro.cli(
+        Options,
+        prog="gaugebias verify",
+        description=_DESCRIPTION,
+        args=list(argv),
+    )
+    _check(options)
+    from rich.console import Console
+
+    # Results go to stdout; tables are not squeezed where there is no terminal to fit.
+    stdout = Console()
+    if not stdout.is_terminal:
+        stdout = Console(width=160)
+    if options.list:
+        from ..verify import cases
+
+        for case in cases():
+            stdout.print(f"{case.name:<16} {case.title}", highlight=False, markup=False)
+        return 0
+
+    chosen = _chosen(options)
+    import jax
+
+    from ..verify import run_cases
+
+    jax.config.update("jax_enable_x64", options.x64)
+    stderr = Console(stderr=True)
+    report = run_cases(
+        chosen,
+        out=options.out,
+        seed=options.seed,
+        chains=options.chains,
+        quick=options.quick,
+        x64=options.x64,
+        settings={
+            "csv": None if options.csv is None else str(options.csv),
+            "target": options.target,
+            "depth": options.depth,
+            "temperature": options.temperature,
+        },
+        progress_console=stderr,
+    )
+    report.print(stdout)
+    stdout.print(f"Figures and verdicts.json: {options.out}", highlight=False, markup=False)
+    for error in report.errors:
+        stderr.print(f"gaugebias verify: {error}", highlight=False, markup=False, soft_wrap=True)
+    if report.interrupted:
+        stderr.print("gaugebias verify: interrupted; what was finished is kept", highlight=False)
+    return report.exit_code
+
+
+def _check(options: Options) -> None:
+    if options.chains is not None and options.chains < 2:
+        raise ValueError(f"`chains` is {options.chains}: give at least 2.")
+    if not 0 <= options.seed < 2**32:
+        raise ValueError(f"`seed` is {options.seed}: give an integer from 0 to 4294967295.")
+    if options.csv is None:
+        for name in ("target", "depth", "temperature"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"`{name}` belongs to a table: give `csv` too.")
+        return
+    if options.target is None:
+        raise ValueError("`target` is missing: name the column of `csv` to predict.")
+    if options.cases:
+        raise ValueError("`cases` and `csv` exclude each other: run the command twice.")
+    if options.depth is not None and options.depth < 2:
+        raise ValueError(f"`depth` is {options.depth}: a product has at least 2 factors.")
+    temperature = options.temperature
+    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"`temperature` is {temperature}: give a positive number.")
+
+
+def _chosen(options: Options) -> "tuple[Case, ...]":
+    from ..verify import cases, csv_case, load_table
+
+    if options.csv is not None and options.target is not None:
+        table = load_table(options.csv, options.target)
+        depth = 2 if options.depth is None else options.depth
+        temperature = 0.01 if options.temperature is None else options.temperature
+        return (csv_case(table, depth, temperature),)
+    known = {case.name: case for case in cases()}
+    names = [name for word in options.cases for name in word.split(",") if name]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            cure = f"did you mean {near[0]!r}?" if near else "`--list` shows the names."
+            raise ValueError(f"`cases`: there is no case {name!r}: {cure}")
+    return tuple(case for name, case in known.items() if name in names or not names)

@@ -1,0 +1,10 @@
+from ._cases import (
+    case_figure as case_figure,
+    case_page as case_page,
+    save_case_page as save_case_page,
+)
+from ._data import FigureData as FigureData
+from ._four_laws import four_laws as four_laws
+from ._laws import law as law
+from ._style import PALETTE as PALETTE
+from ._verdicts import verdict as verdict
