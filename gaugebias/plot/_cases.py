@@ -103,4 +103,5 @@ def save_case_page(figures: Sequence[FigureData], path: str | Path, dpi: int = 1
 def _central(samples: np.ndarray) -> tuple[float, float]:
     low, high = (float(value) for value in np.quantile(samples, [0.001, 0.999]))
     pad = 0.03 * (high - low) or 0.5
-    return low - pad, high + pad
+    # Positive samples are often singular at 0: no bar may straddle it.
+    return (0.0 if samples.min() >= 0.0 > low - pad else low - pad), high + pad

@@ -290,6 +290,6 @@ def _number(value: float) -> str:
 def _p(value: float) -> str:
     if not math.isfinite(value):
         return "-"
-    if value == 0.0:
+    if value < 1e-300:
         return "<1e-300"
     return f"{value:.3f}" if value >= 1e-3 else f"{value:.0e}"
