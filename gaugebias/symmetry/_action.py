@@ -141,7 +141,9 @@ def unravel_coefficients(algebra: PyTree, vector: Array) -> PyTree:
 
 def ravel(tree: PyTree, dtype: Any) -> Array:
     """The floating leaves of `tree`, one after the other, as one vector."""
-    leaves = [jnp.ravel(jnp.asarray(x)).astype(dtype) for x in jax.tree.leaves(tree) if is_moving(x)]
+    leaves = [
+        jnp.ravel(jnp.asarray(x)).astype(dtype) for x in jax.tree.leaves(tree) if is_moving(x)
+    ]
     return jnp.concatenate(leaves) if leaves else jnp.zeros((0,), dtype)
 
 
@@ -176,4 +178,6 @@ def generator_name(action: AbstractAction, params: Params, index: int) -> str:
             entry = ", ".join(str(int(i)) for i in np.unravel_index(rest, leaf.shape))
             return "coeffs" + jax.tree_util.keystr(path) + (f"[{entry}]" if leaf.shape else "")
         rest -= size
-    raise ValueError(f"`index` must be from 0 to {algebra_dimension(action, params) - 1}, not {index}.")
+    raise ValueError(
+        f"`index` must be from 0 to {algebra_dimension(action, params) - 1}, not {index}."
+    )

@@ -93,7 +93,7 @@ def moving_dtype(params: Params) -> Any:
 
 
 def build_tangent(params: Params, updates: Mapping[int, Array]) -> PyTree:
-    """The tangent that is `updates[i]` at flattened leaf i and zero at every other floating leaf."""
+    """The tangent that is `updates[i]` at flattened leaf i, zero at every other floating leaf."""
     leaves, treedef = jax.tree.flatten(params)
     out = [
         (jnp.asarray(updates[i], x.dtype) if i in updates else jnp.zeros_like(x))
@@ -187,7 +187,9 @@ def _indices(params: Params, where: Where, name: str) -> list[int]:
         if len(found) == 1:
             return found
         if found:
-            raise ValueError(f"`{name}` names {where!r}, a path of {len(found)} leaves: rename one.")
+            raise ValueError(
+                f"`{name}` names {where!r}, a path of {len(found)} leaves: rename one."
+            )
         if any(path.startswith(where + ".") for path in paths):
             raise ValueError(
                 f"`{name}` names {where!r}, a whole subtree: name its array leaves one by one; "

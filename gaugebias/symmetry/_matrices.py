@@ -66,7 +66,9 @@ def symmetric_from_vector(x: Array) -> Array:
     x = jnp.asarray(x)
     d = side(x.shape[-1]) if x.ndim else None
     if d is None:
-        raise ValueError(f"`x` must have length d (d + 1) / 2 along its last axis: it is {x.shape}.")
+        raise ValueError(
+            f"`x` must have length d (d + 1) / 2 along its last axis: it is {x.shape}."
+        )
     place = np.zeros((d, d), np.int32)
     place[np.diag_indices(d)] = np.arange(d)
     rows, columns = np.triu_indices(d, 1)

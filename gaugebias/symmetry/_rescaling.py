@@ -88,7 +88,9 @@ class Rescaling(AbstractAction):
         if len(self.powers) != 2 or not all(isinstance(p, int | float) for p in self.powers):
             raise ValueError(f"`powers` must be two numbers, not {self.powers!r}.")
 
-    def _resolve(self, params: Params) -> tuple[tuple[Slot, ...], tuple[Slot, ...], tuple[int, ...]]:
+    def _resolve(
+        self, params: Params
+    ) -> tuple[tuple[Slot, ...], tuple[Slot, ...], tuple[int, ...]]:
         of_first, of_second = pair(self.axes, "axes")
         first, second = select(
             params, (self.first, of_first, "first"), (self.second, of_second, "second")
