@@ -1,0 +1,219 @@
+"""What a generator's field does to lengths and to the slice: the conditions of the laws."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, PyTree
+
+from ..symmetry import AbstractAction, generator_name
+from ._gauge import fix_gauge, MomentMapGauge
+from ._quotient import Quotient
+
+
+def field_jacobians(action: AbstractAction, params: PyTree) -> Array:
+    """`A_a = D X_a` of every generator's field at `params`, shape `(k, D, D)`.
+
+    For a linear action these are the constant matrices of the representation.
+    """
+    moving, still = eqx.partition(params, eqx.is_inexact_array)
+    flat, unravel = ravel_pytree(moving)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), action.algebra(params))
+    zero, unravel_coeffs = ravel_pytree(zeros)
+
+    def field(x, c):
+        point = eqx.combine(unravel(x), still)
+        return ravel_pytree(action.tangent(point, unravel_coeffs(c)))[0]
+
+    basis = jnp.eye(zero.size, dtype=flat.dtype)
+    return jax.vmap(lambda c: jax.jacfwd(field)(flat, c))(basis)
+
+
+def _relative(part: Array, whole: Array) -> Array:
+    size = jnp.sqrt(jnp.sum(whole**2, axis=(1, 2)))
+    small = jnp.sqrt(jnp.sum(part**2, axis=(1, 2)))
+    return jnp.max(small / jnp.where(size > 0, size, 1.0), initial=0.0)
+
+
+def isometry_residual(action: AbstractAction, params: PyTree) -> Array:
+    """Largest relative symmetric part of a generator's Jacobian: 0 for isometric actions."""
+    jacobians = field_jacobians(action, params)
+    return _relative(0.5 * (jacobians + jnp.swapaxes(jacobians, 1, 2)), jacobians)
+
+
+def linearity_residual(action: AbstractAction, params: PyTree) -> Array:
+    """Largest relative distance of a generator's field from `A_a theta`: 0 for linear actions."""
+    jacobians = field_jacobians(action, params)
+    flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), action.algebra(params))
+    zero, unravel = ravel_pytree(zeros)
+    fields = jax.vmap(lambda c: ravel_pytree(action.tangent(params, unravel(c)))[0])(
+        jnp.eye(zero.size, dtype=flat.dtype)
+    )
+    off = fields - jnp.einsum("aij,j->ai", jacobians, flat)
+    scale = jnp.sqrt(jnp.sum(fields**2, axis=1)) + jnp.sqrt(jnp.sum(jacobians**2, axis=(1, 2)))
+    return jnp.max(jnp.sqrt(jnp.sum(off**2, axis=1)) / jnp.where(scale > 0, scale, 1.0))
+
+
+def transpose_residual(action: AbstractAction, params: PyTree) -> Array:
+    """Relative distance of the generators' transposes from their span.
+
+    0 where the algebra is closed under transpose: the condition for a moment map.
+    """
+    jacobians = field_jacobians(action, params)
+    k = jacobians.shape[0]
+    span = jacobians.reshape(k, -1).T
+    transposed = jnp.swapaxes(jacobians, 1, 2).reshape(k, -1).T
+    coefficients = jnp.linalg.lstsq(span, transposed)[0]
+    return _relative(
+        (transposed - span @ coefficients).T.reshape(jacobians.shape),
+        jacobians,
+    )
+
+
+def _horizontal_projector(action: AbstractAction, params: PyTree) -> Array:
+    from ._gram import horizontal
+
+    moving = eqx.filter(params, eqx.is_inexact_array)
+    flat, unravel = ravel_pytree(moving)
+    rows = jax.vmap(lambda e: ravel_pytree(horizontal(action, params, unravel(e)))[0])(
+        jnp.eye(flat.size, dtype=flat.dtype)
+    )
+    return rows.T
+
+
+def trace_on_slice(action: AbstractAction, params: PyTree) -> PyTree:
+    """`tr(P A_a)` for every generator, a coefficient pytree.
+
+    Times the temperature it is the Ito drift of the moment map under horizontal noise,
+    `d chi_a = T tr(P A_a) dt` (no martingale part). Antisymmetric generators give 0. The
+    horizontal law needs it to vanish **all over the slice**; see
+    [`gaugebias.quotient.check_slice_invariance`][].
+    """
+    jacobians = field_jacobians(action, params)
+    traces = jnp.einsum("ij,aij->a", _horizontal_projector(action, params), jacobians)
+    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), action.algebra(params))
+    return ravel_pytree(zeros)[1](traces)
+
+
+class SliceReport(eqx.Module):
+    """What [`gaugebias.quotient.check_slice_invariance`][] measured.
+
+    - `holds`: whether the slice is invariant under horizontal Ito noise, to rounding.
+    - `drift`: the largest `|tr(P A)|` over the samples and all generators of unit Frobenius norm.
+    - `generator`: the coefficient with the largest `|tr(P A_a)|`, by name.
+    - `value`: `tr(P A_a)` of that generator at the worst sample.
+    - `samples`: number of slice points.
+    - `isometric`: whether every generator is antisymmetric (no moment map; nothing to drift).
+    """
+
+    holds: bool = eqx.field(static=True)
+    drift: float = eqx.field(static=True)
+    generator: str = eqx.field(static=True)
+    value: float = eqx.field(static=True)
+    samples: int = eqx.field(static=True)
+    isometric: bool = eqx.field(static=True)
+
+
+def sample_slice(q: Quotient, params: PyTree, key, samples: int, spread: float) -> PyTree:
+    """Slice points around `params`: Gaussian perturbations, brought back by the group.
+
+    A batch with leading axis `samples`. The perturbation of each leaf has `spread` times the
+    root mean square of all parameters.
+    """
+    moving, still = eqx.partition(params, eqx.is_inexact_array)
+    flat, unravel = ravel_pytree(moving)
+    scale = spread * jnp.sqrt(jnp.mean(flat**2)) + jnp.where(jnp.any(flat != 0), 0.0, spread)
+    points = flat[None, :] + scale * jr.normal(key, (samples, flat.size), flat.dtype)
+
+    def one(x):
+        fixed = fix_gauge(q, eqx.combine(unravel(x), still))
+        return eqx.filter(fixed, eqx.is_inexact_array)
+
+    return jax.vmap(one)(points)
+
+
+def check_slice_invariance(
+    q: Quotient, params: PyTree, *, key, samples: int = 32, spread: float = 0.5
+) -> SliceReport:
+    """Is the gauge's slice invariant under horizontal Ito noise?
+
+    Samples points of the slice around `params` (Gaussian perturbations of relative size `spread`,
+    gauge-fixed) and measures `tr(P A_a)` of every generator there. It vanishes over the whole
+    slice exactly where horizontal Ito noise has the law `exp(-l/T)` times quotient volume; at a
+    single point it may vanish by accident, and the pointwise drift of the predictor matches even
+    where the law fails.
+
+    **Arguments:**
+
+    - `q`: the quotient; only its action and gauge are used.
+    - `params`: one point.
+    - `key`: a `jax.random` key.
+    - `samples`, `spread`: how many points, and how far around `params`.
+
+    **Returns:** a [`gaugebias.quotient.SliceReport`][].
+
+    **Raises:** `ValueError` when the gauge is no moment map, or the action has none (its
+    generators are not linear, or not closed under transpose).
+    """
+    if not isinstance(q.gauge, MomentMapGauge):
+        raise ValueError(
+            "`q` needs `gauge=MomentMapGauge()` for this check: tr(P A) is the drift of the moment "
+            "map, not of another gauge function."
+        )
+    moving, still = eqx.partition(params, eqx.is_inexact_array)
+    flat, _ = ravel_pytree(moving)
+    tolerance = float(jnp.finfo(flat.dtype).eps) ** 0.5 * 1e-1
+    if float(isometry_residual(q.action, params)) < tolerance:
+        return SliceReport(True, 0.0, "none is symmetric", 0.0, samples, True)
+    require_moment_map(q.action, params)
+    points = sample_slice(q, params, key, samples, spread)
+
+    @jax.jit
+    def measure(batch):
+        def one(point):
+            params_ = eqx.combine(point, still)
+            traces = ravel_pytree(trace_on_slice(q.action, params_))[0]
+            jac = field_jacobians(q.action, params_)
+            inner = jnp.einsum("aij,bij->ab", jac, jac)
+            unit = jnp.linalg.pinv(inner, hermitian=True)
+            return traces, jnp.sqrt(jnp.maximum(traces @ unit @ traces, 0.0))
+
+        return jax.vmap(one)(batch)
+
+    traces, sizes = measure(points)
+    if not bool(jnp.all(jnp.isfinite(sizes))):
+        raise ValueError(
+            "`params` led to slice points that are not finite: choose a point further from the "
+            "singular orbits, or a smaller `spread`."
+        )
+    sample = int(jnp.argmax(sizes))
+    worst = int(jnp.argmax(jnp.abs(traces[sample])))
+    drift = float(sizes[sample])
+    return SliceReport(
+        holds=drift < tolerance,
+        drift=drift,
+        generator=generator_name(q.action, params, worst),
+        value=float(traces[sample, worst]),
+        samples=samples,
+        isometric=False,
+    )
+
+
+def require_moment_map(action: AbstractAction, params: PyTree) -> None:
+    """Raise `ValueError` unless the action is linear with an algebra closed under transpose."""
+    flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
+    tolerance = float(jnp.finfo(flat.dtype).eps) ** 0.5
+    linear = float(linearity_residual(action, params))
+    if linear > tolerance:
+        raise ValueError(
+            f"`action` has no moment map: its fields are not linear in the parameters (relative "
+            f"remainder {linear:.2e}). Use `FunctionGauge(chi)` with a slice of your own."
+        )
+    closed = float(transpose_residual(action, params))
+    if closed > tolerance:
+        raise ValueError(
+            f"`action` has no moment map: its algebra is not closed under transpose (relative "
+            f"distance {closed:.2e}). Use `FunctionGauge(chi)` with a slice of your own."
+        )
