@@ -23,7 +23,8 @@ class AbstractAction(eqx.Module):
     structure of `equinox.filter(params, equinox.is_inexact_array)`: `None` where a leaf does not
     move.
 
-    A subclass gives `algebra`, `tangent` and `flow`. `cotangent` follows, and is not overridden.
+    A subclass gives `algebra`, `tangent` and `flow`. `cotangent` follows, and is not overridden;
+    it needs a `tangent` that JAX can transpose, so one written with linear operations on `coeffs`.
     """
 
     @abc.abstractmethod
@@ -70,8 +71,8 @@ def as_tangent(params: Params, v: PyTree, name: str) -> PyTree:
     given, given_def = jax.tree.flatten(v, is_leaf=is_none)
     if len(given) != len(leaves) or not _same_structure(treedef, given_def):
         raise ValueError(
-            f"`{name}` must have the structure of the floating part of the parameters, {treedef}, "
-            f"not {given_def}."
+            f"`{name}` must have the structure of the floating part of the parameters, "
+            f"{_brief(treedef)}, not {_brief(given_def)}."
         )
     out: list[Any] = []
     for leaf, value in zip(leaves, given, strict=True):
@@ -89,6 +90,11 @@ def as_tangent(params: Params, v: PyTree, name: str) -> PyTree:
     return jax.tree.unflatten(treedef, out)
 
 
+def _brief(treedef: Any) -> str:
+    text = str(treedef)
+    return text if len(text) <= 300 else text[:300] + " ..."
+
+
 def _same_structure(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
@@ -104,7 +110,10 @@ def as_coefficients(coeffs: PyTree, algebra: PyTree) -> PyTree:
     expected, treedef = jax.tree.flatten(algebra)
     given, given_def = jax.tree.flatten(coeffs)
     if given_def != treedef:
-        raise ValueError(f"`coeffs` must have the structure {treedef}, not {given_def}.")
+        raise ValueError(
+            f"`coeffs` must have the structure {_brief(treedef)}, not {_brief(given_def)}: "
+            "see `algebra`."
+        )
     out = []
     for leaf, value in zip(expected, given, strict=True):
         if np.shape(value) != leaf.shape:

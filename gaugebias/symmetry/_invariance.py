@@ -17,7 +17,7 @@ from ._action import (
     ravel,
     unravel_coefficients,
 )
-from ._leaves import build_params, is_moving, moving_dtype, moving_part
+from ._leaves import build_params, is_moving, moving_dtype, moving_part, with_moving
 
 _PERTURBED = 2  # points beside the given one
 _ELEMENTS = 2  # random group elements at each point
@@ -139,11 +139,12 @@ def _measurement(
 
     def measure(point: Params, elements: Array) -> _Measured:
         value, slope = jax.linearize(
-            lambda moving: predictor(_moved_to(point, moving)), moving_part(point)
+            lambda moving: predictor(with_moving(point, moving)), moving_part(point)
         )
         size = jnp.max(jnp.abs(value), initial=0.0)
 
-        def along(vector: Array) -> tuple[Array, Array]:
+        def along(index: Array) -> tuple[Array, Array]:
+            vector = jax.nn.one_hot(index, k, dtype=dtype)
             x = action.tangent(point, unravel_coefficients(algebra, vector))
             x = as_tangent(point, x, "tangent")
             y = _random_signs(x, signs_key)
@@ -156,18 +157,11 @@ def _measurement(
         if k == 0:
             none = jnp.zeros((0,), value.dtype)
             return _Measured(size, none, none, none, none)
-        basis = jnp.eye(k, dtype=dtype)
-        change, uncancelled = jax.lax.map(along, basis, batch_size=_AT_ONCE)
+        change, uncancelled = jax.lax.map(along, jnp.arange(k), batch_size=_AT_ONCE)
         moved, ends = jax.lax.map(after, elements)
         return _Measured(size, change, size + uncancelled, moved, size + ends)
 
     return measure
-
-
-def _moved_to(point: Params, moving: PyTree) -> Params:
-    values = iter(jax.tree.leaves(moving))
-    index = [i for i, x in enumerate(jax.tree.leaves(point)) if is_moving(x)]
-    return build_params(point, {i: next(values) for i in index})
 
 
 def _largest(x: Array) -> Array:
@@ -218,9 +212,10 @@ def _judge(
     if got.change.size == 0:
         return worst
     ratio = _relative(got.change, got.scale)
-    index = int(np.argmax(np.where(np.isnan(ratio), np.inf, ratio)))
-    name = generator_name(action, params, index)
     bad = _violations(got.change, got.scale, atol, rtol)
+    among = bad if bad.any() else np.ones_like(bad)
+    index = int(np.argmax(np.where(np.isnan(ratio), np.inf, ratio) * among))
+    name = generator_name(action, params, index)
     if bad.any():
         raise ValueError(
             f"`action` does not leave `predict` invariant: along generator {name} the predictor "

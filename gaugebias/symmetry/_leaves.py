@@ -87,9 +87,17 @@ def moving_part(params: Params) -> PyTree:
 
 
 def moving_dtype(params: Params) -> Any:
-    """The dtype to which all floating leaves of `params` promote."""
+    """The dtype to which all floating leaves of `params` promote.
+
+    **Raises:** `ValueError` where one is complex.
+    """
     leaves = [x for x in jax.tree.leaves(params) if is_moving(x)]
-    return jnp.result_type(*leaves) if leaves else jnp.result_type(float)
+    dtype = jnp.result_type(*leaves) if leaves else jnp.result_type(float)
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise ValueError(
+            "`params` holds complex arrays: keep their real and imaginary parts as two leaves."
+        )
+    return dtype
 
 
 def build_tangent(params: Params, updates: Mapping[int, Array]) -> PyTree:
@@ -109,6 +117,12 @@ def build_params(params: Params, updates: Mapping[int, Array]) -> Params:
     leaves, treedef = jax.tree.flatten(params)
     out = [jnp.asarray(updates[i], x.dtype) if i in updates else x for i, x in enumerate(leaves)]
     return jax.tree.unflatten(treedef, out)
+
+
+def with_moving(params: Params, moving: PyTree) -> Params:
+    """`params` with its floating leaves replaced, in order, by the leaves of `moving`."""
+    index = [i for i, x in enumerate(jax.tree.leaves(params)) if is_moving(x)]
+    return build_params(params, dict(zip(index, jax.tree.leaves(moving), strict=True)))
 
 
 # -- naming leaves -------------------------------------------------------------------------------

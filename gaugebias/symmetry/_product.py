@@ -1,5 +1,6 @@
 """Several actions at once."""
 
+from collections.abc import Callable
 from typing import final
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 
 from .._types import Array, Key, Params, PyTree
 from ._action import AbstractAction, as_tangent
-from ._leaves import build_params, is_moving, moving_part
+from ._leaves import moving_part, with_moving
 
 
 @final
@@ -95,7 +96,7 @@ def commutator_residual(a: AbstractAction, b: AbstractAction, params: Params, ke
     return _norm(jax.tree.map(jnp.subtract, one, two)) / jnp.maximum(scale, tiny)
 
 
-def _random_field(action: AbstractAction, params: Params, key: Key):
+def _random_field(action: AbstractAction, params: Params, key: Key) -> Callable[[PyTree], PyTree]:
     leaves, treedef = jax.tree.flatten(action.algebra(params))
     keys = jax.random.split(key, max(len(leaves), 1))
     coeffs = jax.tree.unflatten(
@@ -104,11 +105,8 @@ def _random_field(action: AbstractAction, params: Params, key: Key):
     )
 
     def field(moving: PyTree) -> PyTree:
-        values = iter(jax.tree.leaves(moving))
-        leaves = jax.tree.leaves(params)
-        updates = {i: next(values) for i, x in enumerate(leaves) if is_moving(x)}
-        point = build_params(params, updates)
-        return as_tangent(params, action.tangent(point, coeffs), "tangent")
+        tangent = action.tangent(with_moving(params, moving), coeffs)
+        return as_tangent(params, tangent, "tangent")
 
     return field
 
