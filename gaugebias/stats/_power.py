@@ -3,7 +3,7 @@ import math
 from ._checks import as_level
 
 
-def _critical(n: float, level: float) -> float:
+def _critical(n: int | float, level: float) -> float:
     from scipy.stats import kstwo
 
     if not (math.isfinite(n) and n >= 1):
@@ -11,7 +11,7 @@ def _critical(n: float, level: float) -> float:
     return float(kstwo.isf(as_level(level, "level"), round(n)))
 
 
-def ks_power(n: float, distance: float, level: float = 1e-6) -> float:
+def ks_power(n: int | float, distance: int | float, level: float = 1e-6) -> float:
     """A rigorous lower bound on the power of the Kolmogorov-Smirnov test.
 
     If the draws follow F with sup |F - F_0| = `distance`, the test of F_0 at `level` with n draws
@@ -31,7 +31,7 @@ def ks_power(n: float, distance: float, level: float = 1e-6) -> float:
     return 0.0 if margin <= 0.0 else -math.expm1(-2.0 * n * margin**2)
 
 
-def ks_detectable(n: float, level: float = 1e-6, power: float = 0.9) -> float:
+def ks_detectable(n: int | float, level: float = 1e-6, power: float = 0.9) -> float:
     """The Kolmogorov-Smirnov distance that n draws are sure to see: every law at least this far
     away is rejected at `level` with probability at least `power` (the inverse of `ks_power`, so
     rigorous; capped at 1).

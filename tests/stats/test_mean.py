@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+
+from gaugebias.stats import kolmogorov_smirnov, mean_detectable, mean_test
+
+
+@pytest.mark.parametrize("variance", [1.0, None])
+def test_p_values_are_uniform_under_the_law(variance):
+    # 400 tests of 50 normal draws; a right implementation fails here with probability 1e-3.
+    rng = np.random.default_rng(0)
+    p = [mean_test(rng.normal(size=50), 0.0, variance).p_value for _ in range(400)]
+    assert kolmogorov_smirnov(np.asarray(p), lambda u: u).p_value > 1e-3
+
+
+def test_a_wrong_mean_is_rejected():
+    draws = np.random.default_rng(1).normal(size=1000)
+    assert mean_test(draws, 0, 1).p_value > 1e-3
+    assert mean_test(draws, 0.3, 1.0).p_value < 1e-6
+    assert mean_test(draws, 0.3).statistic < -5.0
+
+
+def test_the_detectable_shift_is_seen_that_often():
+    # Power 0.9 at level 0.01 over 400 tests: outside 0.84..0.95 with probability below 1e-3.
+    shift = mean_detectable(100, 4.0, level=0.01, power=0.9)
+    rng = np.random.default_rng(2)
+    seen = [mean_test(2.0 * rng.normal(size=100) + shift, 0.0, 4.0).p_value for _ in range(400)]
+    assert 0.84 < np.mean(np.asarray(seen) < 0.01) < 0.95
+
+
+def test_bad_input_is_named():
+    draws = np.arange(10.0)
+    with pytest.raises(ValueError, match="`mean`"):
+        mean_test(draws, np.nan)
+    with pytest.raises(ValueError, match="`variance`"):
+        mean_test(draws, 0.0, -1.0)
+    with pytest.raises(ValueError, match="all draws are equal"):
+        mean_test(np.ones(10), 0.0)
+    with pytest.raises(ValueError, match="`n`"):
+        mean_detectable(0, 1.0)
+    with pytest.raises(ValueError, match="`variance`"):
+        mean_detectable(10, 0.0)
+    with pytest.raises(ValueError, match="`power`"):
+        mean_detectable(10, 1.0, power=1.0)

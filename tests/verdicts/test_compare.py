@@ -1,0 +1,203 @@
+import json
+
+import numpy as np
+import pytest
+
+from gaugebias.stats import kolmogorov_smirnov
+from gaugebias.verdicts import compare
+
+# Fixed seeds throughout. A right law is called anything but consistent with probability 1e-3 a
+# row; what is asserted of wrong laws fails with probability below 0.1 at a fresh seed and is
+# certain at this one.
+
+
+@pytest.fixture(scope="module")
+def right(power_law):
+    return power_law()
+
+
+def test_row_p_values_are_valid_under_the_law(right):
+    # Bonferroni over three tests: alarms at 0.3 in 300 rows of 100 draws exceed 0.3 by 3.2
+    # standard errors with probability below 1e-3; and they are not absurdly rare.
+    rng = np.random.default_rng(0)
+    p = np.asarray([compare(right.draw(rng, 100), right).rows[0].p_value for _ in range(300)])
+    assert 0.1 < np.mean(p < 0.3) < 0.385
+
+
+def test_score_p_values_are_uniform(right):
+    # 300 score tests each from 400 draws, whose statistics are skewed; false alarm 1e-3 each.
+    rng = np.random.default_rng(1)
+    found = [compare(right.draw(rng, 400), right).rows[0].tests for _ in range(300)]
+    for name in ("ks", "temperature", "exponent"):
+        p = np.asarray([tests[name].p_value for tests in found])
+        assert kolmogorov_smirnov(p, lambda u: u).p_value > 1e-3
+
+
+def test_score_tests_reject_temperature_and_exponent(right, power_law):
+    draws = right.draw(np.random.default_rng(2), 26_000)
+    laws = {
+        "exponent": [power_law(-0.4, name="flatter"), power_law(-0.6, name="steeper")],
+        "temperature": [
+            power_law(temperature=0.105, name="hot"),
+            power_law(temperature=0.095, name="cold"),
+        ],
+    }
+    assert compare(draws, right).rows[0].verdict == "consistent"
+    for name, rivals in laws.items():
+        for row in compare(draws, rivals).rows:
+            assert row.verdict == "rejected"
+            assert row.tests[name].p_value < 1e-6
+
+
+def test_kolmogorov_smirnov_rejects_temperature_and_exponent(right, power_law):
+    draws = right.draw(np.random.default_rng(3), 120_000)
+    assert kolmogorov_smirnov(draws, right.cdf).p_value > 1e-3
+    for rival in (
+        power_law(-0.4),
+        power_law(-0.6),
+        power_law(temperature=0.105),
+        power_law(temperature=0.095),
+    ):
+        assert kolmogorov_smirnov(draws, rival.cdf).p_value < 1e-6
+
+
+def test_a_wrong_reference_measure_is_rejected(right, power_law):
+    # The density exp(-l/T) belongs to the quotient volume |w|^(-1/2) dw; read in dw it is another
+    # law.
+    draws = right.draw(np.random.default_rng(4), 4096)
+    verdict = compare(draws, [right, power_law(0.0, name="read in dw")])
+    assert verdict["power law"].verdict == "consistent"
+    assert verdict["read in dw"].verdict == "rejected"
+
+
+def test_the_detectable_deviation_is_detected_that_often(power_law):
+    # At the exponent said to be visible with power 0.9, at least 0.75 of 60 rows are rejected
+    # (3.9 standard errors).
+    rng = np.random.default_rng(5)
+    law = power_law()
+    shift = compare(law.draw(rng, 3000), law).rows[0].detectable["exponent"]
+    other = power_law(-0.5 - shift)
+    seen = [compare(other.draw(rng, 3000), law).rows[0].p_value < 1e-6 for _ in range(60)]
+    assert np.mean(seen) > 0.75
+
+
+def test_draws_against_draws(right, power_law):
+    rng = np.random.default_rng(6)
+    draws = right.draw(rng, 4000)
+    verdict = compare(draws, [right.draw(rng, 3000), power_law(0.5).draw(rng, 3000)])
+    same, other = verdict.rows
+    assert (same.verdict, other.verdict) == ("consistent", "rejected")
+    assert same.reference == "samples" and set(same.tests) == {"ks"}
+    assert same.law == "draws 0"
+
+
+def test_ensemble_uses_the_last_draw_and_reports_mixing(right, make_ensemble):
+    rng = np.random.default_rng(7)
+    values = right.draw(rng, 512, 6)
+    values[:, 0] += 3.0
+    row = compare(make_ensemble(values), right).rows[0]
+    assert row.verdict == "consistent" and row.draws == 512
+    assert row.rhat is not None and row.ess is not None and 0 < row.ess
+    frozen = np.repeat(right.draw(rng, 512, 1), 6, axis=1)
+    row = compare(make_ensemble(frozen), right).rows[0]
+    assert row.rhat == np.inf and "not mixed" in row.detail
+    one = compare(make_ensemble(values[:, -1:]), right).rows[0]
+    assert one.rhat is None and one.p_value == compare(values[:, -1], right).rows[0].p_value
+
+
+def test_two_coordinates(right, pair, make_ensemble):
+    rng = np.random.default_rng(8)
+    draws = right.draw(rng, 1500, 2)
+    row = compare(make_ensemble(draws[:, None]), pair(right)).rows[0]
+    assert row.verdict == "consistent"
+    assert set(row.tests) == {"ks[0]", "ks[1]", "energy"}
+    # The right marginals with another dependence: only the joint test can see it.
+    tied = np.stack([draws[:, 0], np.where(rng.uniform(size=1500) < 0.7, *draws.T)], axis=1)
+    row = compare(tied, pair(right)).rows[0]
+    assert row.verdict == "rejected" and row.detail.startswith("energy")
+    assert compare(tied, pair(right), joint=False).rows[0].verdict == "consistent"
+
+
+def test_a_law_without_marginals_is_compared_by_its_draws(right, pair):
+    class Sampled:
+        name, reference, domain = "sampled", "lebesgue", pair(right).domain
+        sample = pair(right).sample
+
+        def marginal(self, fn):
+            raise ValueError("too many coordinates")
+
+    rng = np.random.default_rng(9)
+    row = compare(right.draw(rng, 1500, 2), Sampled(), law_draws=1500).rows[0]
+    assert row.verdict == "consistent" and "by 1,500 of its draws" in row.detail
+    wrong = compare(1.2 * right.draw(rng, 1500, 2), Sampled(), law_draws=1500).rows[0]
+    assert wrong.verdict == "rejected"
+
+
+def test_a_single_coordinate_may_have_a_trailing_axis(right):
+    draws = right.draw(np.random.default_rng(10), 500)
+    assert compare(draws[:, None], right).rows[0].p_value == compare(draws, right).rows[0].p_value
+
+
+def test_a_law_may_decline_a_score_test(right, power_law):
+    class Declines(power_law):
+        def statistic(self, name):
+            if name == "exponent":
+                raise ValueError("no volume")
+            return super().statistic(name)
+
+    row = compare(right.draw(np.random.default_rng(11), 500), Declines()).rows[0]
+    assert set(row.tests) == {"ks", "temperature"}
+    assert "no exponent score test" in row.detail
+
+
+def test_report_is_text_and_json(right, power_law):
+    draws = right.draw(np.random.default_rng(12), 4096)
+    verdict = compare(draws, [right, power_law(0.5)], names=["half", "wrong"])
+    table = verdict.table()
+    assert len(table.splitlines()) == 5 and "consistent" in table and "rejected" in table
+    assert "distance" in table and "exponent" in table
+    plain = json.loads(json.dumps(verdict.to_dict(), allow_nan=False))
+    assert [row["law"] for row in plain["rows"]] == ["half", "wrong"]
+    assert plain["false_alarm"] == pytest.approx(2e-3) and len(verdict) == 2
+    with pytest.raises(KeyError, match="no row 'other'"):
+        verdict["other"]
+    assert compare(draws, right).table() == compare(draws, right).table()
+
+
+def test_failed_chains_are_counted_or_dropped(right, make_ensemble):
+    values = right.draw(np.random.default_rng(13), 40, 1)
+    values[[3, 4, 9]] = np.nan
+    codes = np.zeros(40, dtype=int)
+    codes[[3, 4]], codes[9] = 1, 7
+    ensemble = make_ensemble(values, codes)
+    with pytest.raises(ValueError, match=r"3 of 40 chains.*2 with code 1, 1 with code 7"):
+        compare(ensemble, right)
+    assert compare(ensemble, right, drop_failed=True).rows[0].draws == 37
+    with pytest.raises(ValueError, match=r"`targets\[0\]`: 3 of 40"):
+        compare(right.draw(np.random.default_rng(0), 40), ensemble)
+
+
+def test_bad_input_is_named(right, pair, make_ensemble):
+    draws = right.draw(np.random.default_rng(14), 64)
+    with pytest.raises(ValueError, match="`ensemble`.*non-finite"):
+        compare(np.append(draws, np.nan), right)
+    with pytest.raises(ValueError, match="`ensemble`.*at least 8"):
+        compare(draws[:5], right)
+    with pytest.raises(ValueError, match="2 coordinates but a draw has shape"):
+        compare(draws, pair(right))
+    with pytest.raises(ValueError, match="`targets`.*cannot be compared"):
+        compare(draws, draws.reshape(32, 2))
+    with pytest.raises(ValueError, match="`names` has 2 entries for 1"):
+        compare(draws, right, names=["a", "b"])
+    with pytest.raises(ValueError, match="`targets` is empty"):
+        compare(draws, [])
+    with pytest.raises(ValueError, match="`law_draws`"):
+        compare(draws, right, law_draws=1)
+    several = make_ensemble({"w": draws[:, None], "norm": draws[:, None]})
+    with pytest.raises(ValueError, match=r"2 leaves.*\['norm'\].*observable"):
+        compare(several, right)
+    assert compare(several, right, observable=lambda v: v["w"]).rows[0].draws == 64
+    with pytest.raises(ValueError, match="one result code a chain"):
+        compare(make_ensemble(draws[:, None], np.zeros(3, dtype=int)), right)
+    with pytest.raises(ValueError, match="holds no draws"):
+        compare(make_ensemble(np.zeros((10, 0))), right)
