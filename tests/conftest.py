@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-# Before the package is imported anywhere: rooms loaded later are checked too.
-install_import_hook("gaugebias", "beartype.beartype")
+# Before the package is imported anywhere: rooms loaded later are checked too. An int is a float.
+install_import_hook(
+    "gaugebias", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,0 +1,139 @@
+import math
+
+import pytest
+from rich.console import Console
+
+from gaugebias import verdicts
+from gaugebias.verify import CaseResult, Row, judge, rows_of
+from gaugebias.verify._report import (
+    EXPECTED_LEVEL,
+    RIVAL_LEVEL,
+    exit_code,
+    header,
+    power_of,
+    rich_table,
+    row_dict,
+)
+
+
+def row(test="a", role="expected", p_value=0.5, draws=1000, **kwargs):
+    columns = {"case": "one", "dynamics": "noise", "law": test, "reference": "lebesgue dw"}
+    return Row(test=test, role=role, p_value=p_value, draws=draws, **columns, **kwargs)
+
+
+def test_levels_are_those_of_the_verdicts():
+    assert (EXPECTED_LEVEL, RIVAL_LEVEL) == (verdicts.CONSISTENT, verdicts.REJECTED)
+
+
+def test_levels_are_where_the_words_change():
+    def word(role, p_value):
+        return judge(CaseResult((row(role=role, p_value=p_value),)))[0].verdict
+
+    assert word("expected", 1e-3) == "consistent" and word("expected", 9.9e-4) == "retest"
+    assert word("rival", 1e-6) == "undecided" and word("rival", 9.9e-7) == "rejected"
+
+
+def test_exit_codes_have_an_order():
+    def judged(*words):
+        rows = {
+            "ok": row("ok"),
+            "differs": row("differs", p_value=0.0),
+            "undecided": row("undecided", role="rival"),
+        }
+        result = CaseResult(tuple(rows[word] for word in words))
+        return judge(result, result)
+
+    assert exit_code(judged("ok")) == 0
+    assert exit_code(judged("ok", "undecided")) == 3
+    assert exit_code(judged("ok", "undecided", "differs")) == 1
+    assert exit_code(judged("differs"), errors=1) == 2
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"role": "friend"}, "`role`"),
+        ({"p_value": 1.5}, "`p_value`"),
+        ({"p_value": -0.1}, "`p_value`"),
+        ({"role": "refusal"}, "`holds`"),
+    ],
+)
+def test_rows_say_what_is_wrong_with_them(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        row(**kwargs)
+
+
+def test_rows_of_a_case_are_told_apart():
+    with pytest.raises(ValueError, match="several tests called 'a'"):
+        CaseResult((row("a"), row("a")))
+
+
+def test_power_counts_tests_and_takes_draws_of_first_attempts():
+    first = CaseResult(
+        (
+            row("a", draws=1000, p_value=1e-5),
+            row("b", draws=4000),
+            row("z", draws=50, kind="mean"),
+            row("c", role="rival", p_value=0.0),
+            row("d", role="report"),
+        )
+    )
+    power = power_of(judge(first, CaseResult((row("a", draws=2000),))))
+    assert power.tests == {"expected": 3, "rival": 1, "refusal": 0, "report": 1}
+    assert power.false_alarm == pytest.approx(3e-6, rel=1e-3)
+    # By hand: critical value of KS at 1e-3 is 1.95 / sqrt(n), one-sided deviation 1.517 / sqrt(n).
+    assert power.distance is not None
+    low, high = power.distance
+    assert low == pytest.approx(3.466 / math.sqrt(4000), rel=0.02)
+    assert high == pytest.approx(3.466 / math.sqrt(1000), rel=0.02)
+    text = header(power)
+    assert text.startswith("4 tests: 3 expected laws, 1 rivals.") and "3e-06" in text
+    assert "0.055 to 0.11" in text
+
+
+def test_power_of_nothing():
+    assert "0 tests: none." in header(power_of(()))
+
+
+def test_table_has_every_column_and_row(capsys):
+    result = CaseResult((row("a", p_value=1e-4), row("b", role="rival", p_value=0.0)))
+    Console(width=140).print(rich_table(judge(result, CaseResult((row("a", p_value=0.25),)))))
+    lines = capsys.readouterr().out.splitlines()
+    heads = ("case", "dynamics", "law", "reference measure", "draws", "statistic", "p-value")
+    assert all(name in lines[1] for name in (*heads, "verdict"))
+    assert "0.250" in lines[3] and "consistent (second run)" in lines[3]
+    assert "<1e-300" in lines[4] and "rejected" in lines[4]
+
+
+def test_json_has_no_nan():
+    lost = CaseResult((row(p_value=math.nan),))
+    values = row_dict(judge(lost, lost)[0])
+    assert values["verdict"] == "differs"
+    assert values["p_value"] is values["statistic"] is values["first"]["p_value"] is None
+
+
+def test_rows_of_a_verdict(getkey):
+    import jax
+    from scipy import stats
+
+    class Uniform:
+        name, reference = "uniform", "lebesgue"
+
+        def cdf(self, x):
+            return stats.uniform().cdf(x)
+
+    class Squared(Uniform):
+        name = "squared"
+
+        def cdf(self, x):
+            return stats.uniform().cdf(x) ** 2
+
+    draws = jax.random.uniform(getkey(), (2000,))
+    verdict = verdicts.compare(draws, [Uniform(), Squared()], key=getkey())
+    # False-alarm rate of the first row 1e-3 at a fixed seed; the wrong law is the second row.
+    rows = rows_of(verdict, case="one", dynamics="noise", expected=("uniform",))
+    assert [each.role for each in rows] == ["expected", "rival"]
+    assert [each.verdict for each in judge(CaseResult(rows))] == ["consistent", "rejected"]
+    assert rows[0].test == "noise: uniform" and rows[0].reference == "lebesgue"
+    with pytest.raises(ValueError, match="`expected` names 'flat'"):
+        rows_of(verdict, case="one", dynamics="noise", expected=("flat",))
