@@ -67,15 +67,16 @@ def _curve(law: Any, ax: "Axes", low: float, high: float) -> None:
         ax.plot(x, density, color=PALETTE[0], linewidth=1.6)
         ax.fill_between(x, density, color=PALETTE[0], alpha=0.12, linewidth=0)
         tops.append(np.quantile(density, 0.97))
+    ax.locator_params(axis="x", nbins=6)
     for point in breaks:
         ax.axvline(point, color="0.4", linestyle=":", linewidth=0.9)
     ax.set(xlim=(low, high), ylim=(0.0, 1.1 * max(tops)))
 
 
 def _contours(law: Any, ax: "Axes", low: np.ndarray, high: np.ndarray) -> None:
-    sides = [np.linspace(a, b, 121) for a, b in zip(low, high, strict=True)]
-    # Half a cell off the corners, so that no point falls on a break at a round number.
-    grid = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1) + 0.5 * (high - low) / 120
+    # Midpoints of cells: unlike corners they seldom fall on a break at a round number.
+    sides = [a + (b - a) * (np.arange(120) + 0.5) / 120 for a, b in zip(low, high, strict=True)]
+    grid = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1)
     inside = np.asarray(law.domain.contains(grid))
     points = np.where(inside[..., None], grid, grid[inside][0] if inside.any() else low)
     density = np.exp(np.asarray(law.log_density(points.reshape(-1, 2)), dtype=float))

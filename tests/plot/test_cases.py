@@ -52,7 +52,8 @@ def test_constant_samples_can_be_drawn(ax):
 
 def test_a_new_figure_is_made_without_axes():
     ax = plot.case_figure(data())
-    assert ax.figure.get_size_inches()[0] == pytest.approx(3.4)
+    assert plt.gcf().axes == [ax]
+    assert plt.gcf().get_size_inches()[0] == pytest.approx(3.4)
     plt.close("all")
 
 

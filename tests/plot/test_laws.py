@@ -41,12 +41,12 @@ def test_one_coordinate_is_cut_at_its_break():
 
 
 def test_two_coordinates_are_contours():
-    ax = plot.law(Root(Domain.box([-1, -1], [1, 1], ((0.0,), (0.0,)))), Figure().subplots())
+    ax = plot.law(Root(Domain.box(-np.ones(2), np.ones(2), ((0.0,), (0.0,)))), Figure().subplots())
     assert ax.collections and ax.get_ylabel() == "$w_2$"
 
 
 def test_what_cannot_be_drawn_says_what_can():
     with pytest.raises(ValueError, match="3 coordinates: plot `law.marginal"):
-        plot.law(Root(Domain.box([0] * 3, [1] * 3)))
+        plot.law(Root(Domain.box(np.zeros(3), np.ones(3))))
     with pytest.raises(ValueError, match="'slice' measure.*law.to"):
         plot.law(Root(line(), reference="slice"))

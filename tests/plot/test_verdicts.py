@@ -36,7 +36,7 @@ def test_nearest_target_is_at_the_top(verdict):
 def test_bars_are_the_dkw_interval(verdict):
     ax = plot.verdict(verdict, Figure().subplots(), level=0.05)
     row = max(verdict.rows, key=lambda row: row.statistic)
-    bars = [np.asarray(line.get_xdata()) for line in ax.lines if len(line.get_xdata()) == 2]
+    bars = [bar for line in ax.lines if len(bar := np.asarray(line.get_xdata())) == 2]
     reach = np.sqrt(np.log(40.0) / 2000.0)
     np.testing.assert_allclose(bars[-1], [row.statistic - reach, row.statistic + reach])
     assert all(bar[0] >= 0.0 for bar in bars)
