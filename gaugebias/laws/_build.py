@@ -1,0 +1,147 @@
+"""What the builders of laws share: arguments, the parameter sample, and the last checks."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, PyTree
+
+from ..quotient import Domain, MomentMapGauge, Quotient
+from ._checks import as_nonnegative, as_temperature
+from ._conditions import moment_map_condition, nearby, predictor_conditions, start_point
+from ._errors import Condition, require
+from ._integrable import check_integrable
+from ._law import is_traced
+from ._parameter_law import ParameterLaw
+from ._quotient_law import QuotientLaw
+from ._split import Split, split_algebra
+from ._volumes import AbstractVolume
+
+
+class Context(NamedTuple):
+    """Checked arguments of a builder."""
+
+    name: str
+    quotient: Quotient
+    potential: Callable
+    temperature: Array
+    ridge: Array | None
+    domain: Domain
+    reference: str
+    shape: tuple[int, ...]
+    params: PyTree
+    points: list[PyTree]
+    key: Array
+    conditions: tuple[Condition, ...]
+    full_rank: bool
+    split: Split | None = None
+
+    def adding(self, *conditions: Condition) -> "Context":
+        """With more conditions."""
+        return self._replace(conditions=(*self.conditions, *conditions))
+
+
+def prepare(
+    name: str,
+    q: Quotient,
+    potential: Callable,
+    temperature: ArrayLike,
+    ridge: ArrayLike,
+    domain: Domain | None,
+    reference: str,
+    key: Array | None,
+) -> Context:
+    """Check arguments, and the conditions that every law shares.
+
+    **Raises:** `ValueError` naming the argument; [`gaugebias.laws.LawRefused`][].
+    """
+    if not isinstance(q, Quotient):
+        raise ValueError("`q` must be a `gaugebias.Quotient`.")
+    if not callable(potential):
+        raise ValueError("`potential` must be callable: w -> l(w).")
+    if reference not in ("lebesgue", "slice", "quotient"):
+        raise ValueError(
+            f'`reference` must be "lebesgue", "slice" or "quotient", not {reference!r}.'
+        )
+    temperature = as_temperature(temperature)
+    decay = as_nonnegative(ridge, "ridge")
+    none = not isinstance(decay, jax.core.Tracer) and float(decay) == 0.0
+    with jax.ensure_compile_time_eval():
+        key = jax.random.key(0) if key is None else key
+        params = start_point(q)
+        predictor = jax.eval_shape(q.phi, params)
+        if not isinstance(predictor, jax.ShapeDtypeStruct):
+            raise ValueError("`q.phi` must give one array for a law; ravel the predictor.")
+        shape = tuple(predictor.shape)
+        size = math.prod(shape)
+        domain = q.domain if domain is None else domain
+        if domain is None:
+            domain = Domain((-math.inf,) * size, (math.inf,) * size)
+        if domain.dimension != size:
+            raise ValueError(
+                f"`domain` has {domain.dimension} coordinates, the predictor {size} (shape "
+                f"{shape})."
+            )
+        points = nearby(params, jax.random.fold_in(key, 1))
+        separates, full = predictor_conditions(q, points)
+        key = jax.random.fold_in(key, 2)
+    conditions = (separates, full) if reference == "lebesgue" else (separates,)
+    require(
+        name,
+        conditions,
+        (
+            'a law of parameters needs only the action: `reference="slice"` or "quotient".',
+            "simulate the process (`gaugebias.simulate`), which needs no law.",
+        ),
+    )
+    return Context(
+        name,
+        q,
+        potential,
+        temperature,
+        None if none else decay,
+        domain,
+        reference,
+        shape,
+        params,
+        points,
+        key,
+        conditions,
+        full.holds,
+    )
+
+
+def build(
+    context: Context, volume: AbstractVolume, exponent: Array, neutral: bool = False
+) -> QuotientLaw | ParameterLaw:
+    """The law of a context, refused where it is not normalisable."""
+    q = context.quotient
+    closed = q.lift is not None or (
+        neutral and q.log_det_gram is not None and context.ridge is None
+    )
+    split = context.split
+    if split is None and isinstance(q.gauge, MomentMapGauge):
+        with jax.ensure_compile_time_eval():
+            if moment_map_condition(q, context.params).holds:
+                split = split_algebra(q.action, context.params)
+    law = QuotientLaw(
+        context.name,
+        q,
+        context.potential,
+        context.temperature,
+        jnp.asarray(exponent),
+        context.ridge,
+        volume,
+        split,
+        context.domain,
+        context.conditions,
+        context.shape,
+        1e-60 if closed else 1e-5,
+        neutral,
+        context.full_rank,
+    )
+    if context.full_rank and not is_traced(law):
+        check_integrable(law)
+    return law if context.reference == "lebesgue" else law.to(context.reference)

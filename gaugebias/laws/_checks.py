@@ -1,0 +1,46 @@
+"""Checks of numbers, made when they are concrete."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike
+
+
+def as_scalar(value: ArrayLike, name: str) -> Array:
+    """A floating scalar array.
+
+    **Raises:** `ValueError` naming the argument where it is no scalar or not finite.
+    """
+    array = jnp.asarray(value)
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        array = array.astype(jnp.result_type(float))
+    if array.shape != ():
+        raise ValueError(f"`{name}` must be a scalar, but has shape {array.shape}; `vmap` over it.")
+    if not isinstance(array, jax.core.Tracer) and not np.isfinite(np.asarray(array)):
+        raise ValueError(f"`{name}` must be finite, but is {float(array)}.")
+    return array
+
+
+def as_temperature(value: ArrayLike) -> Array:
+    """A positive temperature.
+
+    **Raises:** `ValueError` where it is not positive and finite.
+    """
+    array = as_scalar(value, "temperature")
+    if not isinstance(array, jax.core.Tracer) and not float(array) > 0.0:
+        raise ValueError(
+            f"`temperature` must be positive, but is {float(array)}: at T = 0 there is no "
+            "stationary density, and the initialisation decides."
+        )
+    return array
+
+
+def as_nonnegative(value: ArrayLike, name: str) -> Array:
+    """A scalar that is not negative.
+
+    **Raises:** `ValueError` naming the argument otherwise.
+    """
+    array = as_scalar(value, name)
+    if not isinstance(array, jax.core.Tracer) and float(array) < 0.0:
+        raise ValueError(f"`{name}` must not be negative, but is {float(array)}.")
+    return array

@@ -1,0 +1,49 @@
+"""Symmetric and antisymmetric generators of a linear action."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from ..quotient._linalg import log_pseudo_det_gram
+from ..quotient._slice import field_jacobians
+from ..symmetry import AbstractAction, orbit_jacobian
+
+
+class Split(eqx.Module):
+    """Bases of the symmetric and the antisymmetric generators, orthonormal in Frobenius norm.
+
+    - `symmetric`, `antisymmetric`: shapes `(k, k_s)` and `(k, k_a)`, columns of coefficients in
+        the ravelled basis of the algebra.
+    - `residual`: how far the algebra is from being closed under transpose, 0 to 1.
+    """
+
+    symmetric: np.ndarray
+    antisymmetric: np.ndarray
+    residual: float = eqx.field(static=True)
+
+
+def split_algebra(action: AbstractAction, params: PyTree) -> Split:
+    """Split the algebra of an action at concrete parameters.
+
+    With `N = <A_a, A_b>` and `M = tr(A_a A_b)` the transpose has eigenvalues +1 (symmetric) and -1
+    (antisymmetric) on an algebra closed under it. Generators that act trivially are dropped.
+    """
+    jacobians = np.asarray(field_jacobians(action, params), dtype=np.float64)
+    inner = np.einsum("aij,bij->ab", jacobians, jacobians)
+    mirror = np.einsum("aij,bji->ab", jacobians, jacobians)
+    values, vectors = np.linalg.eigh(inner)
+    keep = values > 1e-10 * max(float(values[-1]), 1e-300)
+    root = vectors[:, keep] / np.sqrt(values[keep])
+    signs, rotation = np.linalg.eigh(root.T @ mirror @ root)
+    basis = root @ rotation
+    residual = float(np.max(np.abs(1.0 - np.abs(signs)), initial=0.0))
+    return Split(basis[:, signs > 0], basis[:, signs <= 0], residual)
+
+
+def log_frame_volume(action: AbstractAction, params: PyTree, basis: np.ndarray) -> Array:
+    """`1/2 log pdet` of the Gram of the generators in `basis` at `params`; 0 where empty."""
+    frame = orbit_jacobian(action, params)
+    if basis.shape[1] == 0:
+        return jnp.zeros((), frame.dtype)
+    return 0.5 * log_pseudo_det_gram(frame @ jnp.asarray(basis, frame.dtype))
