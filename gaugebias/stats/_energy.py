@@ -51,7 +51,8 @@ def energy_distance(
     (1 + `permutations`), which is valid at every sample size. When no relabelling reaches the
     observed value, that floor is replaced by the tail of the limiting law, a weighted sum of
     chi-squares with the eigenvalues of the centred distance kernel, so that p-values below
-    1 / `permutations` mean something; they are asymptotic.
+    1 / `permutations` mean something; they are asymptotic (checked with normal, exponential and
+    t(3) draws, 30 and 100 a side: false alarms at 0.05, 0.01 and 0.001 no more frequent than said).
 
     **Arguments:** `x`: shape (n, *shape), `y`: shape (m, *shape), at least 8 independent draws
     each; a shape (n,) is one coordinate. The distance is Euclidean: bring the coordinates to a

@@ -74,18 +74,12 @@ def _scores(law: Any, points: np.ndarray) -> tuple[dict, dict, tuple[str, ...]]:
     return tests, variances, tuple(notes)
 
 
-def _quantile(law: Any, whole: Any) -> Callable[[Any], Any] | None:
-    """The quantile function of a one-dimensional law, its own or that of its marginal."""
-    for source in (law, whole):
-        for name in ("quantile", "ppf"):  # the second is scipy's name for it
-            found = getattr(source, name, None)
-            if callable(found):
-                return found
-    if callable(getattr(law, "marginal", None)):
-        try:
-            return law.marginal(lambda x: x).quantile
-        except (*_NOT_OFFERED, AttributeError):
-            return None
+def _quantile(law: Any) -> Callable[[Any], Any] | None:
+    """The quantile function of a law on the line, where it has one."""
+    for name in ("quantile", "ppf"):  # the second is scipy's name for it
+        found = getattr(law, name, None)
+        if callable(found):
+            return found
     return None
 
 
@@ -100,13 +94,21 @@ def compare_law(
             f"`targets`: the law {name!r} has {dimension} coordinates but a draw has shape "
             f"{draws.shape}, {draws.dimension} coordinates: observe the predictor of the law."
         )
-    points = draws.points
+    shape = getattr(law, "shape", draws.shape)
+    if dimension > 1 and tuple(shape) != draws.shape:
+        raise ValueError(
+            f"`targets`: the law {name!r} is one of draws of shape {tuple(shape)}, not "
+            f"{draws.shape}: reshape the observable."
+        )
+    points = draws.points.reshape(-1, *shape)
     bootstrap, sampling, relabelling = jax.random.split(key, 3)
     scores, variances, notes = _scores(law, points)
     tests: dict[str, TestResult] = {}
     marginals: dict[tuple[int, ...], Any] = {}
     if dimension == 1:
-        marginals[()] = law if callable(getattr(law, "cdf", None)) else law.marginal(lambda x: x)
+        # A law of one coordinate may write it as shape (1,); its marginal is on the line.
+        plain = callable(getattr(law, "cdf", None)) and tuple(shape) == ()
+        marginals[()] = law if plain else law.marginal(lambda x: x.reshape(()))
     elif callable(getattr(law, "marginal", None)) and getattr(law, "normalised", True):
         try:
             for index in coordinates(draws.shape):
@@ -133,18 +135,16 @@ def compare_law(
             found.effective,
         )
     for index, marginal in marginals.items():
-        tests[coordinate_name(index)] = kolmogorov_smirnov(points[(..., *index)], marginal.cdf)
+        tests[coordinate_name(index)] = kolmogorov_smirnov(
+            draws.points[(..., *index)], marginal.cdf
+        )
     worst = min(marginals, key=lambda index: tests[coordinate_name(index)].p_value)
-    quantile = (
-        _quantile(law, marginals[worst])
-        if dimension == 1
-        else getattr(marginals[worst], "quantile", None)
-    )
+    quantile = _quantile(marginals[worst])
     interval = None
     if quantile is None:
         notes = (*notes, "no Wasserstein distance (no quantile function)")
     else:
-        interval = wasserstein(points[(..., *worst)], quantile, bootstrap)
+        interval = wasserstein(draws.points[(..., *worst)], quantile, bootstrap)
     if others is not None and joint:
         tests["energy"] = compare_samples(draws, others, relabelling, True, None).tests["energy"]
     return Comparison({**tests, **scores}, variances, interval, notes, float(points.shape[0]))
