@@ -7,6 +7,8 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ..quotient import Domain, Quotient
@@ -79,13 +81,13 @@ class RidgeLoss(eqx.Module):
             raise ValueError("`potential` must be callable: predictor w -> scalar.")
         if self.ridge.shape != ():
             raise ValueError(f"`ridge` must be a scalar, but has shape {self.ridge.shape}.")
-        traced = isinstance(self.ridge, jax.core.Tracer)
+        traced = isinstance(self.ridge, Tracer)
         if not traced and not 0 <= float(self.ridge) < float("inf"):
             raise ValueError(f"`ridge` must be finite and not negative, but is {self.ridge}.")
 
     def __call__(self, params: PyTree) -> Array:
         value = jnp.asarray(self.potential(self.model.invariants(params)))
-        leaves = jax.tree.leaves(eqx.filter(params, eqx.is_inexact_array_like))
+        leaves = jax.tree.leaves(eqx.filter(params, eqx.is_inexact_array))
         square = sum((jnp.sum(jnp.square(x)) for x in leaves), jnp.zeros((), value.dtype))
         return value + 0.5 * self.ridge.astype(value.dtype) * square
 
@@ -207,6 +209,12 @@ def weight_by_exponent(
     if not symmetric:
         return literal
     return jnp.where(jnp.asarray(exponent) == -1, log_conditioned, literal)
+
+
+def box(size: int, *, lower: float = -np.inf, cut: bool = False, ordered: bool = False) -> Domain:
+    """`size` coordinates between `lower` and infinity, each with a break at 0 if `cut`."""
+    breaks = ((0.0,),) * size if cut else None
+    return Domain(np.full(size, lower), np.full(size, np.inf), breaks, ordered and size > 1)
 
 
 def positive_int(value: object, name: str, least: int = 1) -> None:

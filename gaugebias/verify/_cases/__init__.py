@@ -9,9 +9,20 @@ if TYPE_CHECKING:
 
 def cases() -> "tuple[Case, ...]":
     """The built-in cases, in the order in which they are run."""
-    return ()
+    from ._depth import case as depth
+    from ._factorisation import case as factorisation
+    from ._refusals import deep_linear, relu
+    from ._regression import diabetes
+    from ._rotations import conjugation, radial, symmetric
+    from ._scalar import case as scalar
+
+    return (
+        scalar, depth, radial, conjugation, symmetric, factorisation, diabetes, relu, deep_linear,
+    )
 
 
 def csv_case(table: "Table", depth: int, temperature: float) -> "Case":
     """The case of a user's regression table under a depth-`depth` Hadamard parametrisation."""
-    raise ValueError("`table`: no case for regression tables is built in.")
+    from ._regression import csv_case
+
+    return csv_case(table, depth, temperature)

@@ -1,0 +1,200 @@
+"""Real tables: least squares under a Hadamard parametrisation, and its bias."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ...catalogue import HadamardProduct
+from ...dynamics import ProjectedLangevin
+from ...laws import DensityLaw, horizontal
+from ...quotient import Domain
+from .._report import CaseResult
+from .._runner import Case, Context
+from .._table import Table
+from ._tools import figure, judge_rows, Runs, virial_row
+
+_MOST_STEPS = 40_000
+
+
+class _HalfMeanSquare:
+    """`|X w - y|^2 / (2 n)` less its value at 0, through the moments of the table."""
+
+    def __init__(self, features: np.ndarray, target: np.ndarray):
+        n = len(target)
+        self.gram = jnp.asarray(features.T @ features / n)
+        self.moment = jnp.asarray(features.T @ target / n)
+
+    def __call__(self, w):
+        gram, moment = self.gram.astype(w.dtype), self.moment.astype(w.dtype)
+        return 0.5 * jnp.sum(w * jnp.sum(gram * w[:, None], axis=0)) - jnp.sum(moment * w)
+
+
+def _standardised(x: np.ndarray) -> np.ndarray:
+    return (x - x.mean(axis=0)) / x.std(axis=0)
+
+
+def _scales(gram: np.ndarray, w: np.ndarray, depth: int, temperature: float):
+    """Slowest and fastest rate of the linearised quotient process.
+
+    A coefficient is taken at least as large as its own thermal width, below which noise moves it.
+    """
+    size = np.maximum(np.abs(w), np.sqrt(temperature / np.diag(gram)))
+    root = np.sqrt(depth * size ** (2.0 - 2.0 / depth))
+    rates = np.linalg.eigvalsh(root[:, None] * gram * root[None, :])
+    return float(rates[0]), float(rates[-1])
+
+
+def _law_in_roots(potential: Callable, depth: int, size: int, temperature: float) -> DensityLaw:
+    """The law of odd depth in `a = w^(1/N)`, where it is flat but for the loss.
+
+    `|w|^-(1 - 1/N) dw` is `da` up to a constant, so that a sampler can cross `w = 0`.
+    """
+    line = Domain.box([-np.inf] * size, [np.inf] * size)
+    return DensityLaw(
+        lambda a, t: -potential(a**depth) / t, line, temperature, name="horizontal, in roots"
+    )
+
+
+class _Mapped:
+    """Draws of a law through a map: what a comparison in many dimensions needs."""
+
+    def __init__(self, law: DensityLaw, fn: Callable, name: str):
+        self.law, self.fn, self.name = law, fn, name
+        self.reference, self.dimension, self.shape = "lebesgue", law.dimension, law.shape
+        self.domain = law.domain
+
+    def sample(self, key, n: int):
+        return self.fn(self.law.sample(key, n))
+
+    def log_density(self, x):
+        """In the roots; only its presence matters to a comparison by draws."""
+        return self.law.log_density(x)
+
+
+def _regression(
+    context: Context,
+    name: str,
+    features: np.ndarray,
+    target: np.ndarray,
+    columns: tuple[str, ...],
+    depth: int,
+    temperature: float,
+) -> CaseResult:
+    runs = Runs(context, (1.0,))
+    x, y = _standardised(features), _standardised(target)
+    potential = _HalfMeanSquare(x, y)
+    gram = np.asarray(potential.gram)
+    solution = np.linalg.lstsq(x, y, rcond=None)[0]
+    size = len(solution)
+    model = HadamardProduct((size,), depth)
+    at = model.lift(jnp.asarray(solution))
+    q = model.quotient(at=at)
+    keeps_signs = depth % 2 == 0
+    bounds = [(0.0, np.inf) if s > 0 else (-np.inf, 0.0) for s in solution]
+    lower, upper = zip(*(bounds if keeps_signs else [(-np.inf, np.inf)] * size), strict=True)
+    domain = Domain.box(lower, upper, None if keeps_signs else ((0.0,),) * size)
+    checked = horizontal(q, potential, temperature, domain=domain)
+    loss = model.loss(potential)
+    sde = ProjectedLangevin(loss, model.action, temperature)
+    slow, fast = _scales(gram, solution, depth, temperature)
+    dt = 0.2 / fast
+    relaxations = 3.0 if context.quick else 6.0
+    time = min(relaxations / slow, dt * _MOST_STEPS)
+    ens = runs(
+        "horizontal noise", sde, at, time=time, dt=dt, observe=model.invariants, regauge=q
+    )
+    exponent = 1.0 - 1.0 / depth
+    expected = f"horizontal: prod |w_i|^-{exponent:.3g}"
+    if keeps_signs:
+        law = checked
+    else:
+        roots = _law_in_roots(potential, depth, size, temperature)
+        law = _Mapped(roots, lambda a: a**depth, expected)
+    flat = DensityLaw(
+        lambda w, t: -potential(w) / t,
+        domain if keeps_signs else Domain.box(lower, upper),
+        temperature,
+        name="flat",
+    )
+    names = [expected, "flat in w"]
+    dynamics = "horizontal, balanced start"
+    rows = judge_rows(
+        ens, [law, flat], names, case=name, dynamics=dynamics, expected=names[:1], joint=True
+    )
+    rows += (virial_row(ens, loss, model.action, temperature, case=name, dynamics=dynamics),)
+    draws = ens.last()
+    predicted = np.asarray(law.sample(jax.random.fold_in(context.key, 101), 4096))
+    plain = np.asarray(flat.sample(jax.random.fold_in(context.key, 102), 4096))
+    notes = _shrinkage(columns, solution, draws, predicted, plain, temperature)
+    return CaseResult(rows, _pictures(columns, solution, draws, predicted, plain, names), notes)
+
+
+def _shrinkage(columns, solution, draws, predicted, plain, temperature) -> tuple[str, ...]:
+    """Which coefficients the bias shrinks, and by how much relative to T -> 0."""
+    lines = [
+        f"mean coefficients at T = {temperature:g} against the T -> 0 limit (least squares); "
+        "shrinkage is 1 - |mean|/|least squares|, of the process, of the predicted law and of the "
+        "same Gibbs density flat in w:"
+    ]
+    for i, column in enumerate(columns):
+        base = solution[i]
+        shares = [1.0 - np.abs(x[:, i].mean()) / abs(base) for x in (draws, predicted, plain)]
+        lines.append(
+            f"  {column}: {base:+.3f} -> {draws[:, i].mean():+.3f}; shrunk by {shares[0]:+.0%} "
+            f"(law {shares[1]:+.0%}, flat {shares[2]:+.0%})"
+        )
+    shrunk = [
+        column
+        for i, column in enumerate(columns)
+        if np.abs(predicted[:, i].mean()) < np.abs(plain[:, i].mean())
+    ]
+    lines.append(f"the volume correction shrinks {', '.join(shrunk) or 'none'} against flat in w.")
+    return tuple(lines)
+
+
+def _pictures(columns, solution, draws, predicted, plain, names):
+    """The coefficients whose laws differ most from flat, up to four panels."""
+    spread = plain.std(axis=0)
+    moved = np.abs(predicted.mean(axis=0) - plain.mean(axis=0)) / spread
+    pictures = []
+    for i in np.argsort(-moved)[:4]:
+        low, high = np.quantile(np.concatenate([draws[:, i], plain[:, i]]), [0.005, 0.995])
+        edges = np.linspace(low, high, 41)
+        centres = 0.5 * (edges[1:] + edges[:-1])
+        curves = {
+            name: (centres, np.histogram(x[:, i], edges)[0] / (len(x) * np.diff(edges)))
+            for name, x in zip(names, (predicted, plain), strict=True)
+        }
+        label = f"coefficient of {columns[i]} (least squares {solution[i]:+.2f})"
+        pictures.append(figure(str(columns[i]), label, draws[:, i], curves, names[:1], (low, high)))
+    return tuple(pictures)
+
+
+def run_diabetes(context: Context) -> CaseResult:
+    """The diabetes table that scikit-learn ships, 442 x 10, at T = 0.01."""
+    from sklearn.datasets import load_diabetes
+
+    data = load_diabetes(scaled=False)
+    return _regression(
+        context, "diabetes", np.asarray(data["data"]), np.asarray(data["target"]),
+        tuple(data["feature_names"]), 2, 0.01,
+    )
+
+
+def csv_case(table: Table, depth: int, temperature: float) -> Case:
+    """The same analysis of a user's table under a depth-`depth` Hadamard parametrisation."""
+
+    def run(context: Context) -> CaseResult:
+        return _regression(
+            context, "table", table.x, table.y, table.columns, depth, temperature
+        )
+
+    title = f"{table.target} on {len(table.columns)} columns, depth {depth}"
+    return Case("table", title, run, 2048, 1024)
+
+
+diabetes = Case(
+    "diabetes", "Hadamard regression on the diabetes table, T = 0.01", run_diabetes, 2048, 1024
+)
