@@ -12,7 +12,7 @@ from ..symmetry import (
     symmetric_from_vector,
     vector_from_symmetric,
 )
-from ._base import AbstractModel, Dimensions, LawStatement, check_array, positive_int
+from ._base import AbstractModel, Dimensions, LawStatement, box, check_array, positive_int
 from ._isometric import isometric_laws
 from ._pairs import log_pair_gaps, pair_count
 
@@ -77,8 +77,7 @@ class SymmetricConjugation(AbstractModel):
 
     @property
     def domain(self) -> Domain:
-        d = self.dimension
-        return Domain((-jnp.inf,) * d, (jnp.inf,) * d, ordered=True)
+        return box(self.dimension, ordered=True)
 
     @property
     def spectral_domain(self) -> Domain:

@@ -11,6 +11,7 @@ from ._base import (
     AbstractModel,
     Dimensions,
     LawStatement,
+    box,
     check_array,
     check_tuple,
     positive_int,
@@ -92,14 +93,12 @@ class DeepLinear(AbstractModel):
 
     @property
     def domain(self) -> Domain:
-        size = self.width**2
-        breaks = ((0.0,),) if size == 1 else None
-        return Domain((-jnp.inf,) * size, (jnp.inf,) * size, breaks=breaks)
+        return box(self.width**2, cut=self.width == 1)
 
     @property
     def spectral_domain(self) -> Domain:
         """`s_1 > ... > s_d > 0`."""
-        return Domain((0.0,) * self.width, (jnp.inf,) * self.width, ordered=self.width > 1)
+        return box(self.width, lower=0.0, ordered=True)
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:
@@ -248,7 +247,7 @@ class DeepLinear(AbstractModel):
 
         `A_(p,i)` scales the `i`-th singular direction between the layers `p` and `p + 1`
         (`W_(p+1)` up, `W_p` down); times the temperature it is the Ito drift of that component of
-        the moment map. `sum_j (x_j^p - x_j^(N-p)) / sum_(q=1..N) x_j^q`,
+        the moment map. `sum_j (x_j^(N-p) - x_j^p) / sum_(q=1..N) x_j^q`,
         `x_j = (s_j/s_i)^(2/N)`. It vanishes for `N = 2` and for equal singular values.
         """
         s = check_array(spectrum, (self.width,), "spectrum")
@@ -257,5 +256,5 @@ class DeepLinear(AbstractModel):
         total = jnp.zeros_like(ratio)
         for q in range(1, n + 1):
             total = total + ratio**q
-        rows = [jnp.sum((ratio**p - ratio ** (n - p)) / total, axis=1) for p in range(1, n)]
+        rows = [jnp.sum((ratio ** (n - p) - ratio**p) / total, axis=1) for p in range(1, n)]
         return jnp.stack(rows)

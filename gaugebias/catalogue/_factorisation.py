@@ -11,6 +11,7 @@ from ._base import (
     AbstractModel,
     Dimensions,
     LawStatement,
+    box,
     check_array,
     check_tuple,
     positive_int,
@@ -92,13 +93,12 @@ class Factorisation(AbstractModel):
     @property
     def domain(self) -> Domain:
         size = self.rows * self.columns
-        breaks = ((0.0,),) if size == 1 else None
-        return Domain((-jnp.inf,) * size, (jnp.inf,) * size, breaks=breaks)
+        return box(size, cut=size == 1)
 
     @property
     def spectral_domain(self) -> Domain:
         """`s_1 > ... > s_r > 0`."""
-        return Domain((0.0,) * self.rank, (jnp.inf,) * self.rank, ordered=self.rank > 1)
+        return box(self.rank, lower=0.0, ordered=True)
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:

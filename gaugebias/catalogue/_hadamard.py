@@ -12,6 +12,7 @@ from ._base import (
     Dimensions,
     LawStatement,
     as_float,
+    box,
     check_array,
     check_tuple,
     positive_int,
@@ -91,8 +92,7 @@ class HadamardProduct(AbstractModel):
 
     @property
     def domain(self) -> Domain:
-        n = self._size
-        return Domain((-jnp.inf,) * n, (jnp.inf,) * n, breaks=((0.0,),) * n)
+        return box(self._size, cut=True)
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:

@@ -7,7 +7,7 @@ from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
 from ..symmetry import AbstractAction, Orthogonal
-from ._base import AbstractModel, Dimensions, LawStatement, check_array, positive_int
+from ._base import AbstractModel, Dimensions, LawStatement, box, check_array, positive_int
 from ._isometric import isometric_laws
 from ._pairs import pair_count
 
@@ -69,7 +69,7 @@ class Radial(AbstractModel):
 
     @property
     def domain(self) -> Domain:
-        return Domain.line(lower=0.0, upper=jnp.inf, breaks=())
+        return box(1, lower=0.0)
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:

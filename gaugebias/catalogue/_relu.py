@@ -12,6 +12,7 @@ from ._base import (
     AbstractModel,
     Dimensions,
     LawStatement,
+    box,
     check_array,
     check_tuple,
     positive_int,
@@ -78,14 +79,12 @@ class ReLUNeuron(AbstractModel):
 
     @property
     def domain(self) -> Domain:
-        d = self.inputs
-        breaks = ((0.0,),) if d == 1 else None
-        return Domain((-jnp.inf,) * d, (jnp.inf,) * d, breaks=breaks)
+        return box(self.inputs, cut=self.inputs == 1)
 
     @property
     def radial_domain(self) -> Domain:
         """`|z| > 0`."""
-        return Domain.line(lower=0.0, upper=jnp.inf, breaks=())
+        return box(1, lower=0.0)
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
@@ -12,7 +13,7 @@ from ..symmetry import (
     symmetric_from_vector,
     vector_from_symmetric,
 )
-from ._base import AbstractModel, Dimensions, LawStatement, check_array, positive_int
+from ._base import AbstractModel, Dimensions, LawStatement, box, check_array, positive_int
 from ._isometric import isometric_laws
 from ._pairs import log_pair_gaps, log_pair_sums, pair_count
 from ._roots import psd_root
@@ -98,13 +99,13 @@ class SymmetricFactorisation(AbstractModel):
     def domain(self) -> Domain:
         """The bounding box of the positive cone: non-negative diagonal entries."""
         n = self.rows
-        lower = (0.0,) * n + (-jnp.inf,) * pair_count(n)
-        return Domain(lower, (jnp.inf,) * self._coordinates)
+        lower = np.concatenate([np.zeros(n), np.full(pair_count(n), -np.inf)])
+        return Domain(lower, np.full(self._coordinates, np.inf))
 
     @property
     def spectral_domain(self) -> Domain:
         """`w_1 > ... > w_p > 0`."""
-        return Domain((0.0,) * self._full, (jnp.inf,) * self._full, ordered=self._full > 1)
+        return box(self._full, lower=0.0, ordered=True)
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:

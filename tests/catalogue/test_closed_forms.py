@@ -1,0 +1,94 @@
+"""Every closed form of every model against dense autodiff Jacobians."""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+FRACTIONS = st.lists(st.floats(0.0, 1.0, width=32), min_size=3, max_size=3)
+SEEDS = st.integers(0, 2**32 - 1)
+SCALES = st.sampled_from([0.05, 1.0, 30.0])
+EXPONENTS = (-1.0, 0.0, 0.25, 1.0, 4.0)
+TEMPERATURE = 0.1
+
+
+def potential(w):
+    return 0.5 * jnp.sum(jnp.square(w - 1.0))
+
+
+@functools.lru_cache
+def closed_forms(model, jit):
+    def evaluate(w):
+        out = {
+            "log_det_gram": model.log_det_gram(w),
+            "log_det_orbit_gram": model.log_det_orbit_gram(w),
+            "log_volume": model.log_orbit_volume(w),
+            "log_conditioned_volume": model.log_conditioned_volume(w),
+        }
+        for name in ("log_det_symmetric", "log_det_residual"):
+            if hasattr(model, name):
+                out[name] = getattr(model, name)(w)
+        for s in EXPONENTS:
+            out[f"density {s}"] = model.log_density(w, s)
+        out["effective loss"] = model.effective_loss(w, potential, TEMPERATURE, jnp.asarray(-1.0))
+        return out
+
+    return jit(evaluate)
+
+
+def check(model, reference, w, tolerance):
+    """Closed forms in the dtype of `w` against float64 Jacobians at the lift of the same `w`."""
+    truth = reference(model, np.asarray(w, np.float64))
+    values = closed_forms(model, reference.jit)(jnp.asarray(w))
+    expected = {}
+    for s in EXPONENTS:
+        literal = s != -1 or model.dimensions.symmetric == 0
+        weight = s * truth.log_volume if literal else truth.log_conditioned_volume
+        expected[f"density {s}"] = weight - 0.5 * truth.log_det_gram
+    bias = TEMPERATURE * expected["density -1.0"]
+    expected["effective loss"] = float(potential(np.asarray(w, np.float64))) - bias
+    for name, value in values.items():
+        assert value.dtype == w.dtype and value.shape == (), name
+        right = expected[name] if name in expected else getattr(truth, name)
+        error = abs(float(value) - right) / max(1.0, abs(right))
+        assert error < tolerance, (name, float(value), right)
+    return truth
+
+
+@settings(max_examples=15)
+@given(fractions=FRACTIONS, seed=SEEDS, scale=SCALES)
+def test_float64(model, reference, fractions, seed, scale):
+    sizes = scale * 10.0 ** -np.array(fractions)
+    w = np.float64(reference.predictor_with(model, sizes, seed))
+    truth = check(model, reference, w, 1e-10)
+    # The lift inverts the predictor and lies on the slice: chi_a = X_a . theta / 2 = 0.
+    np.testing.assert_allclose(truth.w, w, rtol=0, atol=1e-12 * scale * 3)
+    moment = truth.orbit.T @ truth.params
+    assert np.max(np.abs(moment), initial=0.0) < 1e-12 * np.sum(truth.params**2)
+
+
+@pytest.mark.parametrize(("condition", "tolerance"), [(10.0, 1e-4), (1e3, 1e-2)])
+@settings(max_examples=10)
+@given(fractions=FRACTIONS, seed=SEEDS)
+def test_float32(model, reference, condition, tolerance, fractions, seed):
+    fractions[0], fractions[-1] = 0.0, 1.0
+    sizes = condition ** -np.array(fractions)
+    w = np.float32(reference.predictor_with(model, sizes, seed))
+    check(model, reference, w, tolerance)
+
+
+def test_equal_singular_values(model, reference):
+    if hasattr(model, "dimension"):
+        pytest.skip("singular orbits: the volume vanishes at equal eigenvalues")
+    check(model, reference, np.float64(reference.predictor_with(model, np.full(3, 0.7), 0)), 1e-10)
+
+
+def test_symmetric_and_residual_parts_make_the_whole(model, reference):
+    if not hasattr(model, "log_det_residual"):
+        pytest.skip("no compact residual group")
+    w = jnp.asarray(reference.predictor_with(model, [1.0, 0.5, 0.3], 1))
+    pairs = model.dimensions.algebra - model.dimensions.symmetric
+    parts = model.log_det_symmetric(w) + model.log_det_residual(w) - pairs * np.log(2.0)
+    np.testing.assert_allclose(parts, model.log_det_orbit_gram(w), rtol=1e-12)

@@ -1,0 +1,228 @@
+"""The tables of laws against what can be measured: traces on the slice, scaling, local powers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gaugebias.catalogue import (
+    DeepLinear,
+    Factorisation,
+    HadamardProduct,
+    Radial,
+    ReLUNeuron,
+    SymmetricConjugation,
+    SymmetricFactorisation,
+)
+
+SIZES = [[1.0, 0.6, 0.25], [2.0, 0.3, 0.2], [0.9, 0.8, 0.01]]
+
+
+def statement(model, name, calculus="any"):
+    (found,) = [s for s in model.laws if s.name == name and s.calculus == calculus]
+    return found
+
+
+def test_ito_horizontal_applies_exactly_where_the_slice_is_invariant(model, reference):
+    worst = 0.0
+    for seed, sizes in enumerate(SIZES):
+        truth = reference(model, reference.predictor_with(model, sizes, seed))
+        worst = max(worst, np.max(np.abs(truth.traces(model))))
+    # Where the condition fails it fails by far, not by rounding.
+    assert worst < 1e-10 or worst > 1e-2
+    assert statement(model, "horizontal", "ito").applies == (worst < 1e-10)
+    assert statement(model, "horizontal", "stratonovich").applies
+
+
+def test_table_is_complete_and_says_why(model):
+    kinds = [(s.name, s.calculus) for s in model.laws]
+    assert kinds == [
+        ("horizontal", "ito"),
+        ("horizontal", "stratonovich"),
+        ("pushforward", "any"),
+        ("projected", "ito"),
+        ("conditioned", "any"),
+    ]
+    for s in model.laws:
+        assert s.reason and s.reference == "lebesgue"
+        assert not s.applies or s.density
+    isometric = model.dimensions.symmetric == 0
+    assert statement(model, "pushforward").applies == isometric
+    assert statement(model, "projected", "ito").applies == isometric
+    assert statement(model, "conditioned").applies != isometric
+
+
+def spectral(model):
+    """log density of one-dimensional or spectral coordinates, their number, and the density."""
+    if isinstance(model, HadamardProduct):
+        n = model.shape[0] if model.shape else 1
+        return n, lambda x, s: model.log_density(x.reshape(model.shape), s)
+    if isinstance(model, Radial):
+        return 1, lambda x, s: model.log_density(x[0], s)
+    if isinstance(model, ReLUNeuron):
+        return 1, lambda x, s: model.log_radial_density(x[0], s)
+    return model.spectral_domain.dimension, model.log_spectral_density
+
+
+def degree(model):
+    """`phi` is homogeneous of this degree in the parameters."""
+    if isinstance(model, (HadamardProduct, DeepLinear)):
+        return model.depth
+    return 1 if isinstance(model, (Radial, SymmetricConjugation)) else 2
+
+
+def test_horizontal_density_scales_as_the_dimension_of_the_quotient(model):
+    # With a ridge alone |theta|^2 counts dim(quotient) (virial identity), and on the slice it is a
+    # power of the scale of w: the density of w must be homogeneous of degree
+    # dim(quotient)/degree - (number of coordinates). An independent check of every power.
+    count, log_density = spectral(model)
+    x = jnp.array([1.0, 0.6, 0.25])[:count]
+    grown = log_density(2.0 * x, 0.0) - log_density(x, 0.0)
+    power = model.dimensions.quotient / degree(model) - count
+    np.testing.assert_allclose(grown / np.log(2.0), power, atol=1e-10)
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0, -1.0])
+def test_normalisable_as_stated(model, exponent):
+    count, log_density = spectral(model)
+    if model.dimensions.symmetric == 0 and exponent == -1.0:
+        pytest.skip("no law: nothing is conditioned")
+    names = {0.0: ("horizontal", "stratonovich"), 1.0: ("pushforward",), -1.0: ("conditioned",)}
+    stated = statement(model, *names[exponent])
+    if stated.exponent != exponent:
+        pytest.skip("no law: the orbits are not compact")
+    x = jnp.array([1.0, 0.6, 0.25])[:count]
+
+    def power(one, other, ratio):
+        change = log_density(other, exponent) - log_density(one, exponent)
+        return float(change) / np.log(ratio)
+
+    # The last coordinate alone at 0, and all of them together.
+    alone = power(x.at[-1].set(1e-9), x.at[-1].set(1e-8), 10.0)
+    joint = power(x, 2.0 * x, 2.0)
+    assert stated.normalisable == (alone > -1 + 1e-3 and joint > -count + 1e-3)
+
+
+def orbit_log_volume(fields):
+    s = np.linalg.svd(np.stack(fields, 1), compute_uv=False)
+    return np.sum(np.log(s[s > 1e-9 * s[0]]))
+
+
+def skews(n):
+    for i in range(n):
+        for j in range(i + 1, n):
+            a = np.zeros((n, n))
+            a[i, j], a[j, i] = 1.0, -1.0
+            yield a
+
+
+@pytest.mark.parametrize("exponent", [-1.0, 0.0, 0.5])
+@pytest.mark.parametrize(
+    "model",
+    [
+        Factorisation(2, 2, 2),
+        Factorisation(4, 3, 2),
+        Factorisation(2, 3, 1),
+        DeepLinear(3, 3),
+        SymmetricFactorisation(3, 3),
+        SymmetricFactorisation(3, 2),
+        SymmetricFactorisation(2, 3),
+    ],
+    ids=repr,
+)
+def test_spectral_density_is_density_times_volume_of_the_rotations(model, exponent):
+    # Weyl's Jacobian, here as the numerical orbit volume of W -> O_1 W O_2 at diag(s). Constants
+    # of the rotations are left out of the spectral density: compare two spectra.
+    def difference(s):
+        w = np.asarray(model.from_spectrum(jnp.array(s)))
+        if isinstance(model, SymmetricFactorisation):
+            matrix = np.asarray(model.matrix(w))
+            fields = [(a @ matrix - matrix @ a).ravel() for a in skews(model.rows)]
+        else:
+            fields = [(a @ w).ravel() for a in skews(w.shape[0])]
+            fields += [(w @ a).ravel() for a in skews(w.shape[1])]
+        # A rank-one W of one row has no rotation on that side.
+        volume = orbit_log_volume(fields) if fields else 0.0
+        spectral = model.log_spectral_density(jnp.array(s), exponent)
+        return float(spectral - model.log_density(w, exponent)) - volume
+
+    count = model.spectral_domain.dimension
+    one, other = difference([1.0, 0.6, 0.25][:count]), difference([2.0, 1.1, 0.01][:count])
+    np.testing.assert_allclose(one, other, atol=1e-10)
+
+
+def pair_product(x, fn):
+    return sum(np.log(fn(x[i], x[j])) for i in range(len(x)) for j in range(i + 1, len(x)))
+
+
+PUBLISHED = {
+    "factors s=0": (
+        Factorisation(4, 3, 2),
+        0.0,
+        lambda s: (3.5 - 2 - 0.5) * np.sum(np.log(s)) + pair_product(s, lambda a, b: a - b),
+    ),
+    "factors s=-1": (
+        Factorisation(3, 2, 2),
+        -1.0,
+        lambda s: (2.5 - 2 - 1) * np.sum(np.log(s)) + pair_product(s, lambda a, b: a - b),
+    ),
+    "square factors s=-1": (
+        Factorisation(3, 3, 3),
+        -1.0,
+        lambda s: (
+            -np.sum(np.log(s))
+            - pair_product(s, lambda a, b: a + b)
+            + pair_product(s, lambda a, b: a**2 - b**2)
+        ),
+    ),
+    "symmetric s=0.5": (
+        SymmetricFactorisation(3, 2),
+        0.5,
+        lambda w: pair_product(w, lambda a, b: (a - b) * (a + b) ** -0.25),
+    ),
+    "wishart": (
+        SymmetricFactorisation(4, 2),
+        1.0,
+        lambda w: 0.5 * np.sum(np.log(w)) + pair_product(w, lambda a, b: a - b),
+    ),
+    "wishart, more columns than rows": (
+        SymmetricFactorisation(2, 5),
+        1.0,
+        lambda w: np.sum(np.log(w)) + pair_product(w, lambda a, b: a - b),
+    ),
+    "deep linear s=0": (
+        DeepLinear(3, 3),
+        0.0,
+        lambda s: (
+            -2 / 3 * np.sum(np.log(s)) + pair_product(s, lambda a, b: a ** (2 / 3) - b ** (2 / 3))
+        ),
+    ),
+    "conjugation": (
+        SymmetricConjugation(3),
+        0.25,
+        lambda x: 0.25 * pair_product(x, lambda a, b: a - b),
+    ),
+}
+
+
+@pytest.mark.parametrize(("model", "exponent", "formula"), PUBLISHED.values(), ids=PUBLISHED)
+def test_published_spectral_laws(model, exponent, formula):
+    count = model.spectral_domain.dimension
+    one, other = np.array([1.0, 0.6, 0.25])[:count], np.array([3.0, 0.5, 0.1])[:count]
+    left = model.log_spectral_density(jnp.array(one), exponent)
+    right = model.log_spectral_density(jnp.array(other), exponent)
+    np.testing.assert_allclose(left - right, formula(one) - formula(other), atol=1e-12)
+
+
+def test_wishart_is_the_law_of_a_gaussian_factor(getkey):
+    # Exact: the eigenvalues of U U^T of an (n, r) Gaussian have a first moment fixed by the law.
+    # E det over two columns = (n)(n - 1) T^2 by quadrature over the closed density at s = 1.
+    model = SymmetricFactorisation(3, 2)
+    edges = np.linspace(0.0, 40.0, 1601)[1:] - 0.0125
+    a, b = np.meshgrid(edges, edges, indexing="ij")
+    points = jnp.array(np.stack([a, b], -1)[a > b])
+    weight = jnp.exp(
+        jax.vmap(lambda s: model.log_spectral_density(s, 1.0))(points) - points.sum(-1) / 2
+    )
+    mean = jnp.sum(weight * points.prod(-1)) / jnp.sum(weight)
+    np.testing.assert_allclose(mean, 3.0 * 2.0, rtol=1e-3)

@@ -1,0 +1,103 @@
+"""What is particular to one model."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gaugebias.catalogue import (
+    DeepLinear,
+    Factorisation,
+    HadamardProduct,
+    ReLUNeuron,
+    SymmetricFactorisation,
+)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_hadamard_gram_symbolically(depth):
+    # The matrix-tree theorem for a path, and K, off the slice too: both are
+    # sum_k prod_(j != k) u_j^2.
+    import sympy
+
+    u = sympy.symbols(f"u1:{depth + 1}", positive=True)
+    fields = sympy.zeros(depth, depth - 1)
+    for p in range(depth - 1):
+        fields[p, p], fields[p + 1, p] = u[p], -u[p + 1]
+    gram = sympy.prod(u) ** 2 * sum(1 / x**2 for x in u)
+    assert sympy.expand((fields.T * fields).det() - gram) == 0
+    predict = sympy.Matrix([sympy.prod(u)]).jacobian(u)
+    assert sympy.expand((predict * predict.T)[0] - gram) == 0
+    balanced = gram.subs({x: sympy.Rational(3, 2) for x in u})
+    value = HadamardProduct((), depth).log_det_gram(jnp.array(1.5**depth))
+    np.testing.assert_allclose(np.exp(value), float(balanced), rtol=1e-13)
+
+
+def test_hadamard_leaf():
+    model = HadamardProduct((2,), 2)
+    u, v = jnp.array([2.0, -0.3]), jnp.array([0.5, 1.7])
+    chi = 0.5 * (u**2 - v**2)
+    value = model.log_det_gram_on_leaf(u * v, chi)
+    np.testing.assert_allclose(value, jnp.sum(jnp.log(u**2 + v**2)), rtol=1e-13)
+    density = model.log_density_on_leaf(u * v, jnp.zeros(2))
+    np.testing.assert_allclose(density, model.log_density(u * v, 0.0), rtol=1e-13)
+
+
+def test_hadamard_signs():
+    u, v = HadamardProduct((2,), 2).lift(jnp.array([4.0, -9.0]))
+    np.testing.assert_allclose(u, [2.0, 3.0])
+    np.testing.assert_allclose(v, [2.0, -3.0])
+    for factor in HadamardProduct((), 3).lift(jnp.array(-8.0)):
+        np.testing.assert_allclose(factor, -2.0)
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_deep_linear_slice_drift(reference, depth):
+    model = DeepLinear(2, depth)
+    s = np.array([1.3, 0.4])
+    truth = reference(model, np.diag(s))
+    # At diagonal W the lift is diagonal: the generators E_ii scale its singular directions.
+    traces = truth.traces(model).reshape(depth - 1, 2, 2)
+    drift = model.slice_drift(jnp.array(s))
+    np.testing.assert_allclose(drift, np.einsum("pii->pi", traces), atol=1e-12)
+    np.testing.assert_allclose(model.slice_drift(jnp.array([0.7, 0.7])), 0.0, atol=1e-14)
+    # Outer layers grow relative to the middle ones.
+    assert depth == 2 or drift[0].sum() < 0 < drift[-1].sum()
+
+
+def test_factorisation_slice_drift(reference):
+    for rows, columns in [(3, 2), (2, 3), (4, 3)]:
+        model = Factorisation(rows, columns, 2)
+        w = reference.predictor_with(model, [1.0, 0.3], 0)
+        traces = reference(model, w).traces(model).reshape(2, 2)
+        np.testing.assert_allclose(traces, (rows - columns) * np.eye(2), atol=1e-12)
+
+
+def test_symmetric_spectrum_from_the_factor(getkey):
+    model = SymmetricFactorisation(3, 2)
+    u = model.init(getkey())
+    np.testing.assert_allclose(
+        model.spectrum_of(u), model.spectrum(model.invariants(u)), rtol=1e-12
+    )
+    np.testing.assert_allclose(model.matrix(model.invariants(u)), u @ u.T, rtol=1e-12)
+    # The potential |W - 1|^2 is the same in coordinates.
+    identity = model.from_spectrum(jnp.ones(2))
+    square = jnp.sum((model.invariants(u) - identity) ** 2)
+    expected = jnp.sum((u @ u.T - jnp.diag(jnp.array([1.0, 1.0, 0.0]))) ** 2)
+    np.testing.assert_allclose(square, expected, rtol=1e-12)
+
+
+def test_relu_imbalance_and_branch(reference, getkey):
+    model = ReLUNeuron(3)
+    w, v = model.init(getkey())
+    assert v > 0
+    np.testing.assert_allclose(jnp.sum(w**2), v**2, rtol=1e-12)
+    traces = reference(model, model.invariants((w, v))).traces(model)
+    np.testing.assert_allclose(traces, [2.0], atol=1e-12)
+    x = jax.random.normal(getkey(), (3,))
+    flowed = model.action.flow((w, v), jnp.array(0.7))
+    np.testing.assert_allclose(model.predict(flowed, x), model.predict((w, v), x), rtol=1e-12)
+    # On the other branch the closed form of K is the same.
+    jacobian = jax.jacfwd(lambda p: model.invariants((p[:3], p[3])))(jnp.append(w, -v))
+    log_det = jnp.linalg.slogdet(jacobian @ jacobian.T)[1]
+    np.testing.assert_allclose(log_det, model.log_det_gram(v * w), rtol=1e-12)
