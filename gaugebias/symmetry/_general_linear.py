@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from .._types import Array, Params, PyTree, Where
 from ._action import AbstractAction, as_coefficients
+from ._expm import expm
 from ._leaves import (
     Slot,
     agreed,
@@ -117,8 +118,8 @@ class GeneralLinear(AbstractAction):
     def flow(self, params: Params, coeffs: PyTree) -> Params:
         r"""\((U e^C, V e^{-C^\top})\) along the hidden axes, everything else unchanged."""
         coeffs = as_coefficients(coeffs, self.algebra(params))
-        forward = jax.scipy.linalg.expm(coeffs)
-        inverse = jnp.swapaxes(jax.scipy.linalg.expm(-coeffs), -1, -2)
+        forward = expm(coeffs)
+        inverse = jnp.swapaxes(expm(-coeffs), -1, -2)
         return build_params(params, self._updates(params, forward, inverse))
 
     def transform(self, params: Params, matrix: Array, inverse_transpose: Array) -> Params:

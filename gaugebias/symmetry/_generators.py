@@ -168,6 +168,8 @@ def _integrate(action: Generators, params: Params, coeffs: PyTree) -> tuple[list
         args=(action, params, coeffs),
         stepsize_controller=diffrax.PIDController(rtol=rtol, atol=atol),
         adjoint=diffrax.DirectAdjoint(),
+        # Two nested loops of 16: a third would double the time to compile a derivative.
+        max_steps=256,
         throw=False,
     )
     assert solution.ys is not None

@@ -5,8 +5,10 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike
 
 from .._types import Array
+from ._expm import expm
 
 
 def along(value: Array, matrix: Array, axis: int, batch: int | None = None) -> Array:
@@ -38,7 +40,7 @@ def pairs(size: int) -> int:
 
 def rotation(angles: Array, size: int) -> Array:
     """The rotation `exp` of `skew(angles, size)`."""
-    return jax.scipy.linalg.expm(skew(angles, size))
+    return expm(skew(angles, size))
 
 
 def side(length: int) -> int | None:
@@ -47,7 +49,7 @@ def side(length: int) -> int | None:
     return d if d * (d + 1) // 2 == length else None
 
 
-def symmetric_from_vector(x: Array) -> Array:
+def symmetric_from_vector(x: ArrayLike) -> Array:
     r"""The symmetric matrix with orthonormal coordinates `x`.
 
     **Arguments:** `x`, shape (..., d (d + 1) / 2): the diagonal first, then the entries above it,
@@ -77,7 +79,7 @@ def symmetric_from_vector(x: Array) -> Array:
     return x[..., place] * jnp.reshape(weight, (1,) * (x.ndim - 1) + (d, d))
 
 
-def vector_from_symmetric(matrix: Array) -> Array:
+def vector_from_symmetric(matrix: ArrayLike) -> Array:
     r"""Orthonormal coordinates of a symmetric matrix: the inverse of `symmetric_from_vector`.
 
     **Arguments:** `matrix`, shape (..., d, d). Of a matrix that is not symmetric the symmetric
