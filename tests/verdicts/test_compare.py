@@ -9,7 +9,7 @@ from gaugebias.stats import kolmogorov_smirnov
 from gaugebias.verdicts import compare
 
 # Fixed seeds throughout. A right law is called anything but consistent with probability 1e-3 a
-# row; what is asserted of wrong laws fails with probability below 0.1 at a fresh seed and is
+# row; what is asserted of wrong laws fails with probability below 0.2 at a fresh seed and is
 # certain at this one.
 
 
