@@ -5,13 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._cells import Cells, gauss_legendre, join, make_cells, Piece
+from ._cells import Cells, Piece, gauss_legendre, join, make_cells
 from ._errors import Condition, NotNormalisable
 
 # Exponents this close to -1 cannot be told from it by their slope.
 _MARGIN = 2e-3
-# Parts of a density below exp(-_DEPTH) of its peak are left out.
-_DEPTH = 60.0
 _STEP = 0.1
 
 
@@ -22,6 +20,8 @@ class Setting(NamedTuple):
     - `resolution`: distance to a stratum below which it is continued as a power law.
     - `reach`: `log` of the largest distance probed.
     - `order`, `tolerance`: of the cells.
+    - `depth`: parts of the density below `exp(-depth)` of its peak are left out.
+    - `width`: of the first cells, in `t`.
     """
 
     law: str
@@ -29,6 +29,8 @@ class Setting(NamedTuple):
     reach: float
     order: int
     tolerance: float
+    depth: float = 60.0
+    width: float = 3.0
 
 
 class Axis(NamedTuple):
@@ -115,12 +117,13 @@ def _describe(label: str, piece: Piece, far: bool) -> str:
 
 
 def ends_of(
-    piece: Piece, ts: np.ndarray, values: np.ndarray, peak: np.ndarray, label: str, law: str
+    piece: Piece, ts: np.ndarray, values: np.ndarray, peak: np.ndarray, label: str, setting: Setting
 ) -> Piece:
     """Measure the power laws at both ends of a piece; refuse what cannot be integrated.
 
     `values` are log densities, shape `(T, L)`; `peak` the largest `log f + t` of each line.
     """
+    law = setting.law
     low = _slope(values, ts, 0, min(10, len(ts) - 1))
     low = np.where(np.isfinite(low), low, 5.0)
     worst = int(np.argmin(low))
@@ -131,7 +134,7 @@ def ends_of(
     if np.isinf(piece.stop):
         last = values[-1] + ts[-1]
         high = _slope(values, ts, -11, -1)
-        heavy = np.isfinite(high) & (last > peak - _DEPTH)
+        heavy = np.isfinite(high) & (last > peak - setting.depth)
         if np.any(heavy):
             worst = int(np.argmax(np.where(heavy, high, -np.inf)))
             if high[worst] >= -1.0 - _MARGIN:
@@ -225,23 +228,23 @@ def build_axis(
             " and `domain`."
         )
     pieces = [
-        ends_of(p, ts, v, peak, label, setting.law)
+        ends_of(p, ts, v, peak, label, setting)
         for p, ts, v in zip(pieces, probes, values, strict=True)
     ]
-    kept = [m for m in modes if m[3] > peak[m[1]] - _DEPTH]
+    kept = [m for m in modes if m[3] > peak[m[1]] - setting.depth]
     edges = []
     for i, (piece, ts, v) in enumerate(zip(pieces, probes, values, strict=True)):
-        edges.append(_edges(piece, ts, v, peak, [m for m in kept if m[0] == i]))
+        edges.append(_edges(piece, ts, v, peak, [m for m in kept if m[0] == i], setting))
     used = [i for i, e in enumerate(edges) if len(e) > 1]
     cells = make_cells([pieces[i] for i in used], [edges[i] for i in used], setting.order)
     cells = cells._replace(piece=np.asarray(used)[cells.piece])
     return _refine(cells, pieces, evaluate, peak, kept, setting)
 
 
-def _edges(piece, ts, values, peak, modes) -> np.ndarray:
-    """First edges of the cells of a piece: its ends, its modes, and steps of at most 3 in `t`."""
+def _edges(piece, ts, values, peak, modes, setting: Setting) -> np.ndarray:
+    """First edges of the cells of a piece: ends, modes, and steps of bounded width."""
     g = np.max(values + ts[:, None] - peak[None, :], axis=1)
-    alive = np.nonzero(g > -_DEPTH)[0]
+    alive = np.nonzero(g > -setting.depth)[0]
     marks = [m[2] for m in modes]
     if len(alive) == 0 and not marks:
         return np.zeros((0,))
@@ -250,18 +253,18 @@ def _edges(piece, ts, values, peak, modes) -> np.ndarray:
     low, high = max(low, ts[0]), min(high, ts[-1])
     inner = np.unique(np.concatenate([[low, high], [m for m in marks if low < m < high]]))
     parts = [
-        np.linspace(a, b, int(np.ceil((b - a) / 3.0)) + 1)[:-1]
+        np.linspace(a, b, int(np.ceil((b - a) / setting.width)) + 1)[:-1]
         for a, b in zip(inner[:-1], inner[1:], strict=True)
     ]
     edges = np.concatenate([*parts, [high]])
     if low == ts[0]:
         # The mass still to come below the first probe, exactly a power law.
-        length = max(40.0 + g[0], 0.0) / (1.0 + piece.exponent)
+        length = max(0.7 * setting.depth + g[0], 0.0) / (1.0 + piece.exponent)
         if length > 0.0:
-            edges = np.concatenate([np.linspace(low - length, low, 7)[:-1], edges])
+            edges = np.concatenate([np.linspace(low - length, low, 4)[:-1], edges])
     if np.isfinite(piece.top) and high == ts[-1]:
-        length = max(40.0 + g[-1], 0.0) / -(1.0 + piece.tail)
-        edges = np.concatenate([edges, np.linspace(high, high + length, 7)[1:]])
+        length = max(0.7 * setting.depth + g[-1], 0.0) / -(1.0 + piece.tail)
+        edges = np.concatenate([edges, np.linspace(high, high + length, 4)[1:]])
     return edges
 
 
@@ -282,7 +285,9 @@ def _refine(cells, pieces, evaluate, peak, modes, setting: Setting) -> Axis:
         fresh = g[len(done.begin) :]
         coefficients = np.einsum("kj,cjl->ckl", to_legendre, fresh)
         tail = 2.0 * np.sum(np.abs(coefficients[:, -2:]), axis=1)
-        coarse = np.any(tail > setting.tolerance * total, axis=1)
+        # A line through a lower mode counts by its height below the highest.
+        share = np.exp(np.minimum(np.max(peak) - peak, 30.0))
+        coarse = np.any(tail > setting.tolerance * total * share, axis=1)
         lo, hi = np.minimum(new.begin, new.end), np.maximum(new.begin, new.end)
         for i, line, t, height in modes:
             touches = (new.piece == i) & (lo <= t + 1e-12) & (hi >= t - 1e-12)

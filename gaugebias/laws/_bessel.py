@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike
 
 # Drop in the log of the integrand at which the integral is cut: exp(-40) is below rounding.
 _DROP = 40.0
-_NODES = 400
+_NODES = 360
 
 
 def log_orbit_integral(a: Array, rates: Array, drift: ArrayLike) -> Array:
@@ -63,7 +63,7 @@ def _range(a: Array, rates: Array, drift: Array, log_integrand) -> tuple[Array, 
             ahead = test(mid)
             return jnp.where(ahead, mid, low), jnp.where(ahead, high, mid)
 
-        low, high = jax.lax.fori_loop(0, 50, step, (low, high))
+        low, high = jax.lax.fori_loop(0, 40, step, (low, high))
         return 0.5 * (low + high)
 
     peak = bisect(lambda c: slope(c) > 0, left, right)

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
-from ..quotient import Domain, MomentMapGauge, Quotient
+from ..quotient import Domain, Quotient
 from ._checks import as_nonnegative, as_temperature
-from ._conditions import moment_map_condition, nearby, predictor_conditions, start_point
+from ._conditions import Sample, linear_condition, predictor_conditions, sample_of, start_point
 from ._errors import Condition, require
 from ._integrable import check_integrable
 from ._law import is_traced
@@ -32,7 +33,7 @@ class Context(NamedTuple):
     reference: str
     shape: tuple[int, ...]
     params: PyTree
-    points: list[PyTree]
+    sample: Sample
     key: Array
     conditions: tuple[Condition, ...]
     full_rank: bool
@@ -78,14 +79,14 @@ def prepare(
         size = math.prod(shape)
         domain = q.domain if domain is None else domain
         if domain is None:
-            domain = Domain((-math.inf,) * size, (math.inf,) * size)
+            domain = Domain(np.full(size, -math.inf), np.full(size, math.inf))
         if domain.dimension != size:
             raise ValueError(
                 f"`domain` has {domain.dimension} coordinates, the predictor {size} (shape "
                 f"{shape})."
             )
-        points = nearby(params, jax.random.fold_in(key, 1))
-        separates, full = predictor_conditions(q, points)
+        sample = sample_of(q, params, jax.random.fold_in(key, 1))
+        separates, full = predictor_conditions(sample)
         key = jax.random.fold_in(key, 2)
     conditions = (separates, full) if reference == "lebesgue" else (separates,)
     require(
@@ -106,7 +107,7 @@ def prepare(
         reference,
         shape,
         params,
-        points,
+        sample,
         key,
         conditions,
         full.holds,
@@ -122,25 +123,23 @@ def build(
         neutral and q.log_det_gram is not None and context.ridge is None
     )
     split = context.split
-    if split is None and isinstance(q.gauge, MomentMapGauge):
-        with jax.ensure_compile_time_eval():
-            if moment_map_condition(q, context.params).holds:
-                split = split_algebra(q.action, context.params)
+    if split is None and linear_condition(context.sample).holds:
+        split = split_algebra(context.sample.jacobians[0])
     law = QuotientLaw(
-        context.name,
-        q,
-        context.potential,
-        context.temperature,
-        jnp.asarray(exponent),
-        context.ridge,
-        volume,
-        split,
-        context.domain,
-        context.conditions,
-        context.shape,
-        1e-60 if closed else 1e-5,
-        neutral,
-        context.full_rank,
+        name=context.name,
+        quotient=q,
+        potential=context.potential,
+        temperature=context.temperature,
+        exponent=jnp.asarray(exponent),
+        ridge=context.ridge,
+        volume=volume,
+        split=split,
+        domain=context.domain,
+        conditions=context.conditions,
+        shape=context.shape,
+        resolution=1e-60 if closed else 1e-5,
+        neutral=neutral,
+        full_rank=context.full_rank,
     )
     if context.full_rank and not is_traced(law):
         check_integrable(law)

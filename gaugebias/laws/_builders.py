@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain, MomentMapGauge, Quotient
-from ._build import build, Context, prepare
+from ._build import Context, build, prepare
 from ._checks import as_nonnegative, as_scalar
 from ._conditions import (
     isometric_condition,
@@ -102,11 +102,11 @@ def horizontal(
         raise ValueError(f'`calculus` must be "ito" or "stratonovich", not {calculus!r}.')
     context = prepare("horizontal", q, potential, temperature, ridge, domain, reference, key)
     with jax.ensure_compile_time_eval():
-        isometric = isometric_condition(q, context.points)
+        isometric = isometric_condition(context.sample)
         if isometric.holds:
             context = context.adding(isometric, *_ridge(context))
         else:
-            moment = moment_map_condition(q, context.params)
+            moment = moment_map_condition(q, context.sample)
             context = context.adding(moment)
             require("horizontal", context.conditions, (_VIRIAL, _QUOTIENT_SDE))
             if calculus == "ito":
@@ -147,7 +147,7 @@ def pushforward(
     """
     context = prepare("pushforward", q, potential, temperature, ridge, domain, reference, key)
     with jax.ensure_compile_time_eval():
-        isometric = isometric_condition(q, context.points)
+        isometric = isometric_condition(context.sample)
         if isometric.holds:
             context = context.adding(isometric, *_ridge(context))
             require("pushforward", context.conditions, (_HORIZONTAL, _VIRIAL))
@@ -236,7 +236,7 @@ def projected(
         "projected", q, potential, alpha**2 * temperature, ridge, domain, reference, key
     )
     with jax.ensure_compile_time_eval():
-        context = context.adding(isometric_condition(q, context.points), *_ridge(context))
+        context = context.adding(isometric_condition(context.sample), *_ridge(context))
     require("projected", context.conditions, (_HORIZONTAL, _QUOTIENT_SDE, _VIRIAL))
     return build(context, OrbitVolume(q), (beta / alpha) ** 2)
 
@@ -278,9 +278,9 @@ def conditioned(
     moment_map = isinstance(q.gauge, MomentMapGauge)
     with jax.ensure_compile_time_eval():
         if moment_map:
-            context = context.adding(moment_map_condition(q, context.params))
+            context = context.adding(moment_map_condition(q, context.sample))
             require("conditioned", context.conditions, (_HORIZONTAL,))
-        split = split_algebra(q.action, context.params)
+        split = split_algebra(context.sample.jacobians[0])
     count = split.symmetric.shape[1]
     if moment_map:
         context = context.adding(
@@ -306,16 +306,13 @@ def conditioned(
 def _ridge(context: Context) -> tuple[Condition, ...]:
     if context.ridge is None:
         return ()
-    return (ridge_condition(context.quotient, context.points),)
+    return (ridge_condition(context.sample),)
 
 
 def fibre_volume(context: Context) -> tuple[FibreVolume, Condition]:
     """The fibre integral of a context's action, and whether it is one that can be done."""
-    from ..quotient._slice import field_jacobians
-
-    q = context.quotient
-    matrices = np.asarray(field_jacobians(q.action, context.params), dtype=np.float64)
-    moment = moment_map_condition(q, context.params)
+    q, matrices = context.quotient, context.sample.jacobians[0]
+    moment = moment_map_condition(q, context.sample)
     size = np.sqrt(np.maximum(np.einsum("aij,aij->a", matrices, matrices), 1e-300))
     skew = np.max(np.abs(matrices - np.swapaxes(matrices, 1, 2)) / size[:, None, None])
     overlap = 0.0

@@ -128,12 +128,18 @@ def make_cells(pieces: list[Piece], edges: list[np.ndarray], order: int) -> Cell
 
 
 def join(a: Cells, b: Cells) -> Cells:
-    fields = zip(a[:-1], b[:-1], strict=True)
-    return Cells(*(np.concatenate([p, q]) for p, q in fields), a.order)
+    return Cells(
+        np.concatenate([a.piece, b.piece]),
+        np.concatenate([a.anchor, b.anchor]),
+        np.concatenate([a.sign, b.sign]),
+        np.concatenate([a.begin, b.begin]),
+        np.concatenate([a.end, b.end]),
+        a.order,
+    )
 
 
 def integral_to(coefficients: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """`int_{-1}^u sum_k c_k P_k` for rows of coefficients, shape `(N, n)`, at `u` of shape `(N,)`."""
+    """`int_{-1}^u sum_k c_k P_k` for rows of coefficients `(N, n)`, at `u` of shape `(N,)`."""
     order = coefficients.shape[-1]
     previous, current = np.ones_like(u), u
     total = coefficients[:, 0] * (u + 1.0)

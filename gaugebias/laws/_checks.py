@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 
@@ -16,7 +17,7 @@ def as_scalar(value: ArrayLike, name: str) -> Array:
         array = array.astype(jnp.result_type(float))
     if array.shape != ():
         raise ValueError(f"`{name}` must be a scalar, but has shape {array.shape}; `vmap` over it.")
-    if not isinstance(array, jax.core.Tracer) and not np.isfinite(np.asarray(array)):
+    if not isinstance(array, Tracer) and not np.isfinite(np.asarray(array)):
         raise ValueError(f"`{name}` must be finite, but is {float(array)}.")
     return array
 
@@ -27,7 +28,7 @@ def as_temperature(value: ArrayLike) -> Array:
     **Raises:** `ValueError` where it is not positive and finite.
     """
     array = as_scalar(value, "temperature")
-    if not isinstance(array, jax.core.Tracer) and not float(array) > 0.0:
+    if not isinstance(array, Tracer) and not float(array) > 0.0:
         raise ValueError(
             f"`temperature` must be positive, but is {float(array)}: at T = 0 there is no "
             "stationary density, and the initialisation decides."
@@ -41,6 +42,6 @@ def as_nonnegative(value: ArrayLike, name: str) -> Array:
     **Raises:** `ValueError` naming the argument otherwise.
     """
     array = as_scalar(value, name)
-    if not isinstance(array, jax.core.Tracer) and float(array) < 0.0:
+    if not isinstance(array, Tracer) and float(array) < 0.0:
         raise ValueError(f"`{name}` must not be negative, but is {float(array)}.")
     return array

@@ -1,25 +1,59 @@
 """The conditions of the laws, checked on a sample of parameters."""
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from ..quotient import (
-    check_slice_invariance,
-    isometry_residual,
     MomentMapGauge,
-    predictor_jacobian,
     Quotient,
-    require_moment_map,
+    SliceReport,
+    check_slice_invariance,
+    predictor_jacobian,
 )
-from ..quotient._linalg import frame_rank
+from ..quotient._slice import field_jacobians
 from ..symmetry import check_invariance, orbit_jacobian
 from ._errors import Condition
+from ._keys import fingerprint
 
-_POINTS = 3
+_POINTS = 4
+
+
+class Sample(NamedTuple):
+    """What was measured on a sample of parameters: `params` and perturbations of it.
+
+    - `below`: `Dphi`, shape `(points, m, D)`.
+    - `frames`: the generators, shape `(points, D, k)`.
+    - `theta`: the ravelled points, shape `(points, D)`.
+    - `jacobians`: of the generators' fields at the first two points, shape `(2, k, D, D)`.
+    - `tolerance`: on relative residuals, by dtype.
+    """
+
+    params: PyTree
+    below: np.ndarray
+    frames: np.ndarray
+    theta: np.ndarray
+    jacobians: np.ndarray
+    tolerance: float
+
+
+_samples: dict = {}
+_reports: dict = {}
+
+
+def _remembered(store: dict, key: tuple, make):
+    """`make()`, kept for the last few keys: laws of one quotient share their conditions."""
+    if key not in store:
+        while len(store) >= 32:
+            store.pop(next(iter(store)))
+        store[key] = make()
+    return store[key]
 
 
 def start_point(q: Quotient) -> PyTree:
@@ -28,7 +62,7 @@ def start_point(q: Quotient) -> PyTree:
     **Raises:** `ValueError` where there is neither, or where `at` is traced.
     """
     if q.at is not None:
-        if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(q.at)):
+        if any(isinstance(x, Tracer) for x in jax.tree.leaves(q.at)):
             raise ValueError(
                 "`q.at` is traced, and conditions are checked on values: make the quotient "
                 "outside of `jit`; temperatures, alpha and beta may be traced."
@@ -63,125 +97,165 @@ def interior_point(lower: tuple[float, ...], upper: tuple[float, ...]) -> np.nda
     return out
 
 
-def nearby(params: PyTree, key, count: int = _POINTS) -> list[PyTree]:
-    """`params` and Gaussian perturbations of 0.3 of their root mean square."""
+@eqx.filter_jit
+def _measure(q: Quotient, params: PyTree, key: Array):
     moving, still = eqx.partition(params, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(moving)
     size = jnp.sqrt(jnp.mean(flat**2))
-    size = jnp.where(size > 0, size, 1.0)
-    noise = 0.3 * size * jax.random.normal(key, (count, flat.size), flat.dtype)
-    return [params] + [eqx.combine(unravel(flat + z), still) for z in noise]
+    noise = jax.random.normal(key, (_POINTS, flat.size), flat.dtype).at[0].set(0.0)
+    points = flat[None, :] + 0.3 * jnp.where(size > 0, size, 1.0) * noise
+
+    def one(x):
+        point = eqx.combine(unravel(x), still)
+        return predictor_jacobian(q.phi, point), orbit_jacobian(q.action, point)
+
+    def fields(x):
+        return field_jacobians(q.action, eqx.combine(unravel(x), still))
+
+    below, frames = jax.vmap(one)(points)
+    return below, frames, points, jax.vmap(fields)(points[:2])
 
 
-def _tolerance(params: PyTree) -> float:
-    flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
-    return float(jnp.finfo(flat.dtype).eps) ** 0.5
+def sample_of(q: Quotient, params: PyTree, key: Array) -> Sample:
+    """Measure `phi` and the action at `params` and at perturbations of relative size 0.3."""
+
+    def make():
+        below, frames, theta, jacobians = _measure(q, params, key)
+        tolerance = float(jnp.finfo(theta.dtype).eps) ** 0.5
+        host = [np.asarray(x, dtype=np.float64) for x in (below, frames, theta, jacobians)]
+        return Sample(params, host[0], host[1], host[2], host[3], tolerance)
+
+    return _remembered(_samples, fingerprint((q, params)), make)
 
 
-def predictor_conditions(q: Quotient, points: list[PyTree]) -> tuple[Condition, Condition]:
+def _rank(matrix: np.ndarray, tolerance: float) -> int:
+    s = np.linalg.svd(matrix, compute_uv=False)
+    # tolerance**2 is the rounding unit of the dtype the matrix was computed in.
+    return int(np.sum(s > 10.0 * max(matrix.shape) * tolerance**2 * max(s[0], 1e-300)))
+
+
+def predictor_conditions(sample: Sample) -> tuple[Condition, Condition]:
     """`phi` separates orbits, and `phi` has full rank, at every point."""
-    gap, missing, size, rank, orbit, total = 0, 0, 0, 0, 0, 0
-    for params in points:
-        below = predictor_jacobian(q.phi, params)
-        size, total = below.shape
-        rank = int(frame_rank(below.T))
-        orbit = int(frame_rank(orbit_jacobian(q.action, params)))
-        gap = max(gap, abs(total - orbit - rank))
-        missing = max(missing, size - rank)
-    separates = Condition(
-        "predictor separates orbits",
-        gap == 0,
-        float(gap),
-        f"rank Dphi = {rank}, parameters {total} less orbit {orbit}: the predictor "
-        + (
-            "is a coordinate of the quotient."
-            if gap == 0
-            else "is not a coordinate of the quotient, which the action does not exhaust: name the "
-            "whole symmetry, or a predictor that sees every invariant."
-        ),
+    _, size, total = sample.below.shape
+    ranks = [_rank(b, sample.tolerance) for b in sample.below]
+    orbits = [_rank(f, sample.tolerance) for f in sample.frames]
+    gaps = [total - orbit - rank for rank, orbit in zip(ranks, orbits, strict=True)]
+    worst = int(np.argmax(np.abs(gaps)))
+    gap, rank, orbit, lowest = gaps[worst], ranks[worst], orbits[worst], min(ranks)
+    text = f"rank Dphi = {rank}, {total} parameters less an orbit of dimension {orbit}: "
+    text += (
+        "the predictor is a coordinate of the quotient."
+        if gap == 0
+        else "the predictor is not a coordinate of the quotient by this action: name the whole "
+        "symmetry, or a predictor that sees every invariant."
     )
-    full = Condition(
-        "predictor of full rank",
-        missing == 0,
-        float(missing),
-        f"rank Dphi = {rank} of {size} coordinates"
-        + (
-            "."
-            if missing == 0
-            else ": Lebesgue measure dw is no measure on the image of the predictor."
-        ),
-    )
+    separates = Condition("predictor separates orbits", gap == 0, float(gap), text)
+    text = f"rank Dphi = {lowest} of {size} coordinates"
+    text += "." if lowest == size else ": Lebesgue measure dw is no measure on the image of phi."
+    full = Condition("predictor of full rank", lowest == size, float(size - lowest), text)
     return separates, full
 
 
-def isometric_condition(q: Quotient, points: list[PyTree]) -> Condition:
+def _relative(part: np.ndarray, whole: np.ndarray) -> float:
+    axes = tuple(range(1, part.ndim))
+    size, small = np.sqrt(np.sum(whole**2, axis=axes)), np.sqrt(np.sum(part**2, axis=axes))
+    return float(np.max(small / np.where(size > 0, size, 1.0), initial=0.0))
+
+
+def isometric_condition(sample: Sample) -> Condition:
     """Generators have antisymmetric Jacobians: the group acts by isometries."""
-    worst = max(float(isometry_residual(q.action, params)) for params in points)
-    holds = worst < _tolerance(points[0])
+    fields = sample.jacobians.reshape(-1, *sample.jacobians.shape[2:])
+    worst = _relative(0.5 * (fields + np.swapaxes(fields, 1, 2)), fields)
+    holds = worst < sample.tolerance
     return Condition(
         "isometric action",
         holds,
         worst,
-        f"largest relative symmetric part of a generator {worst:.2e}: the group acts by isometries."
+        f"relative symmetric part of the generators {worst:.2e}: the group acts by isometries."
         if holds
-        else f"the action is not isometric (relative symmetric part of a generator {worst:.2e}), so "
-        "its orbits are not compact and orbit volumes change along the orbit.",
+        else f"the action is not isometric (relative symmetric part of a generator {worst:.2e}), "
+        "so that its orbits are not compact and orbit volumes change along the orbit.",
     )
 
 
-def ridge_condition(q: Quotient, points: list[PyTree]) -> Condition:
+def ridge_condition(sample: Sample) -> Condition:
     """`|theta|^2` is constant on orbits (true for rotations, false for translations)."""
-    worst = 0.0
-    for params in points:
-        flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
-        frame = orbit_jacobian(q.action, params)
-        scale = jnp.linalg.norm(frame) * jnp.linalg.norm(flat) + 1e-300
-        worst = max(worst, float(jnp.linalg.norm(frame.T @ flat) / scale))
-    holds = worst < _tolerance(points[0])
+    rates = np.einsum("pda,pd->pa", sample.frames, sample.theta)
+    scale = np.linalg.norm(sample.frames, axis=(1, 2)) * np.linalg.norm(sample.theta, axis=1)
+    worst = float(np.max(np.linalg.norm(rates, axis=1) / np.maximum(scale, 1e-300)))
+    holds = worst < sample.tolerance
     return Condition(
         "weight decay is invariant",
         holds,
         worst,
         "|theta|^2 is constant on orbits."
         if holds
-        else f"|theta|^2 changes along orbits (relative rate {worst:.2e}), so that weight decay is no "
-        "function of the predictor.",
+        else f"|theta|^2 changes along orbits (relative rate {worst:.2e}), so that weight decay "
+        "is no function of the predictor.",
     )
 
 
-def moment_map_condition(q: Quotient, params: PyTree) -> Condition:
-    """The gauge is a moment map that the action has."""
-    name = "moment-map slice"
-    if not isinstance(q.gauge, MomentMapGauge):
+def linear_condition(sample: Sample) -> Condition:
+    """The action is linear, with an algebra closed under transpose."""
+    name = "linear action closed under transpose"
+    off = np.einsum("paij,pj->pai", sample.jacobians, sample.theta[:2])
+    off = np.swapaxes(sample.frames[:2], 1, 2) - off
+    scale = np.linalg.norm(sample.jacobians, axis=(2, 3)) + np.linalg.norm(
+        sample.frames[:2], axis=1
+    )
+    linear = float(np.max(np.linalg.norm(off, axis=2) / np.where(scale > 0, scale, 1.0)))
+    if linear > sample.tolerance:
         return Condition(
             name,
             False,
+            linear,
+            f"the action has no moment map: its fields are not linear in the parameters (relative "
+            f"remainder {linear:.2e}).",
+        )
+    matrices = sample.jacobians[0]
+    span = matrices.reshape(len(matrices), -1).T
+    mirrored = np.swapaxes(matrices, 1, 2).reshape(len(matrices), -1).T
+    left = mirrored - span @ np.linalg.lstsq(span, mirrored, rcond=None)[0]
+    closed = _relative(left.T, span.T)
+    if closed > sample.tolerance:
+        return Condition(
+            name,
+            False,
+            closed,
+            "the action has no moment map: its algebra is not closed under transpose (relative "
+            f"distance {closed:.2e}).",
+        )
+    return Condition(name, True, max(linear, closed), "the action has a moment map.")
+
+
+def moment_map_condition(q: Quotient, sample: Sample) -> Condition:
+    """The gauge is a moment map that the action has."""
+    if not isinstance(q.gauge, MomentMapGauge):
+        return Condition(
+            "moment-map slice",
+            False,
             float("nan"),
-            "the gauge is not the moment map, so that the "
-            "gradients of chi are not along orbits and horizontal noise leaves the "
-            "slice: use `gauge=MomentMapGauge()`.",
+            "the gauge is not the moment map, so that the gradients of chi are not along orbits "
+            "and horizontal noise leaves the slice: use `gauge=MomentMapGauge()`.",
         )
-    try:
-        require_moment_map(q.action, params)
-    except ValueError as error:
-        return Condition(name, False, float("nan"), str(error))
-    return Condition(name, True, 0.0, "chi_a = theta^T A_a theta / 2, with gradients X_a.")
+    linear = linear_condition(sample)
+    return Condition("moment-map slice", linear.holds, linear.value, linear.detail)
 
 
-def slice_condition(q: Quotient, params: PyTree, key) -> Condition:
+def slice_condition(q: Quotient, params: PyTree, key: Array) -> Condition:
     """`tr(P A_a) = 0` over the slice: horizontal Ito noise stays on it."""
-    report = check_slice_invariance(q, params, key=key)
+    report: SliceReport = _remembered(
+        _reports,
+        fingerprint((q.action, q.gauge, params)),
+        lambda: check_slice_invariance(q, params, key=key),
+    )
     if report.holds:
-        text = (
-            f"|tr(P A)| <= {report.drift:.2e} at {report.samples} points of the slice, for every "
-            "generator."
-        )
+        text = f"|tr(P A)| <= {report.drift:.2e} at {report.samples} points of the slice."
     else:
         text = (
             f"tr(P A) of generator {report.generator} is {report.value:.4g} on the slice (largest "
             f"over unit generators {report.drift:.4g}, {report.samples} points): horizontal Ito "
             "noise drives its moment map at T tr(P A), off the slice."
         )
-    return Condition(
-        "slice invariant under horizontal Ito noise", report.holds, float(report.drift), text
-    )
+    name = "slice invariant under horizontal Ito noise"
+    return Condition(name, report.holds, float(report.drift), text)

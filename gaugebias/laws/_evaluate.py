@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-_CHUNKS = (512, 4096, 32768)
+_SMALL, _LARGE = 2048, 32768
 
 
 class HostFunction:
     """`fn` of one point of the given shape, vectorised, as float64 numpy in and out.
 
-    Batches are padded to one of three sizes, so that `fn` is compiled at most three times.
+    Batches are padded to one of two sizes, so that `fn` is compiled at most twice.
     Inside a `jit` trace it is evaluated at once (its constants must not be traced).
     """
 
@@ -29,8 +29,7 @@ class HostFunction:
         out, begin = [], 0
         with jax.ensure_compile_time_eval(), jax.enable_x64(True):
             while begin < total:
-                left = total - begin
-                chunk = next((c for c in _CHUNKS if left <= c), _CHUNKS[-1])
+                chunk = _SMALL if total - begin <= 4 * _SMALL else _LARGE
                 block = points[begin : begin + chunk]
                 if block.shape[0] < chunk:
                     padding = np.repeat(block[:1], chunk - block.shape[0], axis=0)

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
@@ -15,9 +16,10 @@ from ._axis import Setting
 from ._coordinates import coordinates_of
 from ._errors import Condition
 from ._evaluate import HostFunction
-from ._line import line_table, LineTable
-from ._marginal import level_masses, Marginal, probabilities, uniforms
-from ._tensor import tensor_table, TensorTable
+from ._keys import fingerprint
+from ._line import LineTable, line_table
+from ._marginal import Marginal, level_masses, probabilities, uniforms
+from ._tensor import TensorTable, tensor_table
 
 
 class TableCache:
@@ -36,22 +38,9 @@ class TableCache:
         return 0
 
 
-def fingerprint(tree) -> tuple:
-    """A hashable description of a pytree's values."""
-    leaves, treedef = jax.tree.flatten(tree)
-    keys = []
-    for leaf in leaves:
-        if eqx.is_array(leaf) and not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            value = np.asarray(leaf)
-            keys.append((value.shape, str(value.dtype), value.tobytes()))
-        else:
-            keys.append(leaf if getattr(leaf, "__hash__", None) else id(leaf))
-    return treedef, tuple(keys)
-
-
 def is_traced(tree) -> bool:
     """Whether a pytree holds tracers."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def in_domain(domain: Domain, x: Array) -> Array:
@@ -293,8 +282,12 @@ class AbstractLaw(eqx.Module):
             x = coordinates.x(y)
             return self.log_weight(x.reshape(self.shape)) + coordinates.log_jacobian(y)
 
-        tolerance = self._tolerance(1e-10 if self.dimension == 2 else 1e-6)
-        setting = Setting(self.name, max(self.resolution, 1e-12), min(reach, 60.0), 8, tolerance)
+        finest, order, depth, width = (
+            (1e-8, 10, 36.0, 6.0) if self.dimension == 2 else (3e-5, 6, 22.0, 9.0)
+        )
+        near = max(self.resolution, 1e-12 if self.dimension == 2 else 1e-9)
+        tolerance = self._tolerance(finest)
+        setting = Setting(self.name, near, min(reach, 60.0), order, tolerance, depth, width)
         return tensor_table(HostFunction(weight, (self.dimension,)), coordinates, setting)
 
     def _tolerance(self, finest: float) -> float:

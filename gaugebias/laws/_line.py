@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._axis import Axis, build_axis, checked, Setting
+from ._axis import Axis, Setting, build_axis, checked
 from ._cells import Cells, gauss_legendre, integral_to, invert, pieces_of
 from ._evaluate import HostFunction
 

@@ -14,7 +14,10 @@ from ._errors import Condition
 from ._line import LineTable
 from ._tensor import TensorTable
 
-_FRAGMENTS = 24
+# Fragments of a cell, by dimension: their width decides the accuracy of the levels.
+_FRAGMENTS = {1: 32, 2: 24, 3: 8}
+# Fragments of less probability than this are left out.
+_LEAST = 1e-13
 
 
 class Marginal(eqx.Module):
@@ -75,9 +78,9 @@ def uniforms(key: Array, shape: tuple[int, ...]) -> np.ndarray:
     return np.clip(u, 2.0**-54, 1.0 - 2.0**-53)
 
 
-def _fragments(cells: Cells) -> tuple[np.ndarray, np.ndarray]:
+def _fragments(cells: Cells, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Edges of the fragments of every cell in `u`, and node values to the fragments' masses."""
-    edges = np.linspace(-1.0, 1.0, _FRAGMENTS + 1)
+    edges = np.linspace(-1.0, 1.0, count + 1)
     _, _, to_legendre = gauss_legendre(cells.order)
     identity = np.eye(cells.order)
     upto = np.stack(
@@ -92,7 +95,7 @@ def level_masses(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Levels and distribution function of a statistic of points `(N, m)`."""
     if isinstance(table, LineTable):
-        edges, _ = _fragments(table.cells)
+        edges, _ = _fragments(table.cells, _FRAGMENTS[1])
         x = table.cells.x(table.cells.t(edges))
         values = statistic(x.reshape(-1, 1)).reshape(x.shape)
         count = len(table.masses)
@@ -102,15 +105,11 @@ def level_masses(
         return _accumulate(values[:, :-1], values[:, 1:], np.diff(inner, axis=1))
     along = _steepest(table, statistic)
     cells = table.axes[along]
-    edges, to_mass = _fragments(cells)
+    edges, to_mass = _fragments(cells, _FRAGMENTS[len(table.axes)])
     grids = [
         table.axis_points(a, edges if a == along else gauss_legendre(c.order)[0])
         for a, c in enumerate(table.axes)
     ]
-    y = np.stack([g.ravel() for g in np.meshgrid(*grids, indexing="ij")], axis=-1)
-    values = statistic(table.coordinates.x(y)).reshape([len(g) for g in grids])
-    values = np.moveaxis(values, along, -1)
-    values = values.reshape(*values.shape[:-1], len(cells.begin), len(edges))
     density = table.values
     for a, c in enumerate(table.axes):
         if a != along:
@@ -119,6 +118,14 @@ def level_masses(
     density = np.moveaxis(density, along, -1)
     density = density.reshape(*density.shape[:-1], len(cells.begin), cells.order)
     masses = density @ to_mass.T
+    needed = np.zeros((*masses.shape[:-1], len(edges)), bool)
+    needed[..., :-1] |= masses > _LEAST
+    needed[..., 1:] |= masses > _LEAST
+    y = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1)
+    y = np.moveaxis(y, along, -2).reshape(*needed.shape, len(grids))
+    values = np.zeros(needed.shape)
+    values[needed] = statistic(table.coordinates.x(y[needed]))
+    masses = np.where(masses > _LEAST, masses, 0.0)
     return _accumulate(values[..., :-1], values[..., 1:], masses)
 
 
@@ -139,7 +146,7 @@ def _accumulate(a: np.ndarray, b: np.ndarray, mass: np.ndarray) -> tuple[np.ndar
     """Distribution function of masses spread evenly between the levels `a` and `b`."""
     low, high = np.minimum(a, b).ravel(), np.maximum(a, b).ravel()
     mass = np.maximum(mass.ravel(), 0.0)
-    keep = mass > 1e-16
+    keep = mass > 1e-18
     low, high, mass = low[keep], high[keep], mass[keep] / np.sum(mass[keep])
     if not np.all(np.isfinite(low) & np.isfinite(high)):
         raise ValueError("`fn` is not finite on the support of the law.")

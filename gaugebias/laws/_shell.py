@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
@@ -16,7 +17,7 @@ _PANELS = 12
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
-def log_shell_volume(w: Array, decay: ArrayLike, half_width: ArrayLike) -> Array:
+def log_shell_volume(w: Array, decay: Array, half_width: Array) -> Array:
     """`log int_0^eps exp(-decay sqrt(w^2 + c^2)) / sqrt(w^2 + c^2) dc` at a scalar `w != 0`.
 
     With `c = |w| sinh y` the integrand is `exp(-decay |w| cosh y)`: composite Gauss-Legendre.
@@ -64,7 +65,7 @@ def shell(
     temperature = as_temperature(temperature)
     ridge = as_nonnegative(ridge, "ridge")
     half_width = as_scalar(half_width, "half_width")
-    if not isinstance(half_width, jax.core.Tracer) and float(half_width) <= 0.0:
+    if not isinstance(half_width, Tracer) and float(half_width) <= 0.0:
         raise ValueError("`half_width` must be positive: the limit 0 is `conditioned`.")
 
     def weight(w, at):

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from ..quotient._linalg import log_pseudo_det_gram
-from ..quotient._slice import field_jacobians
 from ..symmetry import AbstractAction, orbit_jacobian
 
 
@@ -23,15 +22,14 @@ class Split(eqx.Module):
     residual: float = eqx.field(static=True)
 
 
-def split_algebra(action: AbstractAction, params: PyTree) -> Split:
-    """Split the algebra of an action at concrete parameters.
+def split_algebra(matrices: np.ndarray) -> Split:
+    """Split the algebra of a linear action, given its matrices `A_a`, shape `(k, D, D)`.
 
     With `N = <A_a, A_b>` and `M = tr(A_a A_b)` the transpose has eigenvalues +1 (symmetric) and -1
     (antisymmetric) on an algebra closed under it. Generators that act trivially are dropped.
     """
-    jacobians = np.asarray(field_jacobians(action, params), dtype=np.float64)
-    inner = np.einsum("aij,bij->ab", jacobians, jacobians)
-    mirror = np.einsum("aij,bji->ab", jacobians, jacobians)
+    inner = np.einsum("aij,bij->ab", matrices, matrices)
+    mirror = np.einsum("aij,bji->ab", matrices, matrices)
     values, vectors = np.linalg.eigh(inner)
     keep = values > 1e-10 * max(float(values[-1]), 1e-300)
     root = vectors[:, keep] / np.sqrt(values[keep])

@@ -1,18 +1,19 @@
 """Tables of densities in two and three dimensions: tensor products of the cells of each axis."""
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from ._axis import build_axis, checked, continue_cells, refuse, Setting
-from ._cells import Cells, gauss_legendre, invert, Piece, pieces_of
+from ._axis import Setting, build_axis, checked, continue_cells, refuse
+from ._cells import Cells, Piece, gauss_legendre, invert, join, pieces_of
 from ._coordinates import Coordinates
 from ._evaluate import HostFunction
 
-_BUDGET = 3_000_000
-_KEPT = 30.0
+_BUDGET = 6_000_000
+_KEPT = 25.0
 
 
 class TensorTable(NamedTuple):
@@ -191,17 +192,28 @@ def tensor_table(fn: HostFunction, coordinates: Coordinates, setting: Setting) -
         return checked(setting.law, y, fn(y))
 
     modes, _ = _find_modes(evaluate, pieces, setting)
-    axes, final = [], []
-    for a in range(m):
+    for _ in range(4):
+        axes, final = [], []
+        for a in range(m):
 
-        def lines(x, a=a):
-            points = np.repeat(modes[:, None, :], len(x), axis=1)
-            points[:, :, a] = x[None, :]
-            return evaluate(points.reshape(-1, m)).reshape(len(modes), len(x)).T
+            def lines(x, a=a):
+                points = np.repeat(modes[:, None, :], len(x), axis=1)
+                points[:, :, a] = x[None, :]
+                return evaluate(points.reshape(-1, m)).reshape(len(modes), len(x)).T
 
-        axis = build_axis(pieces[a], lines, labels[a], setting)
-        axes.append(axis.cells)
-        final.append(axis.pieces)
+            axis = build_axis(pieces[a], lines, labels[a], setting)
+            axes.append(axis.cells)
+            final.append(axis.pieces)
+        count = math.prod(len(c.begin) * setting.order for c in axes)
+        if count <= _BUDGET:
+            break
+        setting = setting._replace(tolerance=30.0 * setting.tolerance)
+    else:
+        raise ValueError(
+            f"the {setting.law} law needs {count:.1e} quadrature points, over the budget of "
+            f"{_BUDGET:.0e}: it is too concentrated for a tensor rule. Restrict `domain`, or draw "
+            "samples instead."
+        )
     _check_corners(evaluate, pieces, modes, labels, setting)
     return _fill(evaluate, coordinates, axes, final, setting)
 
@@ -209,7 +221,7 @@ def tensor_table(fn: HostFunction, coordinates: Coordinates, setting: Setting) -
 def _fill(evaluate, coordinates, axes, pieces, setting: Setting) -> TensorTable:
     m = len(axes)
     u, w, to_legendre = gauss_legendre(setting.order)
-    for attempt in range(6):
+    for _ in range(6):
         points, added = [], []
         for a, cells in enumerate(axes):
             t = cells.t(u)
@@ -217,12 +229,6 @@ def _fill(evaluate, coordinates, axes, pieces, setting: Setting) -> TensorTable:
             points.append(cells.x(inside).ravel())
             added.append((extra + t + cells.log_width()[:, None]).ravel())
         shape = tuple(len(p) for p in points)
-        if np.prod(shape) > _BUDGET and attempt == 0:
-            raise ValueError(
-                f"the {setting.law} law needs {np.prod(shape):.1e} quadrature points, over the "
-                f"budget of {_BUDGET:.0e}: it is too concentrated for a tensor rule. Restrict "
-                "`domain`, or draw samples instead."
-            )
         y = np.stack([g.ravel() for g in np.meshgrid(*points, indexing="ij")], axis=-1)
         logs = evaluate(y).reshape(shape)
         for a in range(m):
@@ -234,26 +240,20 @@ def _fill(evaluate, coordinates, axes, pieces, setting: Setting) -> TensorTable:
         total = float(np.sum(weights))
         table = table._replace(values=g / total, log_normaliser=top + float(np.log(total)))
         coarse = []
-        for a, cells in enumerate(axes):
+        for a in range(m):
             others = tuple(b for b in range(m) if b != a)
             line = np.sum(weights, axis=others).reshape(-1, setting.order) / (w[None, :] * total)
             tail = 2.0 * np.sum(np.abs(line @ to_legendre.T)[:, -2:], axis=1)
             coarse.append(tail > 10.0 * setting.tolerance)
-        grown = np.prod(
-            [(len(c.begin) + c_.sum()) * setting.order for c, c_ in zip(axes, coarse, strict=True)]
+        grown = math.prod(
+            (len(cells.begin) + int(flags.sum())) * setting.order
+            for cells, flags in zip(axes, coarse, strict=True)
         )
         if not any(np.any(c) for c in coarse) or grown > _BUDGET:
             return table
         split = []
         for cells, flags in zip(axes, coarse, strict=True):
-            halves = cells.take(flags).halves()
-            joined = Cells(
-                *(
-                    np.concatenate([p, q])
-                    for p, q in zip(cells.take(~flags)[:-1], halves[:-1], strict=True)
-                ),
-                setting.order,
-            )
+            joined = join(cells.take(~flags), cells.take(flags).halves())
             split.append(joined.sorted()[0])
         axes = split
     return table

@@ -1,0 +1,161 @@
+"""NUTS in unconstrained coordinates, for laws of more than three dimensions."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from ..quotient import Domain
+from ._conditions import interior_point
+from ._coordinates import Coordinates, coordinates_of
+from ._law import AbstractLaw
+
+_CHAINS = 8
+_WARM_UP = 600
+_PILOT = 400
+
+
+class Unconstrained(NamedTuple):
+    """All of R^m mapped onto a domain: logistic in intervals, exponential on half-lines."""
+
+    coordinates: Coordinates
+
+    def _kinds(self):
+        low = np.asarray(self.coordinates.lower)
+        high = np.asarray(self.coordinates.upper)
+        return low, high, np.isfinite(low), np.isfinite(high)
+
+    def point(self, z: Array) -> tuple[Array, Array]:
+        """A point of the domain, shape `(m,)`, and the log of the Jacobian."""
+        low, high, below, above = self._kinds()
+        both, one = below & above, below ^ above
+        anchor = jnp.asarray(np.where(below, low, np.where(above, high, 0.0)), z.dtype)
+        sign = jnp.asarray(np.where(below, 1.0, -1.0), z.dtype)
+        width = jnp.asarray(np.where(both, high - low, 1.0), z.dtype)
+        inside = anchor + width * jax.nn.sigmoid(z)
+        half = anchor + sign * jnp.exp(jnp.where(one, z, 0.0))
+        y = jnp.where(both, inside, jnp.where(one, half, z))
+        slope = jnp.log(width) + jax.nn.log_sigmoid(z) + jax.nn.log_sigmoid(-z)
+        log_slope = jnp.where(both, slope, jnp.where(one, z, 0.0))
+        return self.coordinates.x(y), jnp.sum(log_slope) + self.coordinates.log_jacobian(y)
+
+    def inverse(self, x: np.ndarray) -> np.ndarray:
+        """Unconstrained coordinates of an interior point of the domain, on the host."""
+        low, high, below, above = self._kinds()
+        y = self.coordinates.y(np.asarray(x, dtype=float))
+        out = np.array(y)
+        for i in range(len(y)):
+            if below[i] and above[i]:
+                share = (y[i] - low[i]) / (high[i] - low[i])
+                out[i] = math.log(share / (1.0 - share))
+            elif below[i]:
+                out[i] = math.log(y[i] - low[i])
+            elif above[i]:
+                out[i] = math.log(high[i] - y[i])
+        return out
+
+
+def unconstrained(domain: Domain, name: str) -> Unconstrained:
+    """The map for a domain.
+
+    **Raises:** `ValueError` for a domain with breaks inside: a Hamiltonian trajectory does not
+    pass through a singular stratum.
+    """
+    if any(domain.breaks):
+        i = next(i for i, b in enumerate(domain.breaks) if b)
+        raise ValueError(
+            f"`domain` of the {name} law has the break {domain.breaks[i][0]:g} inside coordinate "
+            f"{i}, and NUTS does not cross singular strata: restrict `domain` to one side of each "
+            "break (`Domain.box(lower, upper)`, the signs of the start), or sample each side."
+        )
+    return Unconstrained(coordinates_of(domain))
+
+
+def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = None) -> Array:
+    """Draws of a law by NUTS, thinned to one per two autocorrelation times.
+
+    `blackjax` NUTS in unconstrained coordinates (logarithms on half-lines, logits in intervals,
+    ratios or gaps of ordered coordinates): 8 chains, each with its own window adaptation of step
+    size and metric, a pilot run for the autocorrelation time (the largest over coordinates, from
+    the effective sample size across chains), then as many transitions as `n` draws need.
+
+    **Arguments:**
+
+    - `law`: any law; needs densities up to a constant only.
+    - `key`: a `jax.random` key.
+    - `n`: number of draws.
+    - `start`: a point of the domain, shape `law.shape`; default a generic interior point.
+
+    **Returns:** `(n, *law.shape)`, nearly independent.
+
+    **Raises:** `ValueError` for a domain with breaks inside or a start outside of it;
+    `RuntimeError` where chains diverge or stay apart (R-hat above 1.05 in the pilot run).
+    """
+    import blackjax
+    from blackjax.diagnostics import effective_sample_size, potential_scale_reduction
+
+    if n < 1:
+        raise ValueError("`n` must be at least 1.")
+    mapping = unconstrained(law.domain, law.name)
+    if start is None:
+        point = interior_point(law.domain.lower, law.domain.upper)
+        point = point[::-1] if law.domain.ordered else point
+    else:
+        point = np.asarray(start, dtype=float).reshape(-1)
+        if not bool(np.asarray(law.domain.contains(point))):
+            raise ValueError("`start` must be a point inside of the law's domain.")
+    centre = jnp.asarray(mapping.inverse(point), jnp.result_type(float))
+
+    def log_density(z):
+        x, log_jacobian = mapping.point(z)
+        return law.log_weight(x.reshape(law.shape)) + log_jacobian
+
+    adaptation = blackjax.window_adaptation(blackjax.nuts, log_density, progress_bar=False)
+    kernel = blackjax.nuts.build_kernel()
+
+    def warm_up(key, z):
+        (state, parameters), _ = adaptation.run(key, z, num_steps=_WARM_UP)
+        return state, parameters
+
+    def advance(state, parameters, key, steps, every):
+        def block(state, key):
+            def step(state, key):
+                state, info = kernel(key, state, log_density, **parameters)
+                return state, info.is_divergent
+
+            state, divergent = jax.lax.scan(step, state, jax.random.split(key, every))
+            return state, (state.position, jnp.sum(divergent))
+
+        return jax.lax.scan(block, state, jax.random.split(key, steps))
+
+    k_start, k_warm, k_pilot, k_run = jax.random.split(key, 4)
+    spread = 0.3 * jax.random.normal(k_start, (_CHAINS, centre.size), centre.dtype)
+    states, parameters = jax.jit(jax.vmap(warm_up))(
+        jax.random.split(k_warm, _CHAINS), centre[None, :] + spread
+    )
+    run = jax.jit(jax.vmap(advance, in_axes=(0, 0, 0, None, None)), static_argnums=(3, 4))
+    states, (pilot, _) = run(states, parameters, jax.random.split(k_pilot, _CHAINS), _PILOT, 1)
+    if not bool(jnp.all(jnp.isfinite(pilot))):
+        raise RuntimeError(f"NUTS on the {law.name} law left the domain: give a `start` inside.")
+    rhat = float(jnp.max(potential_scale_reduction(pilot)))
+    if rhat > 1.05:
+        raise RuntimeError(
+            f"NUTS chains on the {law.name} law stay apart (R-hat {rhat:.3f}): the density has "
+            "several modes, or is not normalisable; restrict `domain`."
+        )
+    effective = float(jnp.min(effective_sample_size(pilot)))
+    every = max(1, math.ceil(2.0 * _CHAINS * _PILOT / max(effective, 1.0)))
+    steps = math.ceil(n / _CHAINS)
+    _, (draws, divergent) = run(states, parameters, jax.random.split(k_run, _CHAINS), steps, every)
+    share = float(jnp.sum(divergent)) / (_CHAINS * steps * every)
+    if share > 0.05:
+        raise RuntimeError(
+            f"NUTS on the {law.name} law: {share:.0%} of the transitions diverged; its density is "
+            "too singular at an edge of `domain`."
+        )
+    # Draws of all chains at one time are independent: keep times together, cut the surplus.
+    flat = jnp.swapaxes(draws, 0, 1).reshape(-1, centre.size)[:n]
+    return jax.vmap(lambda z: mapping.point(z)[0])(flat).reshape(n, *law.shape)
