@@ -20,12 +20,10 @@ from gaugebias.catalogue import (
 
 MODELS = {
     "hadamard-scalar-2": HadamardProduct((), 2),
-    "hadamard-3-2": HadamardProduct((3,), 2),
     "hadamard-scalar-3": HadamardProduct((), 3),
     "hadamard-2-4": HadamardProduct((2,), 4),
     "factors-2-2-2": Factorisation(2, 2, 2),
-    "factors-3-2-2": Factorisation(3, 2, 2),
-    "factors-2-3-1": Factorisation(2, 3, 1),
+    "factors-2-3-2": Factorisation(2, 3, 2),
     "factors-4-3-2": Factorisation(4, 3, 2),
     "symmetric-3-3": SymmetricFactorisation(3, 3),
     "symmetric-3-2": SymmetricFactorisation(3, 2),

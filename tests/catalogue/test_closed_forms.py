@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from gaugebias.catalogue import DeepLinear, Factorisation, SymmetricFactorisation
+
 FRACTIONS = st.lists(st.floats(0.0, 1.0, width=32), min_size=3, max_size=3)
 SEEDS = st.integers(0, 2**32 - 1)
 SCALES = st.sampled_from([0.05, 1.0, 30.0])
-EXPONENTS = (-1.0, 0.0, 0.25, 1.0, 4.0)
+EXPONENTS = (-1.0, 0.25)
 TEMPERATURE = 0.1
 
 
@@ -79,15 +81,16 @@ def test_float32(model, reference, condition, tolerance, fractions, seed):
     check(model, reference, w, tolerance)
 
 
+MATRICES = [DeepLinear(2, 3), Factorisation(2, 2, 2)]
+
+
+@pytest.mark.parametrize("model", [*MATRICES, SymmetricFactorisation(3, 3)], ids=repr)
 def test_equal_singular_values(model, reference):
-    if hasattr(model, "dimension"):
-        pytest.skip("singular orbits: the volume vanishes at equal eigenvalues")
     check(model, reference, np.float64(reference.predictor_with(model, np.full(3, 0.7), 0)), 1e-10)
 
 
+@pytest.mark.parametrize("model", MATRICES, ids=repr)
 def test_symmetric_and_residual_parts_make_the_whole(model, reference):
-    if not hasattr(model, "log_det_residual"):
-        pytest.skip("no compact residual group")
     w = jnp.asarray(reference.predictor_with(model, [1.0, 0.5, 0.3], 1))
     pairs = model.dimensions.algebra - model.dimensions.symmetric
     parts = model.log_det_symmetric(w) + model.log_det_residual(w) - pairs * np.log(2.0)

@@ -82,25 +82,20 @@ def test_horizontal_density_scales_as_the_dimension_of_the_quotient(model):
     np.testing.assert_allclose(grown / np.log(2.0), power, atol=1e-10)
 
 
-@pytest.mark.parametrize("exponent", [0.0, 1.0, -1.0])
-def test_normalisable_as_stated(model, exponent):
+def test_normalisable_as_stated(model):
     count, log_density = spectral(model)
-    if model.dimensions.symmetric == 0 and exponent == -1.0:
-        pytest.skip("no law: nothing is conditioned")
-    names = {0.0: ("horizontal", "stratonovich"), 1.0: ("pushforward",), -1.0: ("conditioned",)}
-    stated = statement(model, *names[exponent])
-    if stated.exponent != exponent:
-        pytest.skip("no law: the orbits are not compact")
     x = jnp.array([1.0, 0.6, 0.25])[:count]
 
-    def power(one, other, ratio):
+    def power(one, other, exponent, ratio):
         change = log_density(other, exponent) - log_density(one, exponent)
         return float(change) / np.log(ratio)
 
-    # The last coordinate alone at 0, and all of them together.
-    alone = power(x.at[-1].set(1e-9), x.at[-1].set(1e-8), 10.0)
-    joint = power(x, 2.0 * x, 2.0)
-    assert stated.normalisable == (alone > -1 + 1e-3 and joint > -count + 1e-3)
+    stated = [s for s in model.laws if s.applies and s.exponent is not None]
+    for exponent, normalisable in {s.exponent: s.normalisable for s in stated}.items():
+        # The last coordinate alone at 0, and all of them together.
+        alone = power(x.at[-1].set(1e-9), x.at[-1].set(1e-8), exponent, 10.0)
+        joint = power(x, 2.0 * x, exponent, 2.0)
+        assert normalisable == (alone > -1 + 1e-3 and joint > -count + 1e-3)
 
 
 def orbit_log_volume(fields):
@@ -214,15 +209,15 @@ def test_published_spectral_laws(model, exponent, formula):
     np.testing.assert_allclose(left - right, formula(one) - formula(other), atol=1e-12)
 
 
-def test_wishart_is_the_law_of_a_gaussian_factor(getkey):
-    # Exact: the eigenvalues of U U^T of an (n, r) Gaussian have a first moment fixed by the law.
-    # E det over two columns = (n)(n - 1) T^2 by quadrature over the closed density at s = 1.
+def test_wishart_is_the_law_of_a_gaussian_factor():
+    # For U of independent standard normal entries, n x 2, E det(U^T U) = n (n - 1): here by a
+    # midpoint rule over the closed density at s = 1 (T = 1, l = |U|^2/2).
     model = SymmetricFactorisation(3, 2)
-    edges = np.linspace(0.0, 40.0, 1601)[1:] - 0.0125
-    a, b = np.meshgrid(edges, edges, indexing="ij")
+    step = 0.1
+    grid = np.arange(step / 2, 40.0, step)
+    a, b = np.meshgrid(grid, grid, indexing="ij")
     points = jnp.array(np.stack([a, b], -1)[a > b])
-    weight = jnp.exp(
-        jax.vmap(lambda s: model.log_spectral_density(s, 1.0))(points) - points.sum(-1) / 2
-    )
+    log_density = jax.jit(jax.vmap(lambda s: model.log_spectral_density(s, 1.0)))
+    weight = jnp.exp(log_density(points) - points.sum(-1) / 2)
     mean = jnp.sum(weight * points.prod(-1)) / jnp.sum(weight)
-    np.testing.assert_allclose(mean, 3.0 * 2.0, rtol=1e-3)
+    np.testing.assert_allclose(mean, 3.0 * 2.0, rtol=2e-2)

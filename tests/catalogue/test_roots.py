@@ -9,7 +9,7 @@ from gaugebias.catalogue import DeepLinear, Factorisation, SymmetricFactorisatio
 from gaugebias.catalogue._roots import polar, psd_root, solve_power_sum
 
 
-@pytest.mark.parametrize("order", [2, 3, 5])
+@pytest.mark.parametrize("order", [2, 5])
 def test_root_and_equation(getkey, order):
     a, c = jax.random.normal(getkey(), (3, 3)), jax.random.normal(getkey(), (3, 3))
     h = a @ a.T + jnp.eye(3)
@@ -51,34 +51,24 @@ def check_line(fn, x, direction, step=1e-3):
     np.testing.assert_allclose(two, second, atol=1e-6)
 
 
-def orthogonal(w):
-    return polar(jnp.asarray(w))[0]
-
-
-def symmetric(w):
-    return polar(jnp.asarray(w))[1]
-
-
-def root(h):
-    return psd_root(jnp.asarray(h), 3)
+def both(w):
+    """All of it at once: the two polar factors and the cube root of the second."""
+    o, h = polar(jnp.asarray(w))
+    return jnp.concatenate([o, h, psd_root(h, 3)])
 
 
 @pytest.mark.parametrize("equal", [True, False])
 def test_two_derivatives(getkey, equal):
-    w = 0.7 * jnp.eye(4, 2) if equal else jax.random.normal(getkey(), (4, 2))
-    direction = jax.random.normal(getkey(), (4, 2))
-    check_line(orthogonal, w, direction)
-    check_line(symmetric, w, direction)
-    a = jax.random.normal(getkey(), (2, 2))
-    h = 2.0 * jnp.eye(2) if equal else a @ a.T + jnp.eye(2)
-    check_line(root, h, a + a.T)
+    w = 0.7 * jnp.eye(3, 2) if equal else jax.random.normal(getkey(), (3, 2))
+    check_line(both, w, jax.random.normal(getkey(), (3, 2)))
 
 
 def test_reverse_mode_is_the_transpose(getkey):
     w, dw, ct = (jax.random.normal(k, (3, 3)) for k in jax.random.split(getkey(), 3))
-    _, forward = jax.jvp(orthogonal, (w,), (dw,))
-    _, pull = jax.vjp(orthogonal, w)
-    np.testing.assert_allclose(jnp.sum(pull(ct)[0] * dw), jnp.sum(ct * forward), rtol=1e-10)
+    (forward, _) = jax.jvp(polar, (w,), (dw,))[1]
+    _, pull = jax.vjp(polar, w)
+    (back,) = pull((ct, jnp.zeros_like(w)))
+    np.testing.assert_allclose(jnp.sum(back * dw), jnp.sum(ct * forward), rtol=1e-10)
 
 
 @pytest.mark.parametrize(
