@@ -1,8 +1,13 @@
 """The set of predictors a law lives on, with the strata where its density is singular."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import numpy as np
 from jaxtyping import ArrayLike
+
+
+Bounds = ArrayLike | Sequence[float]
 
 
 class Domain(eqx.Module):
@@ -35,8 +40,8 @@ class Domain(eqx.Module):
 
     def __init__(
         self,
-        lower: ArrayLike,
-        upper: ArrayLike,
+        lower: Bounds,
+        upper: Bounds,
         breaks: tuple[tuple[float, ...], ...] | None = None,
         ordered: bool = False,
     ):
@@ -78,8 +83,8 @@ class Domain(eqx.Module):
 
     @staticmethod
     def box(
-        lower: ArrayLike,
-        upper: ArrayLike,
+        lower: Bounds,
+        upper: Bounds,
         breaks: tuple[tuple[float, ...], ...] | None = None,
         ordered: bool = False,
     ) -> "Domain":
@@ -91,7 +96,7 @@ class Domain(eqx.Module):
         """Number of coordinates."""
         return len(self.lower)
 
-    def contains(self, x: ArrayLike) -> np.ndarray:
+    def contains(self, x: Bounds) -> np.ndarray:
         """Whether points lie in the (closed) domain.
 
         `x` has shape `(..., m)`, or `(...)` for one coordinate; booleans of shape `(...)` return.
