@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from .._types import Array, Params, PyTree
 from ._action import AbstractAction, as_coefficients, as_tangent, ravel
@@ -43,10 +44,11 @@ def _shape(item: Any) -> tuple[int, ...]:
         return tuple(int(n) for n in item)
     if isinstance(item, int) and not isinstance(item, bool):
         return (item,)
-    if hasattr(item, "shape"):
-        return tuple(item.shape)
     if isinstance(item, float):
         return ()
+    shape = getattr(item, "shape", None)
+    if shape is not None:
+        return tuple(shape)
     raise ValueError(
         f"`algebra` must be a pytree of shapes, arrays or jax.ShapeDtypeStruct: it holds {item!r}."
     )
@@ -135,7 +137,7 @@ class Generators(AbstractAction):
         coeffs = as_coefficients(coeffs, algebra)
         _require_linear(self.fn, params, algebra)
         end, good = _integrate(self, params, coeffs)
-        if not isinstance(good, jax.core.Tracer) and not bool(good):
+        if not isinstance(good, Tracer) and not bool(good):
             raise ValueError(
                 "`coeffs` are too large for this flow: the field could not be integrated to unit "
                 "time (it may leave every bound). Take smaller coefficients, several times."
@@ -190,7 +192,7 @@ def _require_linear(fn: Callable[..., Any], params: Params, algebra: PyTree) -> 
     key = _cache_key(fn, params, algebra)
     if key is not None and key in _CHECKED:
         return
-    if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(fn)):
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves(fn)):
         return  # arrays inside `fn` are traced: there are no numbers to check
     with jax.ensure_compile_time_eval():
         _check_linear(fn, params, algebra)
@@ -205,7 +207,7 @@ def _cache_key(fn: Any, params: Params, algebra: PyTree) -> Any:
         if not isinstance(x, jax.Array | np.ndarray | np.generic):
             return x
         kind = (x.shape, str(x.dtype))
-        if isinstance(x, jax.core.Tracer) or not value:
+        if isinstance(x, Tracer) or not value:
             return kind
         return kind, hashlib.blake2b(np.asarray(x).tobytes()).digest()
 
@@ -236,11 +238,11 @@ def _points(params: Params) -> list[Params]:
         if is_moving(x):
             draw = rng.standard_normal(x.shape)
             return jnp.asarray(np.abs(draw) + 0.5 if positive else draw, x.dtype)
-        if isinstance(x, jax.core.Tracer):
+        if isinstance(x, Tracer):
             return jnp.zeros(x.shape, x.dtype)
         return x
 
-    out = [] if any(isinstance(x, jax.core.Tracer) for x in leaves) else [params]
+    out = [] if any(isinstance(x, Tracer) for x in leaves) else [params]
     treedef = jax.tree.structure(params)
     for positive in (False, True):
         out.append(jax.tree.unflatten(treedef, [concrete(x, positive) for x in leaves]))

@@ -76,7 +76,7 @@ def test_small_rotations(size):
     assert act.cotangent(params, params).shape == (k,)
 
 
-@pytest.mark.parametrize("d", [1, 2, 4])
+@pytest.mark.parametrize("d", [1, 3])
 def test_symmetric_coordinates_are_orthonormal(d, getkey):
     n = d * (d + 1) // 2
     x = jax.random.normal(getkey(), (2, n))
