@@ -74,8 +74,10 @@ def run(argv: Sequence[str]) -> int:
     if options.list:
         from ..verify import cases
 
-        for case in cases():
-            stdout.print(f"{case.name:<16} {case.title}", highlight=False, markup=False)
+        known = cases()
+        width = max((len(case.name) for case in known), default=0)
+        for case in known:
+            stdout.print(f"{case.name:<{width}}  {case.title}", highlight=False, markup=False)
         return 0
 
     chosen = _chosen(options)

@@ -55,7 +55,16 @@ def case_figure(figure_data: FigureData, ax: Any = None) -> "Axes":
         dashes += not solid
     ax.set(xlim=(low, high), ylim=(0.0, 1.08 * (top or 1.0)))
     ax.set(xlabel=figure_data.xlabel, ylabel="density", title=figure_data.title)
-    ax.legend(fontsize=7, frameon=False, handlelength=2.4)
+    # Below the axes, where no curve can run through it.
+    ax.legend(
+        fontsize=7,
+        frameon=False,
+        handlelength=2.2,
+        columnspacing=1.2,
+        ncols=2,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.2),
+    )
     tidy(ax)
     return ax
 
@@ -74,7 +83,7 @@ def case_page(figures: Sequence[FigureData]) -> "Figure":
         raise ValueError("`figures` is empty: give at least one `FigureData`.")
     columns = min(3, len(figures))
     rows = math.ceil(len(figures) / columns)
-    page = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
+    page = Figure(figsize=(PANEL[0] * columns, (PANEL[1] + 0.4) * rows), layout="constrained")
     FigureCanvasAgg(page)
     grid = page.subplots(rows, columns, squeeze=False).ravel()
     for figure_data, ax in zip(figures, grid, strict=False):
@@ -102,6 +111,10 @@ def save_case_page(figures: Sequence[FigureData], path: str | Path, dpi: int = 1
 
 def _central(samples: np.ndarray) -> tuple[float, float]:
     low, high = (float(value) for value in np.quantile(samples, [0.001, 0.999]))
-    pad = 0.03 * (high - low) or 0.5
-    # Positive samples are often singular at 0: no bar may straddle it.
-    return (0.0 if samples.min() >= 0.0 > low - pad else low - pad), high + pad
+    pad = 0.03 * (high - low)
+    # Never past the data: a bar across the end of a sharp domain would look half empty.
+    smallest, largest = float(samples.min()), float(samples.max())
+    low, high = max(low - pad, smallest), min(high + pad, largest)
+    if 0.0 < low < pad:
+        low = 0.0
+    return (low, high) if low < high else (low - 0.5, high + 0.5)

@@ -216,10 +216,14 @@ def power_of(judged: Sequence[Judged]) -> Power:
 
 def header(power: Power) -> str:
     """The lines above the table: number of tests, false-alarm rate and power."""
-    names = (("expected", "expected laws"), ("rival", "rivals"), ("refusal", "refusals"))
-    counts = ", ".join(f"{power.tests[role]} {name}" for role, name in names if power.tests[role])
+    names = {"expected": "expected law", "rival": "rival", "refusal": "refusal"}
+    counts = ", ".join(
+        f"{count} {name}{'s' * (count != 1)}"
+        for role, name in names.items()
+        if (count := power.tests[role])
+    )
     lines = [
-        f"{sum(power.tests[role] for role, _ in names)} tests: {counts or 'none'}.",
+        f"{sum(power.tests[role] for role in names)} tests: {counts or 'none'}.",
         f"False-alarm rate of the run: {power.false_alarm:.1g} (an expected law differs if it "
         f"fails at {EXPECTED_LEVEL:g}, and again on fresh noise with twice the chains and half the "
         "step).",

@@ -87,7 +87,7 @@ def test_power_counts_tests_and_takes_draws_of_first_attempts():
     assert low == pytest.approx(3.466 / math.sqrt(4000), rel=0.02)
     assert high == pytest.approx(3.466 / math.sqrt(1000), rel=0.02)
     text = header(power)
-    assert text.startswith("4 tests: 3 expected laws, 1 rivals.") and "3e-06" in text
+    assert text.startswith("4 tests: 3 expected laws, 1 rival.") and "3e-06" in text
     assert "0.055 to 0.11" in text
 
 
