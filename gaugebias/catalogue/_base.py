@@ -134,6 +134,13 @@ class AbstractModel(eqx.Module):
         """Random parameters: on the slice if `balanced`, else independent normal entries."""
 
     @abc.abstractmethod
+    def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
+        """`K(w) z` for a covector `z` of the shape of `w` (a gradient of `l`), of that shape.
+
+        In closed form, differentiable at equal singular values where `lift` is.
+        """
+
+    @abc.abstractmethod
     def log_det_gram(self, w: ArrayLike) -> Array:
         """`log det K(w)` (pseudo-determinant where `K` is singular)."""
 

@@ -111,6 +111,11 @@ class SymmetricConjugation(AbstractModel):
         """The spectrum itself."""
         return check_array(spectrum, (self.dimension,), "spectrum")
 
+    def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
+        """`z`: the predictor Gram is the identity."""
+        check_array(w, (self.dimension,), "w")
+        return check_array(z, (self.dimension,), "z")
+
     def log_det_gram(self, w: ArrayLike) -> Array:
         """0."""
         return jnp.zeros((), check_array(w, (self.dimension,), "w").dtype)

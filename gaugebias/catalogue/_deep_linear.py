@@ -210,6 +210,20 @@ class DeepLinear(AbstractModel):
     def _residual(self, s: Array) -> Array:
         return (self.depth - 1) * pair_count(self.width) * jnp.log(2.0) + self._pair(s)
 
+    def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
+        """`sum_p (w w^T)^((N-p)/N) z (w^T w)^((p-1)/N)`."""
+        shape, n = (self.width, self.width), self.depth
+        o, h = polar(check_array(w, shape, "w"))
+        step = jnp.linalg.matrix_power(psd_root(h, n), 2)
+        powers = [jnp.eye(self.width, dtype=step.dtype)]
+        for _ in range(n - 1):
+            powers.append(powers[-1] @ step)
+        turned = o.T @ check_array(z, shape, "z")
+        total = jnp.zeros_like(turned)
+        for p in range(1, n + 1):
+            total = total + powers[n - p] @ turned @ powers[p - 1]
+        return o @ total
+
     def log_det_gram(self, w: ArrayLike) -> Array:
         """`sum_i log k_ii + 2 sum_{i<j} log k_ij`."""
         return self._gram(self.spectrum(w))

@@ -218,6 +218,12 @@ class Factorisation(AbstractModel):
     def _residual(self, s: Array) -> Array:
         return pair_count(self.rank) * jnp.log(2.0) + log_pair_sums(s)
 
+    def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
+        """`U U^T z + z V V^T`, which is `(w w^T)^(1/2) z + z (w^T w)^(1/2)`."""
+        u, v = self.lift(w)
+        z = check_array(z, (self.rows, self.columns), "z")
+        return u @ (u.T @ z) + (z @ v) @ v.T
+
     def log_det_gram(self, w: ArrayLike) -> Array:
         """`sum_ij log(s_i + s_j) + (n + m - 2r) sum_i log s_i`, a pseudo-determinant if
         `r < min(n, m)`."""

@@ -184,6 +184,11 @@ class HadamardProduct(AbstractModel):
             return self.lift(jr.normal(key, self.shape))
         return tuple(jr.normal(k, self.shape) for k in jr.split(key, self.depth))
 
+    def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
+        """`N |w|^(2 - 2/N) z`, entry by entry."""
+        w, z = check_array(w, self.shape, "w"), check_array(z, self.shape, "z")
+        return self.depth * jnp.abs(w) ** (2.0 - 2.0 / self.depth) * z
+
     def log_det_gram(self, w: ArrayLike) -> Array:
         """`sum_i log(N |w_i|^(2 - 2/N))`."""
         w = check_array(w, self.shape, "w")

@@ -90,6 +90,11 @@ class Radial(AbstractModel):
         """A standard normal vector; every point is on the slice of a compact group."""
         return jr.normal(key, (self.dimension,))
 
+    def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
+        """`z`: the predictor Gram is 1."""
+        check_array(w, (), "w")
+        return check_array(z, (), "z")
+
     def log_det_gram(self, w: ArrayLike) -> Array:
         """0."""
         return jnp.zeros_like(check_array(w, (), "w"))

@@ -179,6 +179,12 @@ class ReLUNeuron(AbstractModel):
     def _log_norm(self, w: ArrayLike) -> Array:
         return jnp.log(self._norm(check_array(w, (self.inputs,), "w")))
 
+    def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
+        """`v^2 z + w (w . z)` at the lift `(w, v)`."""
+        first, second = self.lift(w)
+        z = check_array(z, (self.inputs,), "z")
+        return second**2 * z + first * jnp.sum(first * z)
+
     def log_det_gram(self, w: ArrayLike) -> Array:
         """`log(2 |z|^d)`."""
         return jnp.log(2.0) + self.inputs * self._log_norm(w)

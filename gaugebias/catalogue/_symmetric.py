@@ -169,6 +169,13 @@ class SymmetricFactorisation(AbstractModel):
     def _orbit(self, s: Array) -> Array:
         return log_pair_sums(s) + (self.rank - self._full) * jnp.sum(jnp.log(s))
 
+    def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
+        """The coordinates of `2 (Z W + W Z)`."""
+        matrix = self.matrix(w)
+        covector = symmetric_from_vector(check_array(z, (self._coordinates,), "z"))
+        product = covector @ matrix
+        return vector_from_symmetric(2.0 * (product + product.T))
+
     def log_det_gram(self, w: ArrayLike) -> Array:
         """`sum_{i<=j} log(2 (w_i + w_j))`, with the pseudo-determinant's terms if `r < n`."""
         return self._gram(self.spectrum(w))

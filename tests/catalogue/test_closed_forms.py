@@ -34,6 +34,9 @@ def closed_forms(model, jit):
                 out[name] = getattr(model, name)(w)
         for s in EXPONENTS:
             out[f"density {s}"] = model.log_density(w, s)
+        out["gram"] = model.apply_gram(
+            w, jnp.cos(jnp.arange(w.size, dtype=w.dtype).reshape(w.shape))
+        )
         out["effective loss"] = model.effective_loss(w, potential, TEMPERATURE, jnp.asarray(-1.0))
         return out
 
@@ -51,6 +54,12 @@ def check(model, reference, w, tolerance):
         expected[f"density {s}"] = weight - 0.5 * truth.log_det_gram
     bias = TEMPERATURE * expected["density -1.0"]
     expected["effective loss"] = float(potential(np.asarray(w, np.float64))) - bias
+    # K itself, applied to a fixed covector.
+    gram, values = values["gram"], {k: v for k, v in values.items() if k != "gram"}
+    product = truth.predict @ (truth.predict.T @ np.cos(np.arange(w.size)))
+    assert gram.dtype == w.dtype and gram.shape == w.shape
+    scale = max(1.0, np.max(np.abs(product)))
+    assert np.max(np.abs(np.ravel(gram) - product)) < tolerance * scale
     for name, value in values.items():
         assert value.dtype == w.dtype and value.shape == (), name
         right = expected[name] if name in expected else getattr(truth, name)
