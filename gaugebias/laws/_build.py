@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ..quotient import Domain, Quotient
@@ -68,7 +69,7 @@ def prepare(
         )
     temperature = as_temperature(temperature)
     decay = as_nonnegative(ridge, "ridge")
-    none = not isinstance(decay, jax.core.Tracer) and float(decay) == 0.0
+    none = not isinstance(decay, Tracer) and float(decay) == 0.0
     with jax.ensure_compile_time_eval():
         key = jax.random.key(0) if key is None else key
         params = start_point(q)

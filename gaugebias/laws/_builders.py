@@ -1,11 +1,11 @@
 """The four laws: conditions checked, then one density with exponents s = 1, b^2/a^2, 0 and -1."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain, MomentMapGauge, Quotient
@@ -22,8 +22,6 @@ from ._parameter_law import ParameterLaw
 from ._quotient_law import QuotientLaw
 from ._split import split_algebra
 from ._volumes import FibreVolume, GaugeVolume, OrbitVolume
-
-Reference = Literal["lebesgue", "slice", "quotient"]
 
 _VIRIAL = (
     "the virial identity E[theta . grad L] = T (alpha^2 E rank P + beta^2 E rank Q) holds with no "
@@ -53,10 +51,10 @@ def horizontal(
     potential: Callable,
     temperature: ArrayLike,
     *,
-    calculus: Literal["ito", "stratonovich"] = "ito",
+    calculus: str = "ito",
     ridge: ArrayLike = 0.0,
     domain: Domain | None = None,
-    reference: Reference = "lebesgue",
+    reference: str = "lebesgue",
     key: Array | None = None,
 ) -> QuotientLaw | ParameterLaw:
     """Noise across orbits only: `p(w) ~ exp(-l(w)/T) det K(w)^(-1/2) dw` (s = 0).
@@ -126,7 +124,7 @@ def pushforward(
     ridge: ArrayLike = 0.0,
     *,
     domain: Domain | None = None,
-    reference: Reference = "lebesgue",
+    reference: str = "lebesgue",
     key: Array | None = None,
 ) -> QuotientLaw | ParameterLaw:
     """Isotropic noise: `p(w) ~ exp(-l(w)/T) det K(w)^(-1/2) V(w) dw` (s = +1).
@@ -208,7 +206,7 @@ def projected(
     *,
     ridge: ArrayLike = 0.0,
     domain: Domain | None = None,
-    reference: Reference = "lebesgue",
+    reference: str = "lebesgue",
     key: Array | None = None,
 ) -> QuotientLaw | ParameterLaw:
     """Noise `alpha P + beta Q`: `p(w) ~ exp(-l/T') det K^(-1/2) V^s dw`, `s = beta^2/alpha^2`.
@@ -227,7 +225,7 @@ def projected(
     **Raises:** as [`gaugebias.laws.horizontal`][].
     """
     alpha, beta = as_scalar(alpha, "alpha"), as_nonnegative(beta, "beta")
-    if not isinstance(alpha, jax.core.Tracer) and float(alpha) <= 0.0:
+    if not isinstance(alpha, Tracer) and float(alpha) <= 0.0:
         raise ValueError(
             "`alpha` must be positive: without noise across orbits the predictor follows gradient "
             "flow and has no density."
@@ -248,7 +246,7 @@ def conditioned(
     *,
     ridge: ArrayLike = 0.0,
     domain: Domain | None = None,
-    reference: Reference = "lebesgue",
+    reference: str = "lebesgue",
     log_volume: Callable | None = None,
     key: Array | None = None,
 ) -> QuotientLaw | ParameterLaw:

@@ -1,6 +1,5 @@
 """Checks of numbers, made when they are concrete."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer

@@ -213,7 +213,8 @@ class AbstractLaw(eqx.Module):
         weights = weights[weights > 1e-18]
         weights = weights / np.sum(weights)
         mean = np.tensordot(weights, values, (0, 0))
-        return mean, np.tensordot(weights, (values - mean[None]) ** 2, (0, 0))
+        variance = np.tensordot(weights, (values - mean[None]) ** 2, (0, 0))
+        return np.asarray(mean), np.asarray(variance)
 
     def marginal(self, fn: Callable) -> Marginal:
         """The law of the scalar statistic `fn(x)` of one point, at most three dimensions.

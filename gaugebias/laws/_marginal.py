@@ -15,7 +15,7 @@ from ._line import LineTable
 from ._tensor import TensorTable
 
 # Fragments of a cell, by dimension: their width decides the accuracy of the levels.
-_FRAGMENTS = {1: 32, 2: 24, 3: 8}
+_FRAGMENTS = {1: 96, 2: 24, 3: 8}
 # Fragments of less probability than this are left out.
 _LEAST = 1e-13
 
@@ -42,14 +42,14 @@ class Marginal(eqx.Module):
 
     def cdf(self, x: ArrayLike) -> np.ndarray:
         """Distribution function at levels of any shape; float64 numpy."""
-        return np.interp(np.asarray(x, dtype=np.float64), self.levels, self.cumulative)
+        return np.asarray(np.interp(np.asarray(x, float), self.levels, self.cumulative))
 
     def quantile(self, p: ArrayLike) -> np.ndarray:
         """Quantiles at probabilities of any shape; float64 numpy.
 
         **Raises:** `ValueError` where a probability lies outside of [0, 1].
         """
-        return np.interp(probabilities(p), self.cumulative, self.levels)
+        return np.asarray(np.interp(probabilities(p), self.cumulative, self.levels))
 
     def sample(self, key: Array, n: int) -> Array:
         """`n` independent draws, shape `(n,)`."""

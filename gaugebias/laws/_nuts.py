@@ -117,7 +117,7 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
     kernel = blackjax.nuts.build_kernel()
 
     def warm_up(key, z):
-        (state, parameters), _ = adaptation.run(key, z, num_steps=_WARM_UP)
+        (state, parameters), _ = adaptation.run(key, z, _WARM_UP)  # pyright: ignore[reportCallIssue]
         return state, parameters
 
     def advance(state, parameters, key, steps, every):

@@ -17,8 +17,8 @@ class Split(eqx.Module):
     - `residual`: how far the algebra is from being closed under transpose, 0 to 1.
     """
 
-    symmetric: np.ndarray
-    antisymmetric: np.ndarray
+    symmetric: Array | np.ndarray
+    antisymmetric: Array | np.ndarray
     residual: float = eqx.field(static=True)
 
 
@@ -39,7 +39,7 @@ def split_algebra(matrices: np.ndarray) -> Split:
     return Split(basis[:, signs > 0], basis[:, signs <= 0], residual)
 
 
-def log_frame_volume(action: AbstractAction, params: PyTree, basis: np.ndarray) -> Array:
+def log_frame_volume(action: AbstractAction, params: PyTree, basis: Array | np.ndarray) -> Array:
     """`1/2 log pdet` of the Gram of the generators in `basis` at `params`; 0 where empty."""
     frame = orbit_jacobian(action, params)
     if basis.shape[1] == 0:

@@ -85,8 +85,8 @@ class FibreVolume(AbstractVolume):
 
     quotient: Quotient
     ridge: Array
-    rates: np.ndarray
-    vectors: np.ndarray
+    rates: Array | np.ndarray
+    vectors: Array | np.ndarray
 
     def at_params(self, params: PyTree, temperature: ArrayLike) -> Array:
         moving = eqx.filter(params, eqx.is_inexact_array)
