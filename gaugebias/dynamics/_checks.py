@@ -6,6 +6,12 @@ import numpy as np
 from jaxtyping import Array, ArrayLike
 
 
+def strong(x: ArrayLike) -> Array:
+    """`x` as an array of a dtype that does not give way: weakly typed states change precision."""
+    array = jnp.asarray(x)
+    return jnp.asarray(array, array.dtype)
+
+
 def scalar(value: ArrayLike, name: str, *, positive: bool, fix: str) -> Array:
     """`value` as a floating scalar array; `ValueError` if concrete and out of range."""
     array = jnp.asarray(value)
@@ -13,6 +19,7 @@ def scalar(value: ArrayLike, name: str, *, positive: bool, fix: str) -> Array:
         raise ValueError(f"`{name}` must be a scalar, but has shape {array.shape}: {fix}")
     if not jnp.issubdtype(array.dtype, jnp.floating):
         array = array.astype(float)
+    array = strong(array)
     if not isinstance(array, jax.core.Tracer):
         number = float(array)
         if not np.isfinite(number) or number < 0 or (positive and number == 0):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, PyTree
 
-from ._checks import count, scalar
+from ._checks import count, scalar, strong
 from ._path import as_key, CounterPath
 from ._sde import AbstractSDE
 
@@ -221,7 +221,7 @@ def integrate(
         raise ValueError(f"`steps` must be below 2^24 in one call, but is {steps}: call it twice.")
     dt = scalar(dt, "dt", positive=True, fix="it is the step size.")
     y, still = eqx.partition(params, eqx.is_inexact_array)
-    y = jax.tree.map(jnp.asarray, y)
+    y = jax.tree.map(strong, y)
     key = jax.random.fold_in(as_key(key), chain)
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     out = stretch(

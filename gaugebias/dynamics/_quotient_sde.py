@@ -54,7 +54,7 @@ class QuotientSDE(AbstractSDE):
         self.temperature = scalar(
             temperature, "temperature", positive=False, fix="the noise has variance 2 T K."
         )
-        self.exponent = jnp.asarray(exponent, self.temperature.dtype)
+        self.exponent = jnp.asarray(exponent, jnp.asarray(self.temperature).dtype)
         self.calculus = "ito"
 
     def __check_init__(self):

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ..quotient import fix_gauge, Quotient
-from ._checks import count, scalar
+from ._checks import count, scalar, strong
 from ._ensemble import DIVERGED, Ensemble, OK, SimulationError
 from ._integrate import choose_solver, LONGEST_STRETCH, SMALL_STATE, stretch
 from ._path import as_key, chain_keys
@@ -97,20 +97,20 @@ def _initial(init, key, chains: int | None, batched: bool) -> tuple[PyTree, PyTr
             raise ValueError(
                 f"`chains` is {chains}, but `init` holds a batch of {size}: leave `chains` out."
             )
-        return jax.tree.map(jnp.asarray, moving), still, size
+        return jax.tree.map(strong, moving), still, size
     chains = count(chains if chains is not None else 1024, "chains", least=1)
     if callable(init) and not isinstance(init, eqx.Module):
         keys = chain_keys(jax.random.fold_in(as_key(key), 2**31 - 1), chains)
         first = init(keys[0])
         still = eqx.filter(first, eqx.is_inexact_array, inverse=True)
         moving = jax.vmap(lambda k: eqx.filter(init(k), eqx.is_inexact_array))(keys)
-        return moving, still, chains
+        return jax.tree.map(strong, moving), still, chains
     moving, still = eqx.partition(init, eqx.is_inexact_array)
     if not jax.tree.leaves(moving):
         raise ValueError("`init` has no floating leaf: nothing would move.")
 
     def repeat(x):
-        x = jnp.asarray(x)
+        x = strong(x)
         return jnp.broadcast_to(x[None], (chains, *x.shape))
 
     return jax.tree.map(repeat, moving), still, chains
