@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from jaxtyping import Array as Array
-from jaxtyping import PRNGKeyArray
-from jaxtyping import PyTree as PyTree
+from jaxtyping import Array as Array, PRNGKeyArray, PyTree as PyTree
 
 #: A jax random key, old style (`uint32` array) or new style (`jax.random.key`).
 Key: TypeAlias = PRNGKeyArray
