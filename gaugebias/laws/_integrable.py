@@ -81,7 +81,9 @@ def _check(law, host, start, height, moves, near, label) -> None:
     far = np.arange(2.0, 40.0, 1.0) if unbounded else np.zeros(0)
     points = np.repeat(start[None, :], 2 + len(far), axis=0)
     for a, piece in moves:
-        points[:, a] = piece.anchor + piece.sign * np.exp(np.concatenate([ts, far]))
+        # Along a generic ray: equal entries of a matrix would make it singular.
+        ray = (1.0 + 0.37 * a) * np.exp(np.concatenate([ts, far]))
+        points[:, a] = piece.anchor + piece.sign * ray
     values = host(points)
     slope = float(values[1] - values[0])
     if np.isfinite(slope) and slope <= -count + 2e-3:

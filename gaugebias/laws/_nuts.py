@@ -105,7 +105,7 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
         point = point[::-1] if law.domain.ordered else point
     else:
         point = np.asarray(start, dtype=float).reshape(-1)
-        if not bool(np.asarray(law.domain.contains(point))):
+        if not bool(np.all(law.domain.contains(point[None, :]))):
             raise ValueError("`start` must be a point inside of the law's domain.")
     centre = jnp.asarray(mapping.inverse(point), jnp.result_type(float))
 
@@ -113,11 +113,11 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
         x, log_jacobian = mapping.point(z)
         return law.log_weight(x.reshape(law.shape)) + log_jacobian
 
-    adaptation = blackjax.window_adaptation(blackjax.nuts, log_density, progress_bar=False)
+    adaptation = blackjax.window_adaptation(blackjax.nuts, log_density)
     kernel = blackjax.nuts.build_kernel()
 
     def warm_up(key, z):
-        (state, parameters), _ = adaptation.run(key, z, _WARM_UP)  # pyright: ignore[reportCallIssue]
+        (state, parameters), _ = adaptation.run(key, z, _WARM_UP)
         return state, parameters
 
     def advance(state, parameters, key, steps, every):

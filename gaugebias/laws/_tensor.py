@@ -156,7 +156,7 @@ def _check_corners(
                     ts = np.log(start) + np.asarray([0.0, 1.0])
                     points = np.repeat(mode[None, :], 2, axis=0)
                     for a, piece in zip(axes, combination, strict=True):
-                        points[:, a] = piece.anchor + piece.sign * np.exp(ts)
+                        points[:, a] = piece.anchor + piece.sign * (1.0 + 0.37 * a) * np.exp(ts)
                     values = evaluate(points)
                     slope = float(values[1] - values[0])
                     if np.isfinite(slope) and slope <= -size + 2e-3:
