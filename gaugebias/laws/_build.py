@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ from ._conditions import Sample, linear_condition, predictor_conditions, sample_
 from ._errors import Condition, require
 from ._integrable import check_integrable
 from ._law import is_traced
-from ._parameter_law import ParameterLaw
 from ._quotient_law import QuotientLaw
 from ._split import Split, split_algebra
 from ._volumes import AbstractVolume
@@ -117,7 +116,7 @@ def prepare(
 
 def build(
     context: Context, volume: AbstractVolume, exponent: Array, neutral: bool = False
-) -> QuotientLaw | ParameterLaw:
+) -> QuotientLaw | Any:
     """The law of a context, refused where it is not normalisable."""
     q = context.quotient
     closed = q.lift is not None or (

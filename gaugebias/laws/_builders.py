@@ -1,6 +1,7 @@
 """The four laws: conditions checked, then one density with exponents s = 1, b^2/a^2, 0 and -1."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,6 @@ from ._conditions import (
     slice_condition,
 )
 from ._errors import Condition, LawRefused, require
-from ._parameter_law import ParameterLaw
 from ._quotient_law import QuotientLaw
 from ._split import split_algebra
 from ._volumes import FibreVolume, GaugeVolume, OrbitVolume
@@ -56,7 +56,7 @@ def horizontal(
     domain: Domain | None = None,
     reference: str = "lebesgue",
     key: Array | None = None,
-) -> QuotientLaw | ParameterLaw:
+) -> QuotientLaw | Any:
     """Noise across orbits only: `p(w) ~ exp(-l(w)/T) det K(w)^(-1/2) dw` (s = 0).
 
     The stationary law of `dtheta = -grad L dt + sqrt(2T) P dW` seen through `phi`: quotient volume
@@ -74,6 +74,9 @@ def horizontal(
     - `reference`: `"lebesgue"` for a law of `w` (needs `phi` of full rank); `"slice"` or
         `"quotient"` for a law of parameters.
     - `key`: for the sample of parameters on which conditions are checked.
+
+    **Returns:** a [`gaugebias.laws.QuotientLaw`][]; for the references `"slice"` and `"quotient"` a
+    [`gaugebias.laws.ParameterLaw`][].
 
     **Conditions:** Ito: an isometric action, or `tr(P A_a) = 0` over the whole slice for every
     symmetric generator. Stratonovich: any traces, on the moment map's slice. Exactly balanced
@@ -126,7 +129,7 @@ def pushforward(
     domain: Domain | None = None,
     reference: str = "lebesgue",
     key: Array | None = None,
-) -> QuotientLaw | ParameterLaw:
+) -> QuotientLaw | Any:
     """Isotropic noise: `p(w) ~ exp(-l(w)/T) det K(w)^(-1/2) V(w) dw` (s = +1).
 
     The push-forward of `exp(-L/T) dtheta` through `phi`: large orbits are favoured. For an
@@ -176,7 +179,7 @@ def fibre_integral(
     *,
     domain: Domain | None = None,
     key: Array | None = None,
-) -> QuotientLaw | ParameterLaw:
+) -> QuotientLaw | Any:
     """Isotropic noise with weight decay, for a non-compact one-dimensional group or a product.
 
     `p(w) ~ exp(-l/T) det K^(-1/2) V_loc int exp(-ridge |exp(cA) theta|^2 / 2T) e^(c tr A) dc`, by
@@ -208,7 +211,7 @@ def projected(
     domain: Domain | None = None,
     reference: str = "lebesgue",
     key: Array | None = None,
-) -> QuotientLaw | ParameterLaw:
+) -> QuotientLaw | Any:
     """Noise `alpha P + beta Q`: `p(w) ~ exp(-l/T') det K^(-1/2) V^s dw`, `s = beta^2/alpha^2`.
 
     `T' = alpha^2 T` replaces the temperature everywhere (2602.12257, Thm 3). `alpha = beta` is
@@ -249,7 +252,7 @@ def conditioned(
     reference: str = "lebesgue",
     log_volume: Callable | None = None,
     key: Array | None = None,
-) -> QuotientLaw | ParameterLaw:
+) -> QuotientLaw | Any:
     """The isotropic Gibbs measure given `chi = 0`: `p(w) ~ exp(-l/T) det K^(-1/2) V^-1 dw`.
 
     `V` counts the symmetric generators only: `V^-1` stands for `vol(H-orbit)/sqrt(det S_sym)`, `H`

@@ -147,9 +147,9 @@ class AbstractLaw(eqx.Module):
         out = _vmapped(self, method, x.reshape(-1, *self.shape))
         return jax.tree.map(lambda v: v.reshape(*x.shape[:split], *v.shape[1:]), out)
 
-    def log_weight(self, x: Array) -> Array:
+    def log_weight(self, x: ArrayLike) -> Array:
         """Log density of one point up to a constant, whether or not it lies in the domain."""
-        return self.log_weight_at(x, self.temperature, self.exponent)
+        return self.log_weight_at(jnp.asarray(x), self.temperature, self.exponent)
 
     def log_density(self, x: ArrayLike) -> Array:
         """Log density at `x`, shape `(...)`; `-inf` outside of the domain.

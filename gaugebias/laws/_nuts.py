@@ -1,7 +1,7 @@
 """NUTS in unconstrained coordinates, for laws of more than three dimensions."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -114,10 +114,11 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
         return law.log_weight(x.reshape(law.shape)) + log_jacobian
 
     adaptation = blackjax.window_adaptation(blackjax.nuts, log_density)
+    run_adaptation: Any = adaptation.run
     kernel = blackjax.nuts.build_kernel()
 
     def warm_up(key, z):
-        (state, parameters), _ = adaptation.run(key, z, _WARM_UP)
+        (state, parameters), _ = run_adaptation(key, z, num_steps=_WARM_UP)
         return state, parameters
 
     def advance(state, parameters, key, steps, every):

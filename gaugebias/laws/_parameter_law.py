@@ -1,6 +1,7 @@
 """A law stated on parameters: with respect to the quotient's volume or the slice's surface."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -138,7 +139,7 @@ class ParameterLaw(eqx.Module):
             '`law.to("lebesgue").cdf(w)`.'
         )
 
-    def to(self, reference: str) -> "QuotientLaw | ParameterLaw":
+    def to(self, reference: str) -> "ParameterLaw | Any":
         """As [`gaugebias.laws.QuotientLaw.to`][]; `"lebesgue"` needs `phi` of full rank."""
         if reference == "lebesgue" and not self.law.full_rank:
             raise LawRefused(

@@ -1,7 +1,7 @@
 """The law `exp(-l/T) det K^(-1/2) V^s dw` of a quotient."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -13,9 +13,6 @@ from ._errors import Condition, LawRefused
 from ._law import AbstractLaw, TableCache
 from ._split import Split
 from ._volumes import AbstractVolume
-
-if TYPE_CHECKING:
-    from ._parameter_law import ParameterLaw
 
 
 class QuotientLaw(AbstractLaw):
@@ -72,7 +69,7 @@ class QuotientLaw(AbstractLaw):
     def log_volume(self, x: Array) -> Array:
         return self.volume.at_predictor(x, self.temperature)
 
-    def to(self, reference: str) -> "QuotientLaw | ParameterLaw":
+    def to(self, reference: str) -> "QuotientLaw | Any":
         """The same law with respect to another measure.
 
         - `"lebesgue"`: `dw`; this law.

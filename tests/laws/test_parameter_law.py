@@ -53,7 +53,7 @@ def test_densities_integrate_to_one_over_their_own_measure(builder, reference):
 def test_conversions_agree_with_the_jacobian_and_return():
     law = horizontal(PRODUCT, potential, T, domain=HALF)
     w = jnp.array(0.6)
-    point = PRODUCT.lift(w)
+    point = PRODUCT.representative(w)
     converted = law.to("quotient")
     expected = law.log_density(w) + 0.5 * jnp.log(2 * w)
     assert float(converted.log_density(point)) == pytest.approx(float(expected), abs=1e-12)
@@ -70,6 +70,7 @@ def test_conversions_agree_with_the_jacobian_and_return():
 
 def test_the_gauge_correction_on_the_slice():
     law = conditioned(PRODUCT, potential, T, domain=HALF, ridge=0.3, reference="slice")
+    assert isinstance(law, ParameterLaw)
     values = [float(law.effective_loss((jnp.array(u), jnp.array(u)))) for u in (0.5, 1.2)]
     expected = [potential(u**2) + 0.3 * u**2 + 0.5 * T * np.log(2 * u**2) for u in (0.5, 1.2)]
     assert values[0] - values[1] == pytest.approx(expected[0] - expected[1], abs=1e-12)
@@ -78,6 +79,7 @@ def test_the_gauge_correction_on_the_slice():
 def test_the_residual_group_counts_on_the_slice():
     law = projected(RADIAL, lambda r: 0.5 * r**2, T, 1.0, 1.0)
     on_slice, on_quotient = law.to("slice"), law.to("quotient")
+    assert isinstance(on_slice, ParameterLaw) and isinstance(on_quotient, ParameterLaw)
     assert on_slice.residual_dimension == 3 and not on_slice.normalised
     points = jnp.array([[0.3, 0.2, -0.1], [0.8, -0.4, 0.5]])
     # Isotropic noise: exp(-l/T) with respect to Lebesgue measure in space, and r^2 more in dr.

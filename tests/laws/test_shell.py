@@ -60,4 +60,4 @@ def test_limits_of_thin_and_thick_shells():
 def test_bad_values(name, value):
     values = {"temperature": T, "ridge": RIDGE, "half_width": EPS} | {name: value}
     with pytest.raises(ValueError, match=f"`{name}`"):
-        shell(potential, **values)
+        shell(potential, values["temperature"], values["ridge"], values["half_width"])
