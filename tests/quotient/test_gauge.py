@@ -1,0 +1,189 @@
+"""Representatives on the slice, invariance of the slice, the quotient and what it refuses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import gaugebias as gb
+from gaugebias import catalogue
+from gaugebias.quotient import (
+    check_slice_invariance,
+    Domain,
+    FunctionGauge,
+    mean_curvature,
+)
+from gaugebias.quotient._gauge import _along_orbit
+from gaugebias.symmetry import GeneralLinear, Orthogonal, Product, Rescaling, Translation
+
+
+def product(p):
+    return p[0] * p[1]
+
+
+PAIR = Rescaling("0", "1", axes=(None, None))
+
+
+def chi(q, params):
+    return ravel_pytree(q.gauge.chi(q.action, params))[0]
+
+
+def cases(getkey):
+    def normal(*shape):
+        return jax.random.normal(getkey(), shape)
+
+    return {
+        "pair": (gb.Quotient(product, PAIR), (normal(), normal())),
+        "powers": (
+            gb.Quotient(
+                lambda p: p[0] * p[1] ** 2,
+                Rescaling("0", "1", axes=(None, None), powers=(2.0, -1.0)),
+            ),
+            (normal(), normal()),
+        ),
+        "depth": (
+            gb.Quotient(
+                lambda p: p[0] * p[1] * p[2], Product(Rescaling("0", "1"), Rescaling("1", "2"))
+            ),
+            (normal(3), normal(3), normal(3)),
+        ),
+        "gl2": (gb.Quotient(lambda p: p[0] @ p[1].T, GeneralLinear("0", "1")),
+                (normal(3, 2), normal(2, 2))),
+        "gl3": (gb.Quotient(lambda p: p[0] @ p[1].T, GeneralLinear("0", "1")),
+                (normal(4, 3), normal(3, 3))),
+    }
+
+
+@pytest.mark.parametrize("name", ["pair", "powers", "depth", "gl2", "gl3"])
+def test_closed_forms_reach_the_slice_within_the_orbit(name, getkey):
+    q, params = cases(getkey)[name]
+    fixed = gb.fix_gauge(q, params)
+    np.testing.assert_allclose(chi(q, fixed), 0.0, atol=1e-10)
+    np.testing.assert_allclose(q.phi(fixed), q.phi(params), atol=1e-10)
+    # Kempf-Ness: the slice holds the points of least norm.
+    assert sum(jnp.sum(x**2) for x in fixed) < sum(jnp.sum(x**2) for x in params) + 1e-12
+    again = gb.fix_gauge(q, fixed)
+    np.testing.assert_allclose(q.phi(again), q.phi(fixed), atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["pair", "gl2"])
+def test_the_iteration_along_the_orbit_agrees_with_the_closed_form(name, getkey):
+    q, params = cases(getkey)[name]
+    closed, iterated = gb.fix_gauge(q, params), _along_orbit(q, params, 128)
+    np.testing.assert_allclose(chi(q, iterated), 0.0, atol=1e-7)
+    np.testing.assert_allclose(q.phi(iterated), q.phi(closed), atol=1e-9)
+
+
+def test_deep_linear_layers_are_balanced_by_iteration(getkey):
+    model = catalogue.DeepLinear(2, 3)
+    params = tuple(x + 0.1 for x in model.init(getkey()))
+    q = model.quotient()
+    fixed = gb.fix_gauge(q, params)
+    np.testing.assert_allclose(chi(q, fixed), 0.0, atol=1e-7)
+    np.testing.assert_allclose(q.phi(fixed), q.phi(params), atol=1e-8)
+
+
+def test_an_orbit_that_never_meets_the_slice_is_refused():
+    q = gb.Quotient(product, PAIR)
+    with pytest.raises(ValueError, match="`params` has no point of its orbit on the slice"):
+        gb.fix_gauge(q, (jnp.array(1.0), jnp.array(0.0)))
+
+
+def test_a_gauge_function_of_ones_own():
+    q = gb.Quotient(product, PAIR, gauge=FunctionGauge(lambda p: p[0] - 2.0 * p[1]))
+    fixed = gb.fix_gauge(q, (jnp.array(3.0), jnp.array(1.0)))
+    np.testing.assert_allclose(fixed[0], 2.0 * fixed[1], rtol=1e-7)
+    np.testing.assert_allclose(fixed[0] * fixed[1], 3.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "model, holds",
+    [
+        (catalogue.HadamardProduct((), 2), True),
+        (catalogue.HadamardProduct((2,), 3), True),
+        (catalogue.Factorisation(2, 2, 2), True),
+        (catalogue.Factorisation(3, 2, 2), False),
+        (catalogue.ReLUNeuron(3), False),
+        (catalogue.DeepLinear(2, 3), False),
+    ],
+    ids=lambda x: type(x).__name__ if not isinstance(x, bool) else str(x),
+)
+def test_which_slices_are_invariant(model, holds, getkey):
+    report = check_slice_invariance(model.quotient(), model.init(getkey()), key=getkey())
+    assert report.holds is holds
+    assert report.drift < 1e-10 if holds else report.drift > 1e-2
+    assert report.generator.startswith("coeffs")
+
+
+def test_the_uneven_product_has_an_invariant_slice(getkey):
+    """`u v^2`, `A = diag(2, -1)`: `tr A = 1` and yet `tr(P A) = 0` on the slice."""
+    action = Rescaling("0", "1", axes=(None, None), powers=(2.0, -1.0))
+    q = gb.Quotient(lambda p: p[0] * p[1] ** 2, action)
+    assert check_slice_invariance(q, (jnp.array(1.0), jnp.array(0.7)), key=getkey()).holds
+
+
+def test_isometric_actions_have_nothing_to_drift(getkey):
+    q = gb.Quotient(lambda p: jnp.sum(p[0] ** 2), Orthogonal("0"))
+    report = check_slice_invariance(q, (jnp.ones(3),), key=getkey())
+    assert report.holds and report.isometric
+
+
+def test_actions_without_moment_map_are_told_apart(getkey):
+    q = gb.Quotient(lambda p: p[0] - jnp.mean(p[0]), Translation("0"))
+    report = check_slice_invariance(q, (jnp.ones(3),), key=getkey())
+    assert report.isometric  # a translation: no lengths change
+    act = gb.symmetry.Generators(
+        lambda p, c: (c * p[1], 0.0 * p[1]), jnp.zeros(())
+    )  # a shear: closed under bracket, not under transpose
+    shear = gb.Quotient(lambda p: p[1], act)
+    with pytest.raises(ValueError, match="not closed under transpose"):
+        check_slice_invariance(shear, (jnp.array(1.0), jnp.array(2.0)), key=getkey())
+    with pytest.raises(ValueError, match="MomentMapGauge"):
+        other = gb.Quotient(product, PAIR, gauge=FunctionGauge(lambda p: p[0] - p[1]))
+        check_slice_invariance(other, (jnp.array(1.0), jnp.array(2.0)), key=getkey())
+
+
+def test_mean_curvature_of_spheres_and_its_condition(getkey):
+    x = (jax.random.normal(getkey(), (4,)),)
+    curvature = mean_curvature(Orthogonal("0"), x)[0]
+    np.testing.assert_allclose(curvature, -3.0 * x[0] / jnp.sum(x[0] ** 2), rtol=1e-10)
+    with pytest.raises(ValueError, match="`action` must be isometric"):
+        mean_curvature(PAIR, (jnp.array(1.0), jnp.array(2.0)))
+
+
+def test_representatives_by_newton_agree_with_the_lift():
+    model = catalogue.HadamardProduct((), 2)
+    at = model.lift(jnp.array(0.5))
+    newton = gb.Quotient(model.invariants, model.action, at=at)
+    w = jnp.array(0.8)
+    np.testing.assert_allclose(
+        jnp.abs(jnp.stack(newton.representative(w))), jnp.sqrt(w), rtol=1e-8
+    )
+    np.testing.assert_allclose(newton.predictor_log_det(w), model.log_det_gram(w), atol=1e-8)
+    slope = jax.grad(newton.predictor_log_det)(w)
+    np.testing.assert_allclose(slope, jax.grad(model.log_det_gram)(w), rtol=1e-6)
+
+
+def test_what_a_quotient_refuses():
+    at = (jnp.array(1.0), jnp.array(0.5))
+    with pytest.raises(ValueError, match="does not leave"):
+        gb.Quotient(lambda p: p[0] + p[1], PAIR, at=at)
+    with pytest.raises(ValueError, match="`lift` must invert `phi`"):
+        gb.Quotient(product, PAIR, at=at, lift=lambda w: (w, w))
+    with pytest.raises(ValueError, match="neither `lift` nor `at`"):
+        gb.Quotient(product, PAIR).representative(jnp.array(1.0))
+
+
+def test_domains():
+    line = Domain.line(breaks=(0.0,))
+    assert line.dimension == 1 and line.breaks == ((0.0,),)
+    assert Domain.line(lower=0.0, breaks=(0.0,)).breaks == ((),)
+    cone = Domain.box([0.0, 0.0], [np.inf, np.inf], ordered=True)
+    np.testing.assert_array_equal(cone.contains(np.array([[2.0, 1.0], [1.0, 2.0]])), [True, False])
+    with pytest.raises(ValueError, match="`lower` must be below `upper`"):
+        Domain.line(1.0, 0.0)
+    with pytest.raises(ValueError, match="`breaks` must lie inside"):
+        Domain([0.0], [1.0], ((2.0,),))
+    with pytest.raises(ValueError, match="coordinates"):
+        cone.contains(np.zeros((2, 3)))
