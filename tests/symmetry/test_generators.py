@@ -42,8 +42,12 @@ def test_agrees_with_the_closed_form_and_its_derivatives():
     expected, expected_slope = jax.value_and_grad(end(closed))(c)
     assert float(got) == pytest.approx(float(expected), rel=1e-9)
     np.testing.assert_allclose(slope, expected_slope, rtol=1e-7)
-    _, forward = jax.jvp(end(act), (c,), (c,))
-    assert float(forward) == pytest.approx(float(jnp.sum(slope * c)), rel=1e-8)
+
+
+def test_forward_mode_through_the_flow():
+    act = Generators(lambda p, c: (c * p[0],), ())
+    end, slope = jax.jvp(lambda c: act.flow((jnp.ones(()),), c)[0], (0.5,), (2.0,))
+    assert float(slope) == pytest.approx(2.0 * float(end), rel=1e-9)
 
 
 def test_integers_functions_and_float32():
