@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -38,14 +39,18 @@ class _Plan(eqx.Module):
 
 
 @eqx.filter_jit
-def _chunk(sde, y, still, keys, start, dt, observe, plan: _Plan):
-    """`records` times `steps` steps; the observable after each, chains first."""
+def _chunk(sde, y, still, keys, start, dt, observe, plan: _Plan, records: Array):
+    """`plan.records` times `plan.steps` steps; the observable after each, chains first.
+
+    `records` is the same number as an array: were it known to the compiler, a loop of one step
+    would be inlined and rounded differently, and cuts of a run would not be exact.
+    """
     move = None if plan.regauge is None else (lambda p: fix_gauge(plan.regauge, p))
 
-    def record(carry, i):
-        carry = stretch(
+    def advance(y, i):
+        return stretch(
             sde,
-            carry,
+            y,
             still,
             keys,
             start + i * plan.steps,
@@ -57,12 +62,22 @@ def _chunk(sde, y, still, keys, start, dt, observe, plan: _Plan):
             adjoint=diffrax.ForwardMode(),
             max_steps=None,
         )
-        seen = jax.vmap(
-            lambda p: observe(eqx.combine(p, still)), in_axes=plan.axis, out_axes=0
-        )(carry)
-        return carry, seen
 
-    y, seen = jax.lax.scan(record, y, jnp.arange(plan.records, dtype=jnp.int32))
+    def see(y):
+        def one(p):
+            return eqx.filter(observe(eqx.combine(p, still)), eqx.is_array)
+
+        return jax.vmap(one, in_axes=plan.axis, out_axes=0)(y)
+
+    def record(i, carry):
+        y, seen = carry
+        y = advance(y, i)
+        return y, jax.tree.map(lambda all_, x: all_.at[i].set(x), seen, see(y))
+
+    empty = jax.tree.map(
+        lambda s: jnp.zeros((plan.records, *s.shape), s.dtype), jax.eval_shape(see, y)
+    )
+    y, seen = jax.lax.fori_loop(0, records, record, (y, empty))
     finite = True
     for leaf in jax.tree.leaves(y):
         axes = tuple(i for i in range(leaf.ndim) if i != plan.axis % leaf.ndim)
@@ -169,7 +184,8 @@ def simulate(
     - `key`: a `jax.random` key.
     - `steps`: number of steps in all, burn-in included. `dt`: step size, in units of time.
     - `chains`: number of chains (default 1024, or the batch's).
-    - `observe`: `params -> pytree of arrays`, default the parameters themselves.
+    - `observe`: `params -> pytree of arrays`, default the parameters themselves (what is no array
+        is left out).
     - `burn_in`: steps before anything is recorded. `every`: record after each `every` further
         steps; by default once, at the end.
     - `start`: number of the first step: `simulate(..., init=ens.final, batched=True, start=n)`
@@ -250,7 +266,8 @@ def simulate(
     for length, records, keep in schedule:
         plan = _Plan(length, records, axis, solver, regauge)
         now = jnp.asarray(start + at, jnp.int32)
-        y, values, finite = _chunk(sde, y, still, keys, now, dt, observe, plan)
+        number = jnp.asarray(records, jnp.int32)
+        y, values, finite = _chunk(sde, y, still, keys, now, dt, observe, plan, number)
         failed_by[(failed_by < 0) & ~np.asarray(finite)] = start + at + length * records
         if keep:
             seen.append(jax.tree.map(np.asarray, values))
@@ -300,7 +317,7 @@ def _schedule(steps: int, burn_in: int, every: int | None) -> list[tuple[int, in
     tail = [(n, 1, False) for n in _lengths(steps - last)]
     if burn_in % every == 0:
         first = burn_in // every
-        each = _divisor(np.gcd(first, draws) if first else draws, max(1, (first + draws) // _CHUNKS))
+        each = _divisor(math.gcd(first, draws), max(1, (first + draws) // _CHUNKS))
         head = [(every, each, False)] * (first // each)
     else:
         each = _divisor(draws, max(1, draws // _CHUNKS))

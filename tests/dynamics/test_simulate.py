@@ -1,0 +1,233 @@
+"""The engine: noise, cuts, steps, observables, failures."""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gaugebias as gb
+from gaugebias.dynamics import integrate, Langevin, ProjectedLangevin, SDE, SimulationError
+from gaugebias.dynamics._path import chain_keys, step_noise
+from gaugebias.symmetry import Rescaling
+
+KEY = jax.random.key(7)
+PAIR = Rescaling("u", "v")
+
+
+def well(p):
+    return 0.5 * jnp.sum((p["u"] * p["v"] - 1.0) ** 2)
+
+
+START = {"u": jnp.array([1.0, 0.8]), "v": jnp.array([0.9, 1.2]), "name": "kept", "n": 3}
+SDES = ProjectedLangevin(well, PAIR, 0.1)
+
+
+def run(**options):
+    settings = dict(key=KEY, chains=5, steps=48, dt=0.01)
+    return gb.simulate(options.pop("sde", SDES), options.pop("init", START), **settings | options)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return run()
+
+
+def test_a_run_cut_in_two_is_the_whole_run_bit_for_bit(whole):
+    first = run(steps=20)
+    second = run(steps=28, init=first.final, batched=True, chains=None, start=20)
+    for name in "uv":
+        np.testing.assert_array_equal(second.final[name], whole.final[name])
+    assert second.steps.tolist() == [48]
+
+
+def test_ensembles_of_different_sizes_share_their_chains(whole):
+    more = run(chains=9)
+    for name in "uv":
+        np.testing.assert_array_equal(more.values[name][:5], whole.values[name])
+
+
+def test_one_chain_by_itself_is_that_chain_of_the_ensemble(whole):
+    alone = jax.jit(lambda p: integrate(SDES, p, key=KEY, steps=48, dt=0.01, chain=3)["u"])
+    moving = {"u": START["u"], "v": START["v"]}
+    np.testing.assert_allclose(alone(moving), whole.final["u"][3], rtol=1e-12)
+
+
+def test_observing_on_the_way_changes_nothing(whole):
+    seen = run(every=6, burn_in=12, observe=lambda p: p["u"] * p["v"])
+    assert seen.values.shape == (5, 6, 2) and seen.steps.tolist() == [18, 24, 30, 36, 42, 48]
+    np.testing.assert_array_equal(
+        seen.values[:, -1], whole.values["u"][:, 0] * whole.values["v"][:, 0]
+    )
+    uneven = run(every=10, burn_in=5, observe=lambda p: p["u"])
+    assert uneven.steps.tolist() == [15, 25, 35, 45]
+    np.testing.assert_array_equal(uneven.final["u"], whole.final["u"])
+
+
+def test_static_and_integer_leaves_are_left_alone(whole):
+    assert whole.final["name"] == "kept" and whole.final["n"] == 3
+
+
+def test_noise_is_standard_normal_and_does_not_depend_on_the_layout_of_the_parameters():
+    keys = chain_keys(KEY, 4)
+    flat = jax.ShapeDtypeStruct((6,), jnp.float64)
+    parts = (jax.ShapeDtypeStruct((2, 2), jnp.float64), jax.ShapeDtypeStruct((2,), jnp.float64))
+    one = step_noise(keys[1], jnp.int32(5), flat)
+    two = step_noise(keys[1], jnp.int32(5), parts)
+    np.testing.assert_array_equal(one, jnp.concatenate([two[0].ravel(), two[1]]))
+    many = jax.vmap(lambda i: step_noise(keys[2], i, flat))(jnp.arange(2000))
+    # 12,000 numbers: five standard errors of mean and variance; false alarm about 1e-6.
+    assert abs(many.mean()) < 5 / np.sqrt(12_000)
+    assert abs(many.var() - 1) < 5 * np.sqrt(2 / 12_000)
+
+
+def test_seeded_noise_never_changes():
+    """The first numbers of the path: chain 3, step 17 of key 0."""
+    key = chain_keys(jax.random.key(0), 1, first=3)[0]
+    expected = jax.random.normal(
+        jax.random.fold_in(jax.random.fold_in(jax.random.key(0), 3), 17), (2,), jnp.float64
+    )
+    got = step_noise(key, jnp.int32(17), jax.ShapeDtypeStruct((2,), jnp.float64))
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_allclose(got, [-1.5920577372224118, 1.0961396958522374], rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_exactly_the_number_of_steps_asked_for(dtype):
+    count = SDE(jnp.ones_like, lambda y, z: 0.0 * z, calculus="ito")
+    for steps in (1, 7, 1000):
+        ens = gb.simulate(
+            count, jnp.zeros((), dtype), key=KEY, chains=2, steps=steps, dt=1.0
+        )
+        assert ens.values.dtype == dtype
+        np.testing.assert_array_equal(ens.values, steps)
+
+
+def test_a_temperature_scan_is_one_trace():
+    traces = []
+
+    def loss(x):
+        traces.append(0)
+        return 0.5 * x**2
+
+    spread = []
+    for t in np.linspace(0.1, 1.0, 5):
+        ens = gb.simulate(
+            Langevin(loss, t), jnp.array(0.0), key=KEY, chains=64, steps=32, dt=0.05
+        )
+        spread.append(ens.values.std())
+        if len(spread) == 1:
+            first = len(traces)
+    assert len(traces) == first
+    np.testing.assert_allclose(np.array(spread) ** 2 / np.linspace(0.1, 1.0, 5), spread[0] ** 2 / 0.1)
+
+
+def test_gradients_pass_through_a_path():
+    def end(temperature):
+        sde = Langevin(lambda x: 0.5 * jnp.sum(x**2), temperature)
+        return jnp.sum(integrate(sde, jnp.ones(2), key=KEY, steps=20, dt=0.05) ** 2)
+
+    h = 1e-6
+    difference = (end(0.1 + h) - end(0.1 - h)) / (2 * h)
+    np.testing.assert_allclose(jax.grad(end)(0.1), difference, rtol=1e-6)
+
+
+def test_diverging_chains_are_named_and_nothing_is_lost():
+    stiff = Langevin(lambda x: 50.0 * jnp.sum(x**4), 0.1)
+    start = jnp.array([[0.1], [30.0], [0.1]])
+    with pytest.raises(SimulationError, match="1 of 3 chains diverged .* lower `dt`") as caught:
+        gb.simulate(stiff, start, batched=True, key=KEY, steps=64, dt=0.01)
+    ens = caught.value.ensemble
+    assert ens.results.tolist() == [0, 1, 0] and ens.failed_by[1] <= 8
+    assert np.isfinite(ens.last()).all() and ens.last().shape == (2, 1)
+    kept = gb.simulate(stiff, start, batched=True, key=KEY, steps=64, dt=0.01, throw=False)
+    assert kept.successful.tolist() == [True, False, True]
+
+
+def test_starts_can_be_drawn():
+    ens = gb.simulate(
+        Langevin(lambda x: 0.0 * x, 0.0), jax.random.normal, key=KEY, chains=500, steps=1, dt=0.1
+    )
+    assert len(np.unique(ens.values)) == 500
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(sde="langevin"), "`sde` must be a process"),
+        (dict(steps=0), "`steps` must be at least 1"),
+        (dict(steps=1.5), "`steps` must be an integer"),
+        (dict(dt=0.0), "`dt` must be finite and positive"),
+        (dict(dt=float("nan")), "`dt` must be finite and positive"),
+        (dict(burn_in=48), "`burn_in` .48. must be below `steps`"),
+        (dict(every=49), "`every` .49. is more than"),
+        (dict(chains=0), "`chains` must be at least 1"),
+        (dict(key=3), "`key` must be a jax.random key"),
+        (dict(init={"u": jnp.array([jnp.nan]), "v": jnp.ones(1)}), "`init` holds values"),
+        (dict(init={"n": 3}), "`init` has no floating leaf"),
+        (dict(init=START, batched=True), "`chains` is 5, but `init` holds a batch of 2"),
+        (dict(stepsize_controller=diffrax.PIDController(1e-3, 1e-3)), "PIDController is adaptive"),
+        (dict(solver=diffrax.EulerHeun()), "Stratonovich solution, but .* tagged 'ito'"),
+        (dict(solver=diffrax.Tsit5()), "ordinary differential equations"),
+        (dict(solver=diffrax.ItoMilstein()), "as a matrix or Levy areas"),
+    ],
+)
+def test_bad_arguments(options, message):
+    with pytest.raises(ValueError, match=message):
+        untyped(**options)
+
+
+def untyped(**options):
+    """`run` past the type checker, as a user without one calls it."""
+    import inspect
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gb, "simulate", inspect.unwrap(gb.simulate))
+        return run(**options)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: Langevin(well, -0.1), "`temperature` must be finite and non-negative"),
+        (lambda: Langevin(well, jnp.inf), "`temperature` must be finite"),
+        (lambda: Langevin(well, jnp.ones(2)), "`temperature` must be a scalar"),
+        (lambda: ProjectedLangevin(well, PAIR, 0.1, alpha=-1.0), "`alpha` must be finite"),
+        (lambda: ProjectedLangevin(well, PAIR, 0.1, calculus="heun"), "`calculus` must be 'ito'"),
+        (lambda: SDE(well, well, calculus=""), "`calculus` must be 'ito'"),
+    ],
+)
+def test_bad_processes(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_only_processes_that_keep_the_slice_are_regauged():
+    q = gb.Quotient(lambda p: p["u"] * p["v"], PAIR)
+    kept = run(regauge=q)
+    np.testing.assert_allclose(
+        np.abs(kept.final["u"]), np.abs(kept.final["v"]), rtol=1e-12
+    )
+    with pytest.raises(ValueError, match="its noise moves the moment map"):
+        run(sde=Langevin(well, 0.1), regauge=q)
+    neuron = gb.catalogue.ReLUNeuron(3)
+    at = neuron.init(KEY)
+    sde = ProjectedLangevin(neuron.loss(lambda z: jnp.sum(z**2)), neuron.action, 0.1)
+    with pytest.raises(ValueError, match="the moment map drifts"):
+        gb.simulate(sde, at, key=KEY, steps=8, dt=0.01, chains=2, regauge=neuron.quotient())
+
+
+def test_large_states_have_another_layout_and_the_same_numbers():
+    """Above 64 parameters the chain axis comes first; the noise and the law are the same."""
+    sde = Langevin(lambda x: 0.5 * jnp.sum(x**2), 0.1)
+    big = gb.simulate(sde, jnp.ones(70), key=KEY, chains=3, steps=16, dt=0.1)
+    alone = integrate(sde, jnp.ones(70), key=KEY, steps=16, dt=0.1, chain=2)
+    np.testing.assert_allclose(big.values[2, 0], alone, rtol=1e-13)
+
+
+def test_models_that_are_modules_move(getkey):
+    model = eqx.nn.Linear(2, 1, key=getkey())
+    sde = Langevin(lambda m: jnp.sum(m(jnp.ones(2)) ** 2), 0.1)
+    ens = gb.simulate(sde, model, key=KEY, chains=3, steps=4, dt=0.1, observe=lambda m: m.weight)
+    assert ens.values.shape == (3, 1, 1, 2) and isinstance(ens.final, eqx.nn.Linear)
