@@ -92,9 +92,14 @@ def log_bessel_k(order: ArrayLike, z: ArrayLike) -> Array:
     order = jnp.asarray(order, z.dtype)
     if order.ndim:
         raise ValueError("`order` must be a scalar: `vmap` over it.")
+    return _log_bessel_k(order, z.reshape(-1)).reshape(z.shape)
+
+
+@jax.jit
+def _log_bessel_k(order: Array, z: Array) -> Array:
     rates = jnp.asarray([0.5, -0.5], z.dtype)
 
     def one(value):
         return log_orbit_integral(0.5 * value * jnp.ones(2, z.dtype), rates, order)
 
-    return jax.vmap(one)(z.reshape(-1)).reshape(z.shape) - jnp.log(2.0).astype(z.dtype)
+    return jax.vmap(one)(z) - math.log(2.0)

@@ -1,6 +1,7 @@
 """NUTS in unconstrained coordinates, for laws of more than three dimensions."""
 
 import math
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +15,10 @@ from ._coordinates import Coordinates, coordinates_of
 from ._law import AbstractLaw
 
 _CHAINS = 8
-_WARM_UP = 600
-_PILOT = 400
+_WARM_UP = 500
+# Draws of a chain in one compiled block, and blocks of the pilot run.
+_BLOCK = 128
+_PILOT = 3
 
 
 class Unconstrained(NamedTuple):
@@ -121,24 +124,37 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
         (state, parameters), _ = run_adaptation(key, z, num_steps=_WARM_UP)
         return state, parameters
 
-    def advance(state, parameters, key, steps, every):
-        def block(state, key):
-            def step(state, key):
-                state, info = kernel(key, state, log_density, **parameters)
-                return state, info.is_divergent
+    @jax.jit
+    @partial(jax.vmap, in_axes=(0, 0, 0, None))
+    def advance(state, parameters, key, every):
+        """`_BLOCK` draws of a chain, `every` transitions apart; positions and divergences."""
 
-            state, divergent = jax.lax.scan(step, state, jax.random.split(key, every))
-            return state, (state.position, jnp.sum(divergent))
+        def draw(state, key):
+            def step(i, carry):
+                state, divergent = carry
+                state, info = kernel(jax.random.fold_in(key, i), state, log_density, **parameters)
+                return state, divergent + info.is_divergent
 
-        return jax.lax.scan(block, state, jax.random.split(key, steps))
+            state, divergent = jax.lax.fori_loop(0, every, step, (state, 0))
+            return state, (state.position, divergent)
+
+        return jax.lax.scan(draw, state, jax.random.split(key, _BLOCK))
+
+    def run(states, key, blocks, every):
+        positions, divergent = [], 0
+        for b in range(blocks):
+            keys = jax.random.split(jax.random.fold_in(key, b), _CHAINS)
+            states, (block, bad) = advance(states, parameters, keys, every)
+            positions.append(block)
+            divergent += int(jnp.sum(bad))
+        return states, jnp.concatenate(positions, axis=1), divergent
 
     k_start, k_warm, k_pilot, k_run = jax.random.split(key, 4)
     spread = 0.3 * jax.random.normal(k_start, (_CHAINS, centre.size), centre.dtype)
     states, parameters = jax.jit(jax.vmap(warm_up))(
         jax.random.split(k_warm, _CHAINS), centre[None, :] + spread
     )
-    run = jax.jit(jax.vmap(advance, in_axes=(0, 0, 0, None, None)), static_argnums=(3, 4))
-    states, (pilot, _) = run(states, parameters, jax.random.split(k_pilot, _CHAINS), _PILOT, 1)
+    states, pilot, _ = run(states, k_pilot, _PILOT, 1)
     if not bool(jnp.all(jnp.isfinite(pilot))):
         raise RuntimeError(f"NUTS on the {law.name} law left the domain: give a `start` inside.")
     rhat = float(jnp.max(potential_scale_reduction(pilot)))
@@ -148,10 +164,10 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
             "several modes, or is not normalisable; restrict `domain`."
         )
     effective = float(jnp.min(effective_sample_size(pilot)))
-    every = max(1, math.ceil(2.0 * _CHAINS * _PILOT / max(effective, 1.0)))
-    steps = math.ceil(n / _CHAINS)
-    _, (draws, divergent) = run(states, parameters, jax.random.split(k_run, _CHAINS), steps, every)
-    share = float(jnp.sum(divergent)) / (_CHAINS * steps * every)
+    every = max(1, math.ceil(2.0 * pilot.shape[0] * pilot.shape[1] / max(effective, 1.0)))
+    blocks = math.ceil(n / (_CHAINS * _BLOCK))
+    _, draws, divergent = run(states, k_run, blocks, every)
+    share = divergent / (_CHAINS * _BLOCK * blocks * every)
     if share > 0.05:
         raise RuntimeError(
             f"NUTS on the {law.name} law: {share:.0%} of the transitions diverged; its density is "

@@ -162,7 +162,8 @@ def _invariant(law: AbstractLaw, kind: str, side: int, key: Array | None) -> Con
         matrix = plain if len(law.shape) == 2 else symmetric_from_vector(plain)
         turned = left @ matrix @ left.T
         turned = turned if len(law.shape) == 2 else vector_from_symmetric(turned)
-    weights = [float(law.log_weight(x)) for x in (plain, turned)]
+    both = law.effective_loss(jnp.stack([plain, turned])) / law.temperature
+    weights = [float(x) for x in both]
     change = abs(weights[0] - weights[1]) / max(1.0, abs(weights[0]))
     eps = float(jnp.finfo(plain.dtype).eps)
     holds = change < eps**0.5

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gaugebias.laws import LawRefused, conditioned, horizontal, projected
+from gaugebias.laws import LawRefused, ParameterLaw, conditioned, horizontal, projected
 from gaugebias.quotient import Domain, Quotient
 from gaugebias.symmetry import Orthogonal, Rescaling
 
