@@ -8,7 +8,7 @@ from ._axis import refuse
 from ._cells import Piece, pieces_of
 from ._coordinates import coordinates_of
 from ._evaluate import HostFunction
-from ._law import AbstractLaw
+from ._law import AbstractLaw, anonymous, InCoordinates
 
 # Above this many coordinates only the corner and the least singular value are tested.
 _MOST = 16
@@ -26,12 +26,7 @@ def check_integrable(law: AbstractLaw) -> None:
         return
     coordinates = coordinates_of(law.domain)
     m = law.dimension
-
-    def weight(y):
-        x = coordinates.x(y)
-        return law.log_weight(x.reshape(law.shape)) + coordinates.log_jacobian(y)
-
-    host = HostFunction(weight, (m,))
+    host = HostFunction(InCoordinates(anonymous(law), coordinates), (m,))
     pieces = [
         pieces_of(*bounds)
         for bounds in zip(coordinates.lower, coordinates.upper, coordinates.breaks, strict=True)

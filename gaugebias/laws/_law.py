@@ -1,6 +1,7 @@
 """What every stationary law offers."""
 
 import abc
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
 from ._axis import Setting
-from ._coordinates import coordinates_of
+from ._coordinates import Coordinates, coordinates_of
 from ._errors import Condition
 from ._evaluate import HostFunction
 from ._keys import fingerprint
@@ -52,6 +53,19 @@ def in_domain(domain: Domain, x: Array) -> Array:
     return inside
 
 
+def anonymous(law):
+    """A copy without name, domain and conditions: what its density is computed from.
+
+    Laws that differ in these (and in numbers) then share one compilation.
+    """
+    copy = object.__new__(type(law))
+    for field in dataclasses.fields(law):
+        object.__setattr__(copy, field.name, getattr(law, field.name))
+    for name, blank in (("name", ""), ("domain", None), ("conditions", ())):
+        object.__setattr__(copy, name, blank)
+    return copy
+
+
 @eqx.filter_jit
 def _vmapped(law: "AbstractLaw", method: Callable, x: Array) -> Array:
     return jax.vmap(lambda point: method(law, point))(x)
@@ -79,8 +93,17 @@ class Statistic(eqx.Module):
             return jax.jvp(fn, (one,), (one,))[1]
         return law.log_volume(x)
 
+    def kernel(self) -> Callable:
+        """`point`, as a function shared by laws that differ in names and numbers only."""
+        return Statistic(anonymous(self.law), self.name).point
+
     def __call__(self, x: ArrayLike) -> Array:
-        return self.law.map_points(lambda law, point: Statistic(law, self.name).point(point), x)
+        if is_traced((self, x)):
+            return self.law.map_points(_statistics[self.name], x)
+        x = np.asarray(x)
+        split = self.law.leading(x)
+        values = HostFunction(self.kernel(), self.law.shape)(x.reshape(-1, self.law.dimension))
+        return jnp.asarray(values.reshape(x.shape[:split]))
 
 
 class AbstractLaw(eqx.Module):
@@ -131,6 +154,16 @@ class AbstractLaw(eqx.Module):
         """Whether `log_density` is normalised: at most 3 dimensions, and no traced values."""
         return self.dimension <= 3 and not is_traced(self)
 
+    def leading(self, x: Array | np.ndarray) -> int:
+        """How many leading axes `x` has before those of a point; `ValueError` where none fit."""
+        split = x.ndim - len(self.shape)
+        if split < 0 or x.shape[split:] != self.shape:
+            raise ValueError(
+                f"`x` must have shape (..., *{self.shape}) for the {self.name} law, but has "
+                f"{x.shape}."
+            )
+        return split
+
     def map_points(self, method: Callable, x: ArrayLike) -> Array:
         """Map `method(law, point)` over the leading axes of `x`, shape `(..., *shape)`.
 
@@ -138,12 +171,7 @@ class AbstractLaw(eqx.Module):
         """
         x = jnp.asarray(x)
         x = x.astype(jnp.result_type(x, float)) if not eqx.is_inexact_array(x) else x
-        split = x.ndim - len(self.shape)
-        if split < 0 or x.shape[split:] != self.shape:
-            raise ValueError(
-                f"`x` must have shape (..., *{self.shape}) for the {self.name} law, but has "
-                f"{x.shape}."
-            )
+        split = self.leading(x)
         out = _vmapped(self, method, x.reshape(-1, *self.shape))
         return jax.tree.map(lambda v: v.reshape(*x.shape[:split], *v.shape[1:]), out)
 
@@ -163,14 +191,14 @@ class AbstractLaw(eqx.Module):
 
     def score(self, x: ArrayLike) -> Array:
         """Gradient of the log density in `x`, of the shape of `x`. Traceable."""
-        return self.map_points(lambda law, point: jax.grad(law.log_weight)(point), x)
+        return self.map_points(_score, x)
 
     def effective_loss(self, x: ArrayLike) -> Array:
         """`-T` times the log density, up to a constant: `l + (T/2) log det K - s T log V`.
 
         `T` is `temperature` (for projected noise `alpha^2 T`).
         """
-        return self.map_points(lambda law, point: -law.temperature * law.log_weight(point), x)
+        return self.map_points(_effective_loss, x)
 
     def statistic(self, name: str) -> Statistic:
         """The sufficient statistic of the score test for `"temperature"` or `"exponent"`.
@@ -209,7 +237,8 @@ class AbstractLaw(eqx.Module):
         **Raises:** `ValueError` in more than three dimensions.
         """
         x, weights = self._nodes()
-        values = HostFunction(fn, self.shape)(x[weights > 1e-18])
+        kernel = fn.kernel() if isinstance(fn, Statistic) else fn
+        values = HostFunction(kernel, self.shape)(x[weights > 1e-18])
         weights = weights[weights > 1e-18]
         weights = weights / np.sum(weights)
         mean = np.tensordot(weights, values, (0, 0))
@@ -275,14 +304,10 @@ class AbstractLaw(eqx.Module):
         domain, reach = self.domain, 100.0 if self.resolution < 1e-20 else 14.0
         if self.dimension == 1:
             setting = Setting(self.name, self.resolution, reach, 16, self._tolerance(1e-13))
-            fn = HostFunction(self.log_weight, self.shape)
+            fn = HostFunction(anonymous(self).log_weight, self.shape)
             return line_table(fn, domain.lower[0], domain.upper[0], domain.breaks[0], setting)
         coordinates = coordinates_of(domain)
-
-        def weight(y):
-            x = coordinates.x(y)
-            return self.log_weight(x.reshape(self.shape)) + coordinates.log_jacobian(y)
-
+        weight = InCoordinates(anonymous(self), coordinates)
         finest, order, depth, width = (
             (1e-8, 10, 36.0, 6.0) if self.dimension == 2 else (3e-5, 6, 22.0, 9.0)
         )
@@ -318,3 +343,28 @@ class AbstractLaw(eqx.Module):
 def _inside_log_weight(law: AbstractLaw, x: Array) -> Array:
     inside = in_domain(law.domain, x.reshape(-1))
     return jnp.where(inside, law.log_weight(x), -jnp.inf)
+
+
+class InCoordinates(eqx.Module):
+    """The log weight of a law as a density of the coordinates of its domain."""
+
+    law: AbstractLaw
+    coordinates: Coordinates = eqx.field(static=True)
+
+    def __call__(self, y: Array) -> Array:
+        x = self.coordinates.x(y).reshape(self.law.shape)
+        return self.law.log_weight(x) + self.coordinates.log_jacobian(y)
+
+
+def _score(law: AbstractLaw, x: Array) -> Array:
+    return jax.grad(law.log_weight)(x)
+
+
+def _effective_loss(law: AbstractLaw, x: Array) -> Array:
+    return -law.temperature * law.log_weight(x)
+
+
+_statistics = {
+    "temperature": lambda law, x: Statistic(law, "temperature").point(x),
+    "exponent": lambda law, x: Statistic(law, "exponent").point(x),
+}

@@ -1,6 +1,7 @@
 """NUTS in unconstrained coordinates, for laws of more than three dimensions."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from jaxtyping import Array
 from ..quotient import Domain
 from ._conditions import interior_point
 from ._coordinates import Coordinates, coordinates_of
+from ._keys import fingerprint
 from ._law import AbstractLaw
 
 _CHAINS = 8
@@ -77,40 +79,9 @@ def unconstrained(domain: Domain, name: str) -> Unconstrained:
     return Unconstrained(coordinates_of(domain))
 
 
-def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = None) -> Array:
-    """Draws of a law by NUTS, thinned to one per two autocorrelation times.
-
-    `blackjax` NUTS in unconstrained coordinates (logarithms on half-lines, logits in intervals,
-    ratios or gaps of ordered coordinates): 8 chains, each with its own window adaptation of step
-    size and metric, a pilot run for the autocorrelation time (the largest over coordinates, from
-    the effective sample size across chains), then as many transitions as `n` draws need.
-
-    **Arguments:**
-
-    - `law`: any law; needs densities up to a constant only.
-    - `key`: a `jax.random` key.
-    - `n`: number of draws.
-    - `start`: a point of the domain, shape `law.shape`; default a generic interior point.
-
-    **Returns:** `(n, *law.shape)`, nearly independent.
-
-    **Raises:** `ValueError` for a domain with breaks inside or a start outside of it;
-    `RuntimeError` where chains diverge or stay apart (R-hat above 1.05 in the pilot run).
-    """
+def _programs(law: AbstractLaw, mapping: Unconstrained) -> tuple[Callable, Callable]:
+    """Adaptation and a block of draws of all chains, compiled once for a law."""
     import blackjax
-    from blackjax.diagnostics import effective_sample_size, potential_scale_reduction
-
-    if n < 1:
-        raise ValueError("`n` must be at least 1.")
-    mapping = unconstrained(law.domain, law.name)
-    if start is None:
-        point = interior_point(law.domain.lower, law.domain.upper)
-        point = point[::-1] if law.domain.ordered else point
-    else:
-        point = np.asarray(start, dtype=float).reshape(-1)
-        if not bool(np.all(law.domain.contains(point[None, :]))):
-            raise ValueError("`start` must be a point inside of the law's domain.")
-    centre = jnp.asarray(mapping.inverse(point), jnp.result_type(float))
 
     def log_density(z):
         x, log_jacobian = mapping.point(z)
@@ -120,6 +91,8 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
     run_adaptation: Any = adaptation.run
     kernel = blackjax.nuts.build_kernel()
 
+    @jax.jit
+    @jax.vmap
     def warm_up(key, z):
         (state, parameters), _ = run_adaptation(key, z, num_steps=_WARM_UP)
         return state, parameters
@@ -140,6 +113,49 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
 
         return jax.lax.scan(draw, state, jax.random.split(key, _BLOCK))
 
+    return warm_up, advance
+
+
+def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = None) -> Array:
+    """Draws of a law by NUTS, thinned to one per two autocorrelation times.
+
+    `blackjax` NUTS in unconstrained coordinates (logarithms on half-lines, logits in intervals,
+    ratios or gaps of ordered coordinates): 8 chains, each with its own window adaptation of step
+    size and metric, a pilot run for the autocorrelation time (the largest over coordinates, from
+    the effective sample size across chains), then as many transitions as `n` draws need.
+
+    **Arguments:**
+
+    - `law`: any law; needs densities up to a constant only.
+    - `key`: a `jax.random` key.
+    - `n`: number of draws.
+    - `start`: a point of the domain, shape `law.shape`; default a generic interior point.
+
+    **Returns:** `(n, *law.shape)`, nearly independent.
+
+    **Raises:** `ValueError` for a domain with breaks inside or a start outside of it;
+    `RuntimeError` where chains diverge or stay apart (R-hat above 1.05 in the pilot run).
+    """
+    from blackjax.diagnostics import effective_sample_size, potential_scale_reduction
+
+    if n < 1:
+        raise ValueError("`n` must be at least 1.")
+    mapping = unconstrained(law.domain, law.name)
+    if start is None:
+        point = interior_point(law.domain.lower, law.domain.upper)
+        point = point[::-1] if law.domain.ordered else point
+    else:
+        point = np.asarray(start, dtype=float).reshape(-1)
+        if not bool(np.all(law.domain.contains(point[None, :]))):
+            raise ValueError("`start` must be a point inside of the law's domain.")
+    centre = jnp.asarray(mapping.inverse(point), jnp.result_type(float))
+
+    programs = law.cache.tables
+    name = ("nuts", fingerprint(law))
+    if name not in programs:
+        programs[name] = _programs(law, mapping)
+    warm_up, advance = programs[name]
+
     def run(states, key, blocks, every):
         positions, divergent = [], 0
         for b in range(blocks):
@@ -151,19 +167,17 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
 
     k_start, k_warm, k_pilot, k_run = jax.random.split(key, 4)
     spread = 0.3 * jax.random.normal(k_start, (_CHAINS, centre.size), centre.dtype)
-    states, parameters = jax.jit(jax.vmap(warm_up))(
-        jax.random.split(k_warm, _CHAINS), centre[None, :] + spread
-    )
+    states, parameters = warm_up(jax.random.split(k_warm, _CHAINS), centre[None, :] + spread)
     states, pilot, _ = run(states, k_pilot, _PILOT, 1)
     if not bool(jnp.all(jnp.isfinite(pilot))):
         raise RuntimeError(f"NUTS on the {law.name} law left the domain: give a `start` inside.")
-    rhat = float(jnp.max(potential_scale_reduction(pilot)))
+    rhat = float(jnp.max(jax.jit(potential_scale_reduction)(pilot)))
     if rhat > 1.05:
         raise RuntimeError(
             f"NUTS chains on the {law.name} law stay apart (R-hat {rhat:.3f}): the density has "
             "several modes, or is not normalisable; restrict `domain`."
         )
-    effective = float(jnp.min(effective_sample_size(pilot)))
+    effective = float(jnp.min(jax.jit(effective_sample_size)(pilot)))
     every = max(1, math.ceil(2.0 * pilot.shape[0] * pilot.shape[1] / max(effective, 1.0)))
     blocks = math.ceil(n / (_CHAINS * _BLOCK))
     _, draws, divergent = run(states, k_run, blocks, every)

@@ -317,3 +317,11 @@ def test_sufficient_statistics():
 def test_bad_arguments(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_newton_lift():
+    q = product(lift=None)
+    law = horizontal(q, potential, T, domain=Domain.line(0.0))
+    exact = horizontal(PRODUCT, potential, T, domain=Domain.line(0.0))
+    w = np.linspace(0.05, 2.0, 9)
+    np.testing.assert_allclose(law.cdf(w), exact.cdf(w), atol=1e-6)
