@@ -5,12 +5,44 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax.flatten_util import ravel_pytree
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from ..quotient import fix_gauge, MomentMapGauge, Quotient
 from ..quotient._slice import sample_slice
 from ._generator import expected_rate
 from ._sde import AbstractSDE
+
+
+@eqx.filter_jit
+def _measure(sde: AbstractSDE, q: Quotient, params: PyTree, samples: int) -> tuple[Array, Array]:
+    """The largest relative motion of `chi` by the noise, and its largest relative rate."""
+    start = fix_gauge(q, params)
+    still = eqx.filter(start, eqx.is_inexact_array, inverse=True)
+
+    def chi(p):
+        return ravel_pytree(q.gauge.chi(q.action, p))[0]
+
+    def one(p):
+        here = eqx.combine(p, still)
+        zero = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sde.noise_like(here))
+        flat, unravel = ravel_pytree(zero)
+
+        def martingale(z):
+            sigma = sde.diffusion(here, unravel(z))
+            moved = jax.jvp(lambda x: chi(eqx.combine(x, still)), (p,), (sigma,))[1]
+            return moved, jnp.sum(ravel_pytree(sigma)[0] ** 2)
+
+        moved, energies = jax.vmap(martingale)(jnp.eye(flat.size, dtype=flat.dtype))
+        size, energy = jnp.sum(ravel_pytree(p)[0] ** 2), jnp.sum(energies)
+        rate = expected_rate(sde, chi, here)
+        tiny = jnp.finfo(flat.dtype).tiny
+        return (
+            jnp.max(jnp.abs(moved)) / jnp.sqrt(size * energy + tiny),
+            jnp.max(jnp.abs(rate)) / (energy + size + tiny),
+        )
+
+    noise, rate = jax.vmap(one)(sample_slice(q, start, jr.key(0), samples, 0.3))
+    return jnp.max(noise), jnp.max(rate)
 
 
 def check_keeps_slice(sde: AbstractSDE, q: Quotient, params: PyTree, *, samples: int = 16) -> None:
@@ -21,43 +53,9 @@ def check_keeps_slice(sde: AbstractSDE, q: Quotient, params: PyTree, *, samples:
     """
     if not isinstance(q.gauge, MomentMapGauge):
         raise ValueError("`regauge` needs a quotient with `gauge=MomentMapGauge()`.")
-    point = fix_gauge(q, params)
-    moving, still = eqx.partition(point, eqx.is_inexact_array)
-    points = sample_slice(q, point, jr.key(0), samples, 0.3)
-
-    def chi(p):
-        return ravel_pytree(q.gauge.chi(q.action, p))[0]
-
-    @jax.jit
-    def measure(batch):
-        def one(p):
-            here = eqx.combine(p, still)
-            noise = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sde.noise_like(here))
-            flat, unravel = ravel_pytree(noise)
-
-            def martingale(z):
-                sigma = sde.diffusion(here, unravel(z))
-                return jax.jvp(lambda x: chi(eqx.combine(x, still)), (p,), (sigma,))[1]
-
-            rows = jax.vmap(martingale)(jnp.eye(flat.size, dtype=flat.dtype))
-            size = jnp.sum(ravel_pytree(p)[0] ** 2)
-            energy = jnp.sum(
-                jax.vmap(lambda z: ravel_pytree(sde.diffusion(here, unravel(z)))[0])(
-                    jnp.eye(flat.size, dtype=flat.dtype)
-                )
-                ** 2
-            )
-            rate = expected_rate(sde, chi, here)
-            tiny = jnp.finfo(flat.dtype).tiny
-            return (
-                jnp.max(jnp.abs(rows)) / jnp.sqrt(size * energy + tiny),
-                jnp.max(jnp.abs(rate)) / (energy + size + tiny),
-            )
-
-        return jax.vmap(one)(batch)
-
-    noise, rate = (float(jnp.max(x)) for x in measure(points))
-    tolerance = float(jnp.finfo(ravel_pytree(moving)[0].dtype).eps) ** 0.5
+    noise, rate = (float(x) for x in _measure(sde, q, params, samples))
+    dtype = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))[0].dtype
+    tolerance = float(jnp.finfo(dtype).eps) ** 0.5
     if not (noise < tolerance and rate < tolerance):
         what = (
             f"its noise moves the moment map (relative size {noise:.2e})"

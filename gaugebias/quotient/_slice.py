@@ -36,12 +36,14 @@ def _relative(part: Array, whole: Array) -> Array:
     return jnp.max(small / jnp.where(size > 0, size, 1.0), initial=0.0)
 
 
+@eqx.filter_jit
 def isometry_residual(action: AbstractAction, params: PyTree) -> Array:
     """Largest relative symmetric part of a generator's Jacobian: 0 for isometric actions."""
     jacobians = field_jacobians(action, params)
     return _relative(0.5 * (jacobians + jnp.swapaxes(jacobians, 1, 2)), jacobians)
 
 
+@eqx.filter_jit
 def linearity_residual(action: AbstractAction, params: PyTree) -> Array:
     """Largest relative distance of a generator's field from `A_a theta`: 0 for linear actions."""
     jacobians = field_jacobians(action, params)
@@ -56,6 +58,7 @@ def linearity_residual(action: AbstractAction, params: PyTree) -> Array:
     return jnp.max(jnp.sqrt(jnp.sum(off**2, axis=1)) / jnp.where(scale > 0, scale, 1.0))
 
 
+@eqx.filter_jit
 def transpose_residual(action: AbstractAction, params: PyTree) -> Array:
     """Relative distance of the generators' transposes from their span.
 
@@ -134,6 +137,21 @@ def sample_slice(q: Quotient, params: PyTree, key, samples: int, spread: float) 
     return jax.vmap(one)(points)
 
 
+@eqx.filter_jit
+def _measure(q: Quotient, params: PyTree, key, samples: int, spread: float) -> tuple[Array, Array]:
+    """`tr(P A_a)` of every generator, and the largest over unit ones, at slice points."""
+    still = eqx.filter(params, eqx.is_inexact_array, inverse=True)
+
+    def one(point):
+        here = eqx.combine(point, still)
+        traces = ravel_pytree(trace_on_slice(q.action, here))[0]
+        jac = field_jacobians(q.action, here)
+        unit = jnp.linalg.pinv(jnp.einsum("aij,bij->ab", jac, jac), hermitian=True)
+        return traces, jnp.sqrt(jnp.maximum(traces @ unit @ traces, 0.0))
+
+    return jax.vmap(one)(sample_slice(q, params, key, samples, spread))
+
+
 def check_slice_invariance(
     q: Quotient, params: PyTree, *, key, samples: int = 32, spread: float = 0.5
 ) -> SliceReport:
@@ -162,27 +180,12 @@ def check_slice_invariance(
             "`q` needs `gauge=MomentMapGauge()` for this check: tr(P A) is the drift of the moment "
             "map, not of another gauge function."
         )
-    moving, still = eqx.partition(params, eqx.is_inexact_array)
-    flat, _ = ravel_pytree(moving)
+    flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
     tolerance = float(jnp.finfo(flat.dtype).eps) ** 0.5 * 1e-1
     if float(isometry_residual(q.action, params)) < tolerance:
         return SliceReport(True, 0.0, "none is symmetric", 0.0, samples, True)
     require_moment_map(q.action, params)
-    points = sample_slice(q, params, key, samples, spread)
-
-    @jax.jit
-    def measure(batch):
-        def one(point):
-            params_ = eqx.combine(point, still)
-            traces = ravel_pytree(trace_on_slice(q.action, params_))[0]
-            jac = field_jacobians(q.action, params_)
-            inner = jnp.einsum("aij,bij->ab", jac, jac)
-            unit = jnp.linalg.pinv(inner, hermitian=True)
-            return traces, jnp.sqrt(jnp.maximum(traces @ unit @ traces, 0.0))
-
-        return jax.vmap(one)(batch)
-
-    traces, sizes = measure(points)
+    traces, sizes = _measure(q, params, key, samples, spread)
     if not bool(jnp.all(jnp.isfinite(sizes))):
         raise ValueError(
             "`params` led to slice points that are not finite: choose a point further from the "

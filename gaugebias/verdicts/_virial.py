@@ -111,13 +111,20 @@ def virial_terms(
 
     **Raises:** `ValueError` when `params` has no floating leaves.
     """
-    from ..quotient import orbit_rank
-
     moving, rest = eqx.partition(params, eqx.is_inexact_array)
     leaves = jax.tree.leaves(moving)
     if not leaves:
         raise ValueError("`params` has no floating leaves: nothing moves.")
     dimension = sum(math.prod(leaf.shape[1:]) for leaf in leaves)
+
+    return _terms(
+        loss, action, moving, rest, dimension, *map(jnp.asarray, (temperature, alpha, beta))
+    )
+
+
+@eqx.filter_jit
+def _terms(loss, action, moving, rest, dimension, t, a, b) -> tuple[Array, Array]:
+    from ..quotient import orbit_rank
 
     def at(point: PyTree) -> tuple[Array, Array]:
         full = eqx.combine(point, rest)
@@ -127,5 +134,4 @@ def virial_terms(
         orbit = orbit_rank(action, full)
         return work, t * (a**2 * (dimension - orbit) + b**2 * orbit)
 
-    t, a, b = jnp.asarray(temperature), jnp.asarray(alpha), jnp.asarray(beta)
-    return jax.jit(jax.vmap(at))(moving)
+    return jax.vmap(at)(moving)

@@ -32,11 +32,14 @@ def run(context: Context) -> CaseResult:
     )
     line = Domain.line(breaks=(0.0,))
 
+    def weight(w, temperature):
+        return -potential(w) / temperature
+
+    def log_size(w):
+        return jnp.log(jnp.abs(w))
+
     def power(exponent, name):
-        return density(
-            name, lambda w, t: -potential(w) / t, line, TEMPERATURE,
-            volume=lambda w: jnp.log(jnp.abs(w)), exponent=exponent,
-        )
+        return density(name, weight, line, TEMPERATURE, volume=log_size, exponent=exponent)
 
     laws = {
         "horizontal: |w|^-2/3": horizontal(q, potential, TEMPERATURE, domain=line),

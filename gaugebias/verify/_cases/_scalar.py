@@ -6,7 +6,7 @@ import numpy as np
 from ...catalogue import HadamardProduct
 from ...dynamics import Langevin, ProjectedLangevin
 from ...laws import conditioned, horizontal, NotNormalisable, pushforward, shell
-from ...quotient import Domain
+from ...quotient import Domain, Quotient
 from .._report import CaseResult, Row
 from .._runner import Case, Context
 from ._tools import curve, density, figure, judge_rows, refusal, Runs, virial_row
@@ -25,30 +25,32 @@ def _log_size(w):
     return jnp.log(jnp.abs(w))
 
 
-def _power(exponent: float, ridge: float, domain: Domain, name: str):
-    """`|w|^exponent exp(-(l + ridge |w|)/T)` on a domain."""
+def _plain(w, temperature):
+    return -potential(w) / temperature
 
-    def weight(w, temperature):
-        return -(potential(w) + ridge * jnp.abs(w)) / temperature
 
+def _decayed(w, temperature):
+    return -(potential(w) + RIDGE * jnp.abs(w)) / temperature
+
+
+def _power(exponent: float, weight, domain: Domain, name: str):
+    """`|w|^exponent exp(weight)` on a domain."""
     return density(name, weight, domain, TEMPERATURE, volume=_log_size, exponent=exponent)
 
 
-def _balanced(runs: Runs, model: HadamardProduct, quick: bool):
+def _balanced(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
     """Horizontal noise from an exactly balanced start."""
-    at = model.lift(jnp.array(0.7))
-    q = model.quotient(at=at)
     positive, line = Domain.line(lower=0.0), Domain.line(breaks=(0.0,))
     law = horizontal(q, potential, TEMPERATURE, domain=positive)
     loss = model.loss(potential)
     sde = ProjectedLangevin(loss, model.action, TEMPERATURE)
     ens = runs(
-        "horizontal noise", sde, at, time=6.0 if quick else 10.0, dt=5e-3 if quick else 2.5e-3,
-        observe=model.invariants, regauge=q,
+        "horizontal noise", sde, q.at, time=6.0 if quick else 10.0, dt=5e-3 if quick else 2.5e-3,
+        observe=q.phi, regauge=q,
     )
     laws = {
         "horizontal: |w|^-1/2": law,
-        "flat in w: |w|^0": _power(0.0, 0.0, positive, "flat"),
+        "flat in w: |w|^0": _power(0.0, _plain, positive, "flat"),
         "ridge: K_0(.2 |w|/T)": pushforward(q, potential, TEMPERATURE, RIDGE, domain=positive),
     }
     names = list(laws)
@@ -73,10 +75,8 @@ def _balanced(runs: Runs, model: HadamardProduct, quick: bool):
     return rows, picture
 
 
-def _isotropic(runs: Runs, model: HadamardProduct, quick: bool):
+def _isotropic(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
     """Isotropic noise with a ridge: the run whose draws are conditioned as well."""
-    at = model.lift(jnp.array(0.7))
-    q = model.quotient(at=at)
     line = Domain.line(breaks=(0.0,))
     loss = model.loss(potential, ridge=RIDGE)
     sde = Langevin(loss, TEMPERATURE)
@@ -84,15 +84,15 @@ def _isotropic(runs: Runs, model: HadamardProduct, quick: bool):
     draws = 24 if quick else 30
     every = runs.steps(GAP, dt)
     ens = runs(
-        "isotropic noise with a ridge", sde, at, time=GAP * (draws + 3), dt=dt, burn_in=3 * every,
+        "isotropic noise with a ridge", sde, q.at, time=GAP * (draws + 3), dt=dt, burn_in=3 * every,
         every=every,
     )
     u, v = (np.asarray(x)[ens.successful] for x in ens.values)
     law = pushforward(q, potential, TEMPERATURE, RIDGE, domain=line)
     laws = {
         "push-forward: K_0(.2 |w|/T)": law,
-        "horizontal: |w|^-1/2": _power(-0.5, RIDGE, line, "horizontal"),
-        "flat in w: |w|^0": _power(0.0, RIDGE, line, "flat"),
+        "horizontal: |w|^-1/2": _power(-0.5, _decayed, line, "horizontal"),
+        "flat in w: |w|^0": _power(0.0, _decayed, line, "flat"),
     }
     names = list(laws)
     last = (u * v)[:, -1]
@@ -111,15 +111,14 @@ def _isotropic(runs: Runs, model: HadamardProduct, quick: bool):
     return rows, picture, u.ravel(), v.ravel()
 
 
-def _shells(model: HadamardProduct, u: np.ndarray, v: np.ndarray):
+def _shells(q: Quotient, u: np.ndarray, v: np.ndarray):
     """The same draws in thin shells around the slice, by three functions with one zero set."""
-    q = model.quotient(at=model.lift(jnp.array(0.7)))
     w = u * v
     above = Domain.line(lower=CUT)
     candidates = {
         "conditioned: |w|^-1": conditioned(q, potential, TEMPERATURE, ridge=RIDGE, domain=above),
-        "|w|^-1/2": _power(-0.5, RIDGE, above, "half"),
-        "|w|^0": _power(0.0, RIDGE, above, "flat"),
+        "|w|^-1/2": _power(-0.5, _decayed, above, "half"),
+        "|w|^0": _power(0.0, _decayed, above, "flat"),
     }
     names = list(candidates)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -159,9 +158,10 @@ def run(context: Context) -> CaseResult:
     """All of the case."""
     runs = Runs(context, (1.0, 3.0))
     model = HadamardProduct((), 2)
-    balanced, first = _balanced(runs, model, context.quick)
-    isotropic, second, u, v = _isotropic(runs, model, context.quick)
-    shells, others = _shells(model, u, v)
+    q = model.quotient(at=model.lift(jnp.array(0.7)))
+    balanced, first = _balanced(runs, model, q, context.quick)
+    isotropic, second, u, v = _isotropic(runs, model, q, context.quick)
+    shells, others = _shells(q, u, v)
     return CaseResult(balanced + isotropic + shells, (first, second, *others))
 
 
