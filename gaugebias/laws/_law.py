@@ -236,14 +236,35 @@ class AbstractLaw(eqx.Module):
 
         **Raises:** `ValueError` in more than three dimensions.
         """
+        if not isinstance(fn, Statistic):
+            return self._moments(fn)
+        return self._kept(("moments", fn.name), lambda: self._moments(fn.kernel()))
+
+    def _moments(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
         x, weights = self._nodes()
-        kernel = fn.kernel() if isinstance(fn, Statistic) else fn
-        values = HostFunction(kernel, self.shape)(x[weights > 1e-18])
-        weights = weights[weights > 1e-18]
+        seen = weights > 1e-18
+        values, weights = HostFunction(fn, self.shape)(x[seen]), weights[seen]
         weights = weights / np.sum(weights)
         mean = np.tensordot(weights, values, (0, 0))
-        variance = np.tensordot(weights, (values - mean[None]) ** 2, (0, 0))
-        return np.asarray(mean), np.asarray(variance)
+        return mean, np.tensordot(weights, (values - mean[None]) ** 2, (0, 0))
+
+    def _kept(self, what: tuple, make: Callable):
+        """`make()`, kept for as long as the law has these values."""
+        key = (*what, fingerprint(self))
+        if key not in self.cache.tables:
+            self.cache.tables[key] = make()
+        return self.cache.tables[key]
+
+    def coordinate(self, index: tuple[int, ...]) -> Marginal:
+        """The law of the entry `x[index]`, computed once; at most three dimensions.
+
+        **Raises:** as `marginal`; `ValueError` where there is no such entry.
+        """
+        if len(index) != len(self.shape) or any(
+            not 0 <= i < n for i, n in zip(index, self.shape, strict=True)
+        ):
+            raise ValueError(f"`index` {index} is no entry of a point of shape {self.shape}.")
+        return self._kept(("coordinate", index), lambda: self.marginal(_Entry(index)))
 
     def marginal(self, fn: Callable) -> Marginal:
         """The law of the scalar statistic `fn(x)` of one point, at most three dimensions.
@@ -295,10 +316,7 @@ class AbstractLaw(eqx.Module):
                 f"the {self.name} law has {self.dimension} coordinates, and quadrature covers at "
                 "most 3: draw samples, or take the law of fewer coordinates (`spectral`)."
             )
-        key = fingerprint(self)
-        if key not in self.cache.tables:
-            self.cache.tables[key] = self._tabulate()
-        return self.cache.tables[key]
+        return self._kept(("table",), self._tabulate)
 
     def _tabulate(self) -> LineTable | TensorTable:
         domain, reach = self.domain, 100.0 if self.resolution < 1e-20 else 14.0
@@ -309,7 +327,7 @@ class AbstractLaw(eqx.Module):
         coordinates = coordinates_of(domain)
         weight = InCoordinates(anonymous(self), coordinates)
         finest, order, depth, width = (
-            (1e-8, 10, 36.0, 6.0) if self.dimension == 2 else (3e-5, 6, 22.0, 9.0)
+            (1e-8, 10, 36.0, 6.0) if self.dimension == 2 else (1e-4, 6, 18.0, 9.0)
         )
         near = max(self.resolution, 1e-12 if self.dimension == 2 else 1e-9)
         tolerance = self._tolerance(finest)
@@ -343,6 +361,13 @@ class AbstractLaw(eqx.Module):
 def _inside_log_weight(law: AbstractLaw, x: Array) -> Array:
     inside = in_domain(law.domain, x.reshape(-1))
     return jnp.where(inside, law.log_weight(x), -jnp.inf)
+
+
+class _Entry(eqx.Module):
+    index: tuple[int, ...] = eqx.field(static=True)
+
+    def __call__(self, x: Array) -> Array:
+        return x[self.index]
 
 
 class InCoordinates(eqx.Module):

@@ -16,11 +16,17 @@ from ._coordinates import Coordinates, coordinates_of
 from ._keys import fingerprint
 from ._law import AbstractLaw
 
-_CHAINS = 8
-_WARM_UP = 500
-# Draws of a chain in one compiled block, and blocks of the pilot run.
-_BLOCK = 128
-_PILOT = 3
+# Chains that adapt, chains that draw (each adapted one is continued by several), warm-up steps.
+_ADAPTED = 4
+_CHAINS = 32
+_WARM_UP = 600
+_ACCEPTANCE = 0.9
+# Draws of a chain in one compiled block, and the least and most blocks of the pilot run.
+_BLOCK = 64
+_PILOT = (4, 32)
+_MIXED = 1.05
+# Up to this many coordinates the adapted metric is dense.
+_DENSE = 32
 
 
 class Unconstrained(NamedTuple):
@@ -79,7 +85,9 @@ def unconstrained(domain: Domain, name: str) -> Unconstrained:
     return Unconstrained(coordinates_of(domain))
 
 
-def _programs(law: AbstractLaw, mapping: Unconstrained) -> tuple[Callable, Callable]:
+def _programs(
+    law: AbstractLaw, mapping: Unconstrained, observe: Callable | None
+) -> tuple[Callable, Callable]:
     """Adaptation and a block of draws of all chains, compiled once for a law."""
     import blackjax
 
@@ -87,7 +95,16 @@ def _programs(law: AbstractLaw, mapping: Unconstrained) -> tuple[Callable, Calla
         x, log_jacobian = mapping.point(z)
         return law.log_weight(x.reshape(law.shape)) + log_jacobian
 
-    adaptation = blackjax.window_adaptation(blackjax.nuts, log_density)
+    def seen(z):
+        x = mapping.point(z)[0].reshape(law.shape)
+        return x if observe is None else observe(x)
+
+    adaptation = blackjax.window_adaptation(
+        blackjax.nuts,
+        log_density,
+        is_mass_matrix_diagonal=law.dimension > _DENSE,
+        target_acceptance_rate=_ACCEPTANCE,
+    )
     run_adaptation: Any = adaptation.run
     kernel = blackjax.nuts.build_kernel()
 
@@ -98,9 +115,9 @@ def _programs(law: AbstractLaw, mapping: Unconstrained) -> tuple[Callable, Calla
         return state, parameters
 
     @jax.jit
-    @partial(jax.vmap, in_axes=(0, 0, 0, None))
+    @partial(jax.vmap, in_axes=(0, None, 0, None))
     def advance(state, parameters, key, every):
-        """`_BLOCK` draws of a chain, `every` transitions apart; positions and divergences."""
+        """`_BLOCK` draws of a chain, `every` transitions apart: what is seen, and divergences."""
 
         def draw(state, key):
             def step(i, carry):
@@ -109,20 +126,28 @@ def _programs(law: AbstractLaw, mapping: Unconstrained) -> tuple[Callable, Calla
                 return state, divergent + info.is_divergent
 
             state, divergent = jax.lax.fori_loop(0, every, step, (state, 0))
-            return state, (state.position, divergent)
+            return state, (seen(state.position), divergent)
 
         return jax.lax.scan(draw, state, jax.random.split(key, _BLOCK))
 
     return warm_up, advance
 
 
-def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = None) -> Array:
+def sample_nuts(
+    law: AbstractLaw,
+    key: Array,
+    n: int,
+    *,
+    start: Array | np.ndarray | None = None,
+    observe: Callable | None = None,
+) -> Array:
     """Draws of a law by NUTS, thinned to one per two autocorrelation times.
 
     `blackjax` NUTS in unconstrained coordinates (logarithms on half-lines, logits in intervals,
-    ratios or gaps of ordered coordinates): 8 chains, each with its own window adaptation of step
-    size and metric, a pilot run for the autocorrelation time (the largest over coordinates, from
-    the effective sample size across chains), then as many transitions as `n` draws need.
+    ratios or gaps of ordered coordinates): window adaptation of step size and metric in 4 chains,
+    pooled; a pilot run of 32 chains until R-hat is at most 1.05, for the autocorrelation time (the
+    largest over coordinates, from the effective sample size across chains); then as many
+    transitions as `n` draws need.
 
     **Arguments:**
 
@@ -130,13 +155,16 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
     - `key`: a `jax.random` key.
     - `n`: number of draws.
     - `start`: a point of the domain, shape `law.shape`; default a generic interior point.
+    - `observe`: a function of one point whose draws are wanted, default the point itself. R-hat
+        and the autocorrelation time are those of what is observed, so that a law may be sampled in
+        redundant coordinates (`w = a^2`, both signs of `a`).
 
-    **Returns:** `(n, *law.shape)`, nearly independent.
+    **Returns:** `(n, *law.shape)`, or as `observe` returns: nearly independent.
 
     **Raises:** `ValueError` for a domain with breaks inside or a start outside of it;
-    `RuntimeError` where chains diverge or stay apart (R-hat above 1.05 in the pilot run).
+    `RuntimeError` where chains diverge, or stay apart however long the pilot run.
     """
-    from blackjax.diagnostics import effective_sample_size, potential_scale_reduction
+    from blackjax.diagnostics import effective_sample_size
 
     if n < 1:
         raise ValueError("`n` must be at least 1.")
@@ -151,9 +179,9 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
     centre = jnp.asarray(mapping.inverse(point), jnp.result_type(float))
 
     programs = law.cache.tables
-    name = ("nuts", fingerprint(law))
+    name = ("nuts", fingerprint(law), observe)
     if name not in programs:
-        programs[name] = _programs(law, mapping)
+        programs[name] = _programs(law, mapping, observe)
     warm_up, advance = programs[name]
 
     def run(states, key, blocks, every):
@@ -166,13 +194,23 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
         return states, jnp.concatenate(positions, axis=1), divergent
 
     k_start, k_warm, k_pilot, k_run = jax.random.split(key, 4)
-    spread = 0.3 * jax.random.normal(k_start, (_CHAINS, centre.size), centre.dtype)
-    states, parameters = warm_up(jax.random.split(k_warm, _CHAINS), centre[None, :] + spread)
-    states, pilot, _ = run(states, k_pilot, _PILOT, 1)
+    spread = 0.3 * jax.random.normal(k_start, (_ADAPTED, centre.size), centre.dtype)
+    states, adapted = warm_up(jax.random.split(k_warm, _ADAPTED), centre[None, :] + spread)
+    parameters = {
+        "step_size": jnp.median(adapted["step_size"]),
+        "inverse_mass_matrix": jnp.mean(adapted["inverse_mass_matrix"], axis=0),
+    }
+    states = jax.tree.map(lambda x: jnp.repeat(x, _CHAINS // _ADAPTED, axis=0), states)
+    states, pilot, _ = run(states, jax.random.fold_in(k_pilot, 0), _PILOT[0], 1)
+    while pilot.shape[1] < _PILOT[1] * _BLOCK and _rhat(pilot) > _MIXED:
+        # Forget the first half: chains continued from one state are not over-dispersed at first.
+        more = jax.random.fold_in(k_pilot, pilot.shape[1])
+        states, longer, _ = run(states, more, pilot.shape[1] // _BLOCK, 1)
+        pilot = jnp.concatenate([pilot[:, pilot.shape[1] // 2 :], longer], axis=1)
     if not bool(jnp.all(jnp.isfinite(pilot))):
         raise RuntimeError(f"NUTS on the {law.name} law left the domain: give a `start` inside.")
-    rhat = float(jnp.max(jax.jit(potential_scale_reduction)(pilot)))
-    if rhat > 1.05:
+    rhat = _rhat(pilot)
+    if rhat > _MIXED:
         raise RuntimeError(
             f"NUTS chains on the {law.name} law stay apart (R-hat {rhat:.3f}): the density has "
             "several modes, or is not normalisable; restrict `domain`."
@@ -188,5 +226,11 @@ def sample_nuts(law: AbstractLaw, key: Array, n: int, *, start: Array | None = N
             "too singular at an edge of `domain`."
         )
     # Draws of all chains at one time are independent: keep times together, cut the surplus.
-    flat = jnp.swapaxes(draws, 0, 1).reshape(-1, centre.size)[:n]
-    return jax.vmap(lambda z: mapping.point(z)[0])(flat).reshape(n, *law.shape)
+    return jnp.swapaxes(draws, 0, 1).reshape(-1, *draws.shape[2:])[:n]
+
+
+def _rhat(draws: Array) -> float:
+    """The largest R-hat over coordinates of draws `(chains, draws, ...)`."""
+    from blackjax.diagnostics import potential_scale_reduction
+
+    return float(jnp.max(jax.jit(potential_scale_reduction)(draws)))

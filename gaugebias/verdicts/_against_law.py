@@ -112,7 +112,11 @@ def compare_law(
     elif callable(getattr(law, "marginal", None)) and getattr(law, "normalised", True):
         try:
             for index in coordinates(draws.shape):
-                marginals[index] = law.marginal(lambda x, index=index: x[(..., *index)])
+                marginals[index] = (
+                    law.coordinate(index)
+                    if callable(getattr(law, "coordinate", None))
+                    else law.marginal(lambda x, index=index: x[(..., *index)])
+                )
         except _NOT_OFFERED:
             marginals = {}
     sampled = dimension > 1 and callable(getattr(law, "sample", None)) and (joint or not marginals)

@@ -146,10 +146,10 @@ def curve(law: Any, low: float, high: float, points: int = 400) -> tuple[np.ndar
     return 0.5 * (edges[1:] + edges[:-1]), np.diff(law.cdf(edges)) / np.diff(edges)
 
 
-def marginal_curve(law: Any, fn: Callable, low: float, high: float, points: int = 120):
-    """The density of a statistic of a law by differences of its distribution function."""
+def marginal_curve(law: Any, index: int, low: float, high: float, points: int = 120):
+    """The density of one coordinate of a law, by differences of its distribution function."""
     edges = np.linspace(low, high, points + 1)
-    cdf = law.marginal(fn).cdf(edges)
+    cdf = law.coordinate((index,)).cdf(edges)
     return 0.5 * (edges[1:] + edges[:-1]), np.diff(cdf) / np.diff(edges)
 
 
