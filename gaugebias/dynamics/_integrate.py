@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ._checks import count, scalar, strong
-from ._path import as_key, CounterPath
+from ._path import CounterPath, as_key
 from ._sde import AbstractSDE
 
 LONGEST_STRETCH = 2**24 - 1  # integers up to here are exact in float32
@@ -130,7 +130,7 @@ def choose_solver(sde: AbstractSDE, solver: diffrax.AbstractSolver | None):
             f"`solver` {name} converges to the {'Ito' if ito else 'Stratonovich'} solution, but "
             f"the equation is tagged {sde.calculus!r}. The two differ by the drift "
             "(1/2) sum_j (D sigma_j) sigma_j: add it to the drift (Stratonovich to Ito) or subtract "
-            "it (Ito to Stratonovich), or leave `solver` out."
+            "(Ito to Stratonovich), or leave `solver` out."
         )
     if not isinstance(solver, (diffrax.Euler, diffrax.EulerHeun)):
         raise ValueError(

@@ -17,7 +17,8 @@ from ._sde import AbstractSDE, like, moving
 class QuotientSDE(AbstractSDE):
     """The quotient's stochastic differential equation, Ito, in the coordinates `w = phi(theta)`.
 
-        dw = [-K grad l + T (div K - 1/2 K grad log det K + s K grad log V)] dt + sqrt(2T) K^(1/2) dB
+        dw = [-K grad l + T (div K - 1/2 K grad log det K + s K grad log V)] dt
+             + sqrt(2T) K^(1/2) dB
 
     with `div K` of entries `d_j K_ij`, and `K`, `V` as functions of `w` through the representative
     on the slice. Its stationary density with respect to Lebesgue `dw` is

@@ -7,7 +7,7 @@ import jax.random as jr
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
-from ..quotient import fix_gauge, MomentMapGauge, Quotient
+from ..quotient import MomentMapGauge, Quotient, fix_gauge
 from ..quotient._slice import sample_slice
 from ._generator import expected_rate
 from ._sde import AbstractSDE

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
-from ..quotient import fix_gauge, Quotient
+from ..quotient import Quotient, fix_gauge
 from ._checks import count, scalar, strong
-from ._ensemble import DIVERGED, Ensemble, OK, SimulationError
-from ._integrate import choose_solver, LONGEST_STRETCH, SMALL_STATE, stretch
+from ._ensemble import DIVERGED, OK, Ensemble, SimulationError
+from ._integrate import LONGEST_STRETCH, SMALL_STATE, choose_solver, stretch
 from ._path import as_key, chain_keys
 from ._regauge import check_keeps_slice
 from ._sde import AbstractSDE
@@ -213,7 +213,8 @@ def simulate(
         import gaugebias as gb
 
         sde = gb.dynamics.Langevin(lambda x: 0.5 * x**2, temperature=0.1)
-        ens = gb.simulate(sde, jnp.array(0.0), key=jax.random.key(0), chains=256, steps=500, dt=0.01)
+        key = jax.random.key(0)
+        ens = gb.simulate(sde, jnp.array(0.0), key=key, chains=256, steps=500, dt=0.01)
         ens.values.shape       # (256, 1)
         ```
     """

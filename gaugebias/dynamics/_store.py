@@ -73,7 +73,7 @@ def save(ensemble: Ensemble, path: str | Path) -> None:
         scratch = tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
         raise ValueError(
-            f"`path` {str(target)!r} cannot be written ({error.strerror}): choose a folder that can."
+            f"`path` {str(target)!r} cannot be written ({error.strerror}): choose another folder."
         ) from None
     try:
         to_dataset(ensemble).to_zarr(scratch, mode="w", zarr_format=2, consolidated=True)

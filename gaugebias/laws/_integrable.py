@@ -8,7 +8,7 @@ from ._axis import refuse
 from ._cells import Piece, pieces_of
 from ._coordinates import coordinates_of
 from ._evaluate import HostFunction
-from ._law import AbstractLaw, anonymous, InCoordinates
+from ._law import AbstractLaw, InCoordinates, anonymous
 
 # Above this many coordinates only the corner and the least singular value are tested.
 _MOST = 16

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,8 +13,7 @@ from jaxtyping import Array
 from ..quotient import Domain
 from ._conditions import interior_point
 from ._coordinates import Coordinates, coordinates_of
-from ._keys import fingerprint
-from ._law import AbstractLaw
+from ._law import AbstractLaw, anonymous
 
 # Chains that adapt, chains that draw (each adapted one is continued by several), warm-up steps.
 _ADAPTED = 4
@@ -85,52 +84,62 @@ def unconstrained(domain: Domain, name: str) -> Unconstrained:
     return Unconstrained(coordinates_of(domain))
 
 
-def _programs(
-    law: AbstractLaw, mapping: Unconstrained, observe: Callable | None
-) -> tuple[Callable, Callable]:
-    """Adaptation and a block of draws of all chains, compiled once for a law."""
+class _Target(eqx.Module):
+    """A law in unconstrained coordinates: laws that differ in numbers share compiled programs."""
+
+    law: AbstractLaw
+    mapping: Unconstrained = eqx.field(static=True)
+    observe: Callable | None
+
+    def log_density(self, z: Array) -> Array:
+        x, log_jacobian = self.mapping.point(z)
+        return self.law.log_weight(x.reshape(self.law.shape)) + log_jacobian
+
+    def seen(self, z: Array) -> Array:
+        x = self.mapping.point(z)[0].reshape(self.law.shape)
+        return x if self.observe is None else self.observe(x)
+
+
+@eqx.filter_jit
+def _warm_up(target: _Target, keys: Array, starts: Array):
+    """Adapted states and parameters of several chains."""
     import blackjax
-
-    def log_density(z):
-        x, log_jacobian = mapping.point(z)
-        return law.log_weight(x.reshape(law.shape)) + log_jacobian
-
-    def seen(z):
-        x = mapping.point(z)[0].reshape(law.shape)
-        return x if observe is None else observe(x)
 
     adaptation = blackjax.window_adaptation(
         blackjax.nuts,
-        log_density,
-        is_mass_matrix_diagonal=law.dimension > _DENSE,
+        target.log_density,
+        is_mass_matrix_diagonal=target.law.dimension > _DENSE,
         target_acceptance_rate=_ACCEPTANCE,
     )
-    run_adaptation: Any = adaptation.run
-    kernel = blackjax.nuts.build_kernel()
+    run: Any = adaptation.run
 
-    @jax.jit
-    @jax.vmap
-    def warm_up(key, z):
-        (state, parameters), _ = run_adaptation(key, z, num_steps=_WARM_UP)
+    def one(key, z):
+        (state, parameters), _ = run(key, z, num_steps=_WARM_UP)
         return state, parameters
 
-    @jax.jit
-    @partial(jax.vmap, in_axes=(0, None, 0, None))
-    def advance(state, parameters, key, every):
-        """`_BLOCK` draws of a chain, `every` transitions apart: what is seen, and divergences."""
+    return jax.vmap(one)(keys, starts)
 
-        def draw(state, key):
-            def step(i, carry):
-                state, divergent = carry
-                state, info = kernel(jax.random.fold_in(key, i), state, log_density, **parameters)
-                return state, divergent + info.is_divergent
 
-            state, divergent = jax.lax.fori_loop(0, every, step, (state, 0))
-            return state, (seen(state.position), divergent)
+@eqx.filter_jit
+def _advance(target: _Target, states, parameters, keys: Array, every: Array):
+    """`_BLOCK` draws of each chain, `every` transitions apart: what is seen, and divergences."""
+    import blackjax
 
+    kernel = blackjax.nuts.build_kernel()
+
+    def step(i, carry):
+        state, divergent, key = carry
+        new, info = kernel(jax.random.fold_in(key, i), state, target.log_density, **parameters)
+        return new, divergent + info.is_divergent, key
+
+    def draw(state, key):
+        state, divergent, _ = jax.lax.fori_loop(0, every, step, (state, 0, key))
+        return state, (target.seen(state.position), divergent)
+
+    def one(state, key):
         return jax.lax.scan(draw, state, jax.random.split(key, _BLOCK))
 
-    return warm_up, advance
+    return jax.vmap(one)(states, keys)
 
 
 def sample_nuts(
@@ -178,24 +187,22 @@ def sample_nuts(
             raise ValueError("`start` must be a point inside of the law's domain.")
     centre = jnp.asarray(mapping.inverse(point), jnp.result_type(float))
 
-    programs = law.cache.tables
-    name = ("nuts", fingerprint(law), observe)
-    if name not in programs:
-        programs[name] = _programs(law, mapping, observe)
-    warm_up, advance = programs[name]
+    target = _Target(anonymous(law), mapping, observe)
 
     def run(states, key, blocks, every):
         positions, divergent = [], 0
         for b in range(blocks):
             keys = jax.random.split(jax.random.fold_in(key, b), _CHAINS)
-            states, (block, bad) = advance(states, parameters, keys, every)
+            states, (block, bad) = _advance(target, states, parameters, keys, jnp.asarray(every))
             positions.append(block)
             divergent += int(jnp.sum(bad))
         return states, jnp.concatenate(positions, axis=1), divergent
 
     k_start, k_warm, k_pilot, k_run = jax.random.split(key, 4)
     spread = 0.3 * jax.random.normal(k_start, (_ADAPTED, centre.size), centre.dtype)
-    states, adapted = warm_up(jax.random.split(k_warm, _ADAPTED), centre[None, :] + spread)
+    states, adapted = _warm_up(
+        target, jax.random.split(k_warm, _ADAPTED), centre[None, :] + spread
+    )
     parameters = {
         "step_size": jnp.median(adapted["step_size"]),
         "inverse_mass_matrix": jnp.mean(adapted["inverse_mass_matrix"], axis=0),

@@ -6,7 +6,6 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import ArrayLike
 
-
 Bounds = ArrayLike | Sequence[float]
 
 
@@ -113,4 +112,4 @@ class Domain(eqx.Module):
         )
         if self.ordered and self.dimension > 1:
             inside = inside & np.all(points[..., :-1] >= points[..., 1:], axis=-1)
-        return inside
+        return np.asarray(inside)

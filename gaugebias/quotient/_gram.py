@@ -11,11 +11,11 @@ from jaxtyping import Array, PyTree
 
 from ..symmetry import (
     AbstractAction,
-    orbit_jacobian,
     Product,
     Rescaling,
     Scale,
     Translation,
+    orbit_jacobian,
 )
 from ._linalg import frame_rank, log_pseudo_det_gram, orthonormalise, pseudo_inverse
 

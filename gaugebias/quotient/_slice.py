@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
 from ..symmetry import AbstractAction, generator_name
-from ._gauge import fix_gauge, MomentMapGauge
+from ._gauge import MomentMapGauge, fix_gauge
 from ._quotient import Quotient
 
 

@@ -8,12 +8,12 @@ import pytest
 import gaugebias as gb
 from gaugebias import catalogue
 from gaugebias.dynamics import (
-    expected_rate,
-    imbalance_rate,
+    SDE,
     Langevin,
     ProjectedLangevin,
     QuotientSDE,
-    SDE,
+    expected_rate,
+    imbalance_rate,
 )
 from gaugebias.stats import kolmogorov_smirnov_two_sample, mean_test
 

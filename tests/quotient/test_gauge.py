@@ -9,9 +9,9 @@ from jax.flatten_util import ravel_pytree
 import gaugebias as gb
 from gaugebias import catalogue
 from gaugebias.quotient import (
-    check_slice_invariance,
     Domain,
     FunctionGauge,
+    check_slice_invariance,
     mean_curvature,
 )
 from gaugebias.quotient._gauge import _along_orbit

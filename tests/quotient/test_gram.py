@@ -11,12 +11,12 @@ from gaugebias.quotient import DenseGram, DiagonalGram, EntrywiseGram, orbit_ran
 from gaugebias.symmetry import (
     GeneralLinear,
     Orthogonal,
-    orbit_jacobian,
     Product,
     Rescaling,
     RightOrthogonal,
     Scale,
     Translation,
+    orbit_jacobian,
 )
 
 

@@ -8,7 +8,7 @@ from ...laws import horizontal
 from ...quotient import Domain
 from .._report import CaseResult, Row
 from .._runner import Case, Context
-from ._tools import curve, density, figure, judge_rows, Runs, virial_row
+from ._tools import Runs, curve, density, figure, judge_rows, virial_row
 
 NAME = "depth-three"
 TEMPERATURE = 0.1
@@ -27,7 +27,7 @@ def run(context: Context) -> CaseResult:
     loss = model.loss(potential)
     sde = ProjectedLangevin(loss, model.action, TEMPERATURE)
     ens = runs(
-        "horizontal noise", sde, at, time=30.0 if context.quick else 40.0,
+        "horizontal noise", sde, at, time=24.0 if context.quick else 40.0,
         dt=0.01 if context.quick else 5e-3, observe=model.invariants, regauge=q,
     )
     line = Domain.line(breaks=(0.0,))
@@ -68,4 +68,4 @@ def run(context: Context) -> CaseResult:
     return CaseResult(rows, (picture,))
 
 
-case = Case(NAME, "w = u1 u2 u3: horizontal noise", run, 8192, 8192)
+case = Case(NAME, "w = u1 u2 u3: horizontal noise", run, 8192, 4096)

@@ -9,7 +9,7 @@ from ...laws import horizontal
 from ...quotient import Domain
 from .._report import CaseResult, Row
 from .._runner import Case, Context
-from ._tools import density, figure, judge_rows, marginal_curve, Runs, virial_row
+from ._tools import Runs, density, figure, judge_rows, marginal_curve, virial_row
 
 NAME = "factorisation"
 TEMPERATURE = 0.1

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...catalogue import DeepLinear, ReLUNeuron
-from ...dynamics import imbalance_rate, ProjectedLangevin, SDE
+from ...dynamics import SDE, ProjectedLangevin, imbalance_rate
 from ...laws import horizontal
 from ...quotient import Domain, MomentMapGauge
 from ...stats import mean_test
 from .._report import CaseResult, Row
 from .._runner import Case, Context
-from ._tools import curve, density, figure, judge_rows, refusal, Runs, virial_row
+from ._tools import Runs, curve, density, figure, judge_rows, refusal, virial_row
 
 TEMPERATURE = 0.1
 

@@ -14,7 +14,7 @@ from ...quotient import Domain
 from .._report import CaseResult
 from .._runner import Case, Context
 from .._table import Table
-from ._tools import figure, judge_rows, Runs, virial_row
+from ._tools import Runs, figure, judge_rows, virial_row
 
 _MOST_STEPS = 40_000
 
@@ -65,18 +65,23 @@ class _InRoots:
             return a**self.depth
         return self.signs.astype(a.dtype) * a**self.depth
 
-    def _horizontal(self, a, temperature):
+    def _weight(self, a, temperature):
         return -self.potential(self.predictor(a)) / temperature
 
-    def _flat(self, a, temperature):
-        power = (self.depth - 1.0) * jnp.sum(jnp.log(jnp.abs(a)))
-        return self._horizontal(a, temperature) + power
+    @staticmethod
+    def _log_size(a):
+        return jnp.sum(jnp.log(jnp.abs(a)))
 
     def draws(self, key, n: int, start: np.ndarray, *, flat: bool) -> np.ndarray:
         """`n` draws of `w`: of the horizontal law, or of the Gibbs density flat in `w`."""
-        weight = self._flat if flat else self._horizontal
-        name = "flat" if flat else "horizontal"
-        law = DensityLaw(weight, self.box, self.temperature, name=f"{name} (in roots)")
+        law = DensityLaw(
+            self._weight,
+            self.box,
+            self.temperature,
+            volume=self._log_size,
+            exponent=self.depth - 1.0 if flat else 0.0,
+            name="flat (in roots)" if flat else "horizontal (in roots)",
+        )
         size = np.abs(start) ** (1.0 / self.depth)
         root = np.sign(start) * size if self.depth % 2 else size
         return np.asarray(sample_nuts(law, key, n, start=root, observe=self.predictor))

@@ -10,7 +10,7 @@ from ...quotient import Domain
 from ...symmetry import symmetric_from_vector
 from .._report import CaseResult, Row
 from .._runner import Case, Context
-from ._tools import curve, density, figure, judge_rows, marginal_curve, Runs, virial_row
+from ._tools import Runs, curve, density, figure, judge_rows, marginal_curve, virial_row
 
 TEMPERATURE = 0.1
 PAIRS = ((1.0, 1.0), (1.0, 0.5), (1.0, 0.0))

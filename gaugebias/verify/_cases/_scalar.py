@@ -5,11 +5,11 @@ import numpy as np
 
 from ...catalogue import HadamardProduct
 from ...dynamics import Langevin, ProjectedLangevin
-from ...laws import conditioned, horizontal, NotNormalisable, pushforward, shell
+from ...laws import NotNormalisable, conditioned, horizontal, pushforward, shell
 from ...quotient import Domain, Quotient
 from .._report import CaseResult, Row
 from .._runner import Case, Context
-from ._tools import curve, density, figure, judge_rows, refusal, Runs, virial_row
+from ._tools import Runs, curve, density, figure, judge_rows, refusal, virial_row
 
 NAME = "scalar-product"
 TEMPERATURE, RIDGE = 0.1, 0.2
