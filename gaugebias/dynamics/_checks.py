@@ -1,8 +1,8 @@
 """Checks of numbers that may be traced: made when they are concrete."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 
@@ -20,7 +20,7 @@ def scalar(value: ArrayLike, name: str, *, positive: bool, fix: str) -> Array:
     if not jnp.issubdtype(array.dtype, jnp.floating):
         array = array.astype(float)
     array = strong(array)
-    if not isinstance(array, jax.core.Tracer):
+    if not isinstance(array, Tracer):
         number = float(array)
         if not np.isfinite(number) or number < 0 or (positive and number == 0):
             want = "positive" if positive else "non-negative"

@@ -129,8 +129,8 @@ def choose_solver(sde: AbstractSDE, solver: diffrax.AbstractSolver | None):
         raise ValueError(
             f"`solver` {name} converges to the {'Ito' if ito else 'Stratonovich'} solution, but "
             f"the equation is tagged {sde.calculus!r}. The two differ by the drift "
-            "(1/2) sum_j (D sigma_j) sigma_j: add it to the drift (Stratonovich to Ito) or subtract "
-            "(Ito to Stratonovich), or leave `solver` out."
+            "(1/2) sum_j (D sigma_j) sigma_j: add it to the drift (Stratonovich to Ito) or "
+            "subtract it (Ito to Stratonovich), or leave `solver` out."
         )
     if not isinstance(solver, (diffrax.Euler, diffrax.EulerHeun)):
         raise ValueError(

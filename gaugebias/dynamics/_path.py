@@ -1,5 +1,7 @@
 """The noise: a path keyed by chain and integer step, so that it depends on nothing else."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -60,7 +62,7 @@ class CounterPath(AbstractPath):
 
     keys: Array
     start: Array
-    treedef: jax.tree_util.PyTreeDef = eqx.field(static=True)
+    treedef: Any = eqx.field(static=True)
     structs: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
     axis: int = eqx.field(static=True)
 

@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -107,7 +108,7 @@ class SDE(AbstractSDE):
 class _Frozen(eqx.Module):
     """A hashable pytree of shapes, to be a static field."""
 
-    treedef: jax.tree_util.PyTreeDef = eqx.field(static=True)
+    treedef: Any = eqx.field(static=True)
     structs: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
 
     def thaw(self) -> PyTree:

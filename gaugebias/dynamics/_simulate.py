@@ -45,7 +45,8 @@ def _chunk(sde, y, still, keys, start, dt, observe, plan: _Plan, records: Array)
     `records` is the same number as an array: were it known to the compiler, a loop of one step
     would be inlined and rounded differently, and cuts of a run would not be exact.
     """
-    move = None if plan.regauge is None else (lambda p: fix_gauge(plan.regauge, p))
+    q = plan.regauge
+    move = None if q is None else (lambda p: fix_gauge(q, p))
 
     def advance(y, i):
         return stretch(
@@ -101,11 +102,11 @@ def _initial(init, key, chains: int | None, batched: bool) -> tuple[PyTree, PyTr
     """Moving leaves with a leading chain axis, still leaves, number of chains."""
     if batched:
         moving, still = eqx.partition(init, eqx.is_inexact_array)
-        sizes = {jnp.shape(x)[0] if jnp.ndim(x) else None for x in jax.tree.leaves(moving)}
-        if len(sizes) != 1 or None in sizes:
+        sizes = {int(jnp.shape(x)[0]) if jnp.ndim(x) else -1 for x in jax.tree.leaves(moving)}
+        if len(sizes) != 1 or -1 in sizes:
             raise ValueError(
                 "`init` with `batched=True` needs a leading chain axis of one size on every moving "
-                f"leaf, but the sizes are {sorted(map(str, sizes))}."
+                f"leaf, but the sizes are {sorted(sizes)} (-1: no axis)."
             )
         (size,) = sizes
         if chains is not None and chains != size:

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optimistix as optx
+from jax.core import Tracer
 from jaxtyping import PyTree
 
 from ..symmetry import AbstractAction
@@ -84,7 +85,7 @@ def fix_gauge(q: "Quotient", params: PyTree, *, max_steps: int = 128) -> PyTree:
     else:
         fixed = _along_orbit(q, params, max_steps)
     leaves = jax.tree.leaves(eqx.filter(fixed, eqx.is_inexact_array))
-    if not any(isinstance(x, jax.core.Tracer) for x in leaves):
+    if not any(isinstance(x, Tracer) for x in leaves):
         if not all(bool(jnp.all(jnp.isfinite(x))) for x in leaves):
             raise ValueError(
                 "`params` has no point of its orbit on the slice, or it was not found: the orbit "

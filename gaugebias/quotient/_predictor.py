@@ -5,6 +5,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
@@ -57,7 +58,7 @@ def mean_curvature(action: AbstractAction, params: PyTree) -> PyTree:
     from ._slice import isometry_residual
 
     residual = isometry_residual(action, params)
-    if not isinstance(residual, jax.core.Tracer):
+    if not isinstance(residual, Tracer):
         scale = float(jnp.sqrt(jnp.finfo(residual.dtype).eps))
         if float(residual) > scale:
             raise ValueError(

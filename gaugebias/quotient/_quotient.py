@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optimistix as optx
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
@@ -93,7 +94,7 @@ class Quotient(eqx.Module):
         if self.domain is not None and not isinstance(self.domain, Domain):
             raise ValueError("`domain` must be a `gaugebias.quotient.Domain`.")
         leaves = jax.tree.leaves(self.at)
-        if self.at is not None and not any(isinstance(x, jax.core.Tracer) for x in leaves):
+        if self.at is not None and not any(isinstance(x, Tracer) for x in leaves):
             check_invariance(self.phi, self.action, self.at)
             self._check_lift()
 

@@ -1,5 +1,7 @@
 """What the processes do: calculus, rates, and the quotient's process against the parameters'."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -109,7 +111,7 @@ def test_predictors_of_parameters_follow_the_quotient_process_in_one_dimension(g
     q = model.quotient()
     w0 = jnp.array(0.5)
     sde = ProjectedLangevin(model.loss(well), model.action, TEMPERATURE)
-    settings = dict(chains=8192, steps=192, dt=5e-3)
+    settings: dict[str, Any] = dict(chains=8192, steps=192, dt=5e-3)
     full = gb.simulate(
         sde, model.lift(w0), key=getkey(), observe=model.invariants, regauge=q, **settings
     ).last()
@@ -128,7 +130,7 @@ def test_predictors_of_parameters_follow_the_quotient_process_in_two_by_two(getk
     q = model.quotient()
     w0 = jnp.array([[1.2, 0.3], [-0.2, 0.8]])
     sde = ProjectedLangevin(model.loss(well), model.action, TEMPERATURE)
-    settings = dict(chains=2048, steps=96, dt=6.25e-3)
+    settings: dict[str, Any] = dict(chains=2048, steps=96, dt=6.25e-3)
     full = gb.simulate(
         sde, model.lift(w0), key=getkey(), observe=model.invariants, regauge=q, **settings
     ).last()

@@ -1,5 +1,7 @@
 """The engine: noise, cuts, steps, observables, failures."""
 
+from typing import Any
+
 import diffrax
 import equinox as eqx
 import jax
@@ -25,7 +27,7 @@ SDES = ProjectedLangevin(well, PAIR, 0.1)
 
 
 def run(**options):
-    settings = dict(key=KEY, chains=5, steps=48, dt=0.01)
+    settings: dict[str, Any] = dict(key=KEY, chains=5, steps=48, dt=0.01)
     return gb.simulate(options.pop("sde", SDES), options.pop("init", START), **settings | options)
 
 

@@ -27,8 +27,8 @@ def run(context: Context) -> CaseResult:
     loss = model.loss(potential)
     sde = ProjectedLangevin(loss, model.action, TEMPERATURE)
     ens = runs(
-        "horizontal noise", sde, at, time=24.0 if context.quick else 40.0,
-        dt=0.01 if context.quick else 5e-3, observe=model.invariants, regauge=q,
+        "horizontal noise", sde, at, time=24.0 if context.quick else 30.0,
+        dt=0.01 if context.quick else 7.5e-3, observe=model.invariants, regauge=q,
     )
     line = Domain.line(breaks=(0.0,))
 
@@ -68,4 +68,4 @@ def run(context: Context) -> CaseResult:
     return CaseResult(rows, (picture,))
 
 
-case = Case(NAME, "w = u1 u2 u3: horizontal noise", run, 8192, 4096)
+case = Case(NAME, "w = u1 u2 u3: horizontal noise", run, 6144, 4096)

@@ -22,7 +22,7 @@ def potential(w):
 
 def run(context: Context) -> CaseResult:
     """Re-gauged: plain Euler steps hop over `det W = 0`, which the process cannot cross."""
-    plain = () if context.quick else (1.0,)
+    plain = () if context.quick else (0.3,)
     runs = Runs(context, (2.0, *plain))
     model = Factorisation(2, 2, 2)
     root = jnp.array([[1.0, 0.2], [0.1, 0.8]])
@@ -31,7 +31,7 @@ def run(context: Context) -> CaseResult:
     horizontal(q, potential, TEMPERATURE)  # raises where a condition of the law fails
     loss = model.loss(potential)
     sde = ProjectedLangevin(loss, model.action, TEMPERATURE)
-    time, dt = 8.0, 5e-3 if context.quick else 2.5e-3
+    time, dt = 6.0 if context.quick else 8.0, 6e-3 if context.quick else 4e-3
     ens = runs(
         "horizontal noise", sde, at, time=time, dt=dt, observe=model.invariants, regauge=q
     )
@@ -64,7 +64,9 @@ def run(context: Context) -> CaseResult:
         _flips(w, at, dynamics, "re-gauged each step"),
     )
     if plain:
-        loose = runs("plain Euler steps", sde, at, time=time, dt=dt, observe=model.invariants)
+        loose = runs(
+            "plain Euler steps", sde, at, time=time, dt=dt, observe=model.invariants, chains=512
+        )
         rows += (_flips(loose.last(), at, dynamics, "plain Euler steps"),)
     pictures = []
     for label, index in {"$s_1$": 0, "$s_2$": 1}.items():

@@ -1,5 +1,7 @@
 """Models for which the horizontal law is refused under Ito noise, and what still holds."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,7 +68,9 @@ def run_relu(context: Context) -> CaseResult:
     moved = moved - float(chi(at))
     found = mean_test(moved - predicted, 0.0)
     unmoved = mean_test(moved, 0.0)
-    common = dict(case=name, dynamics=dynamics, reference="none", draws=len(moved), kind="mean")
+    common: dict[str, Any] = dict(
+        case=name, dynamics=dynamics, reference="none", draws=len(moved), kind="mean"
+    )
     rows += (
         Row(
             test="imbalance rate", law="d chi = T tr(P A) dt, as predicted", role="expected",
@@ -83,7 +87,7 @@ def run_relu(context: Context) -> CaseResult:
     horizontal(q, potential, TEMPERATURE, calculus="stratonovich")  # raises if a condition fails
     dynamics = "horizontal, Stratonovich"
     ens = runs(
-        "Stratonovich noise", stratonovich, at, time=8.0, dt=5e-3 if context.quick else 2.5e-3,
+        "Stratonovich noise", stratonovich, at, time=6.0, dt=8e-3 if context.quick else 5e-3,
         observe=lambda p: jnp.sqrt(jnp.sum(model.invariants(p) ** 2)), regauge=q,
     )
     half_line = Domain.line(lower=0.0)
@@ -139,7 +143,11 @@ def run_deep_linear(context: Context) -> CaseResult:
         return sum(jnp.sum(x**2) for x in jax.tree.leaves(params))
 
     ens = runs(
-        "horizontal noise", sde, at, time=16.0, dt=0.02 if context.quick else 0.01,
+        "horizontal noise",
+        sde,
+        at,
+        time=12.0 if context.quick else 16.0,
+        dt=0.02 if context.quick else 0.0125,
     )
     dimension = model.dimensions.quotient
     norms = np.asarray(jax.vmap(square)(ens.final))
@@ -173,7 +181,7 @@ def run_deep_linear(context: Context) -> CaseResult:
     return CaseResult(rows, (picture,), (note,))
 
 
-relu = Case("relu-neuron", "a ReLU neuron: Ito refused, Stratonovich right", run_relu, 4096, 4096)
+relu = Case("relu-neuron", "a ReLU neuron: Ito refused, Stratonovich right", run_relu, 4096, 2048)
 deep_linear = Case(
     "deep-linear", "three 2 x 2 linear layers: refused, the virial identity", run_deep_linear,
     4096, 2048,

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -114,7 +115,7 @@ def _regression(
     sde = ProjectedLangevin(loss, model.action, temperature)
     slow, fast = _scales(gram, solution, depth, temperature)
     dt = 0.2 / fast
-    relaxations = 3.0 if context.quick else 6.0
+    relaxations = 2.0 if context.quick else 4.0
     time = min(relaxations / slow, dt * _MOST_STEPS)
     ens = runs(
         "horizontal noise", sde, at, time=time, dt=dt, observe=model.invariants, regauge=q
@@ -122,7 +123,7 @@ def _regression(
     context.progress("draws of the predicted law", 0.9)
     sampler = _InRoots(potential, depth, np.sign(solution), temperature)
     keys = jax.random.split(jax.random.fold_in(context.key, 101))
-    count = 1024 if context.quick else 4096
+    count = 1024 if context.quick else 2048
     predicted = sampler.draws(keys[0], count, solution, flat=False)
     plain = sampler.draws(keys[1], count, solution, flat=True)
     names = [f"horizontal: prod |w_i|^-{1.0 - 1.0 / depth:.3g}", "flat in w"]
@@ -182,7 +183,7 @@ def run_diabetes(context: Context) -> CaseResult:
     """The diabetes table that scikit-learn ships, 442 x 10, at T = 0.01."""
     from sklearn.datasets import load_diabetes
 
-    data = load_diabetes(scaled=False)
+    data: Any = load_diabetes(scaled=False)
     return _regression(
         context, "diabetes", np.asarray(data["data"]), np.asarray(data["target"]),
         tuple(data["feature_names"]), 2, 0.01,
@@ -202,5 +203,5 @@ def csv_case(table: Table, depth: int, temperature: float) -> Case:
 
 
 diabetes = Case(
-    "diabetes", "Hadamard regression on the diabetes table, T = 0.01", run_diabetes, 2048, 1024
+    "diabetes", "Hadamard regression on the diabetes table, T = 0.01", run_diabetes, 2048, 512
 )

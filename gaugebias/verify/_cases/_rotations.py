@@ -47,7 +47,8 @@ def run_radial(context: Context) -> CaseResult:
         dynamics = _label(alpha, beta)
         sde = ProjectedLangevin(loss, model.action, TEMPERATURE, alpha, beta)
         ens = runs(
-            dynamics, sde, at, time=8.0, dt=5e-3 if context.quick else 2.5e-3,
+            dynamics, sde, at, time=6.0 if context.quick else 8.0,
+            dt=8e-3 if context.quick else 5e-3,
             observe=model.invariants,
         )
         expected = (_name((beta / alpha) ** 2),)
@@ -92,7 +93,7 @@ def _spectral(context: Context, name: str, model, loss, weight, lower, at, pairs
     for alpha, beta in pairs:
         dynamics = _label(alpha, beta)
         sde = ProjectedLangevin(loss, model.action, TEMPERATURE, alpha, beta)
-        ens = runs(dynamics, sde, at, time=8.0, dt=dt, observe=observe)
+        ens = runs(dynamics, sde, at, time=6.0, dt=dt, observe=observe)
         expected = (_name((beta / alpha) ** 2),)
         rows += judge_rows(
             ens, list(laws.values()), list(laws), case=name, dynamics=dynamics, expected=expected
@@ -127,7 +128,7 @@ def run_conjugation(context: Context) -> CaseResult:
     return _spectral(
         context, "conjugation", model, loss, weight, -np.inf,
         jnp.array([0.5, 0.0, -0.5, 0.1, 0.0, 0.1]), ((1.0, 1.0), (1.0, 0.5)),
-        (r"$\lambda_1$", 0), 1e-2 if context.quick else 5e-3,
+        (r"$\lambda_1$", 0), 6e-3 if context.quick else 4e-3,
     )
 
 
@@ -148,7 +149,7 @@ def run_symmetric(context: Context) -> CaseResult:
     return _spectral(
         context, "symmetric-factorisation", model, loss, weight, 0.0, at,
         ((1.0, 1.0), (1.0, 0.5)), (r"$w_3$", 2),
-        1e-2 if context.quick else 5e-3,
+        6e-3 if context.quick else 4e-3,
     )
 
 

@@ -45,7 +45,7 @@ def _balanced(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
     loss = model.loss(potential)
     sde = ProjectedLangevin(loss, model.action, TEMPERATURE)
     ens = runs(
-        "horizontal noise", sde, q.at, time=6.0 if quick else 10.0, dt=5e-3 if quick else 2.5e-3,
+        "horizontal noise", sde, q.at, time=6.0 if quick else 8.0, dt=6e-3 if quick else 4e-3,
         observe=q.phi, regauge=q,
     )
     laws = {
@@ -80,8 +80,8 @@ def _isotropic(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
     line = Domain.line(breaks=(0.0,))
     loss = model.loss(potential, ridge=RIDGE)
     sde = Langevin(loss, TEMPERATURE)
-    dt = 0.0125 if quick else 0.01
-    draws = 24 if quick else 30
+    dt = 0.01 if quick else 8e-3
+    draws = 20 if quick else 24
     every = runs.steps(GAP, dt)
     ens = runs(
         "isotropic noise with a ridge", sde, q.at, time=GAP * (draws + 3), dt=dt, burn_in=3 * every,

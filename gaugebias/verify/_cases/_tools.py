@@ -87,7 +87,12 @@ def judge_rows(
 
 
 def refusal(
-    build: Callable[[], Any], *, case: str, dynamics: str, law: str, kind: type = LawRefused
+    build: Callable[[], Any],
+    *,
+    case: str,
+    dynamics: str,
+    law: str,
+    kind: type[LawRefused] = LawRefused,
 ) -> Row:
     """A row that says whether `build` refuses its law, and with what reason."""
     reference = "lebesgue"
