@@ -64,6 +64,8 @@ def run(argv: Sequence[str]) -> int:
         description=_DESCRIPTION,
         args=list(argv),
     )
+    if "--cases" in argv and not any(word.strip(",") for word in options.cases):
+        raise ValueError("`cases` names none: give one or more, or leave the option out for all.")
     _check(options)
     from rich.console import Console
 
@@ -112,8 +114,8 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _check(options: Options) -> None:
-    if options.chains is not None and options.chains < 2:
-        raise ValueError(f"`chains` is {options.chains}: give at least 2.")
+    if options.chains is not None and options.chains < 64:
+        raise ValueError(f"`chains` is {options.chains}: no verdict is possible below 64.")
     if not 0 <= options.seed < 2**32:
         raise ValueError(f"`seed` is {options.seed}: give an integer from 0 to 4294967295.")
     if options.csv is None:

@@ -70,7 +70,9 @@ class ProjectedLangevin(AbstractSDE):
         noise it is conserved up to weight decay.
 
     For isometric actions the predictor follows the law with exponent `s = beta^2 / alpha^2` at
-    temperature `alpha^2 T` (2602.12257 for `alpha = beta`; the general case is re-derived).
+    temperature `alpha^2 T` under Ito noise (2602.12257 for `alpha = beta`; the general case is
+    re-derived), and with `s = beta / alpha` under Stratonovich noise: the two differ by the drift
+    `T beta (alpha - beta) grad log V`.
     """
 
     loss: Callable

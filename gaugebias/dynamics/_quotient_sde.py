@@ -34,7 +34,10 @@ class QuotientSDE(AbstractSDE):
     - `exponent`: `s`; 0 is the law of horizontal noise.
 
     The state is `w`, an array or pytree as `phi` returns. It agrees in law with `phi` of the
-    process in parameter space wherever the law's conditions hold.
+    process in parameter space wherever the law's conditions hold, up to the time at which a
+    singular stratum is met: at `w = uv = 0` the equation's coefficients are not smooth, and Euler
+    steps cross it where exactly balanced parameters cannot. `V` counts all generators, also at
+    `exponent=-1`: for `GL(r)`, `r > 1`, that is not the slice-conditioned law.
     """
 
     q: Quotient

@@ -9,12 +9,14 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
-from ..quotient import Domain, MomentMapGauge, Quotient
+from ..quotient import Domain, MomentMapGauge, Quotient, predictor_jacobian
+from ..symmetry import orbit_jacobian
 from ._build import Context, build, prepare
 from ._checks import as_nonnegative, as_scalar
 from ._conditions import (
     isometric_condition,
     moment_map_condition,
+    representative_condition,
     ridge_condition,
     slice_condition,
 )
@@ -24,8 +26,8 @@ from ._split import split_algebra
 from ._volumes import FibreVolume, GaugeVolume, OrbitVolume
 
 _VIRIAL = (
-    "the virial identity E[theta . grad L] = T (alpha^2 E rank P + beta^2 E rank Q) holds with no "
-    "slice at all, once |theta|^2 is stationary."
+    "for Ito noise the virial identity E[theta . grad L] = T (alpha^2 E rank P + beta^2 E rank Q) "
+    "holds with no slice at all, once |theta|^2 is stationary."
 )
 _IMBALANCE = (
     "the moment map drifts at d chi_a = T tr(P A_a) dt, without martingale part: "
@@ -39,7 +41,8 @@ _DECAY = (
     "with weight decay lam the imbalance has a fixed point, where T tr(P A_a) = 2 lam chi_a on "
     "average."
 )
-_HORIZONTAL = "noise across orbits only (`horizontal`, s = 0) needs no isometry."
+_NO_RIDGE = "without weight decay (`ridge=0`) the law holds."
+_HORIZONTAL = "noise across orbits only (`horizontal`, s = 0) needs no isometry, but a moment map."
 _QUOTIENT_SDE = (
     "`gaugebias.dynamics.QuotientSDE(q, potential, temperature, exponent)` has the law of this "
     "exponent for every group."
@@ -106,10 +109,13 @@ def horizontal(
         isometric = isometric_condition(context.sample)
         if isometric.holds:
             context = context.adding(isometric, *_ridge(context))
+            require("horizontal", context.conditions, (_NO_RIDGE, _VIRIAL))
         else:
             moment = moment_map_condition(q, context.sample)
             context = context.adding(moment)
             require("horizontal", context.conditions, (_VIRIAL, _QUOTIENT_SDE))
+            context = context.adding(representative_condition(q, context.params, context.key))
+            require("horizontal", context.conditions, (_VIRIAL,))
             if calculus == "ito":
                 context = context.adding(slice_condition(q, context.params, context.key))
     require(
@@ -155,15 +161,16 @@ def pushforward(
             return build(context, OrbitVolume(q), jnp.ones(()))
         if context.ridge is None:
             reason = (
-                "the orbits of this action are not compact and have infinite volume, so that "
-                "exp(-L/T) is not normalisable in the parameters without weight decay"
-                f" ({isometric.detail[:-1]})."
+                f"the action is not isometric ({isometric.detail[:-1]}), so that the volume of its "
+                "orbits is not what is integrated; orbits that are not compact (of rescalings, of "
+                "GL(r)) have infinite volume, and exp(-L/T) is not normalisable in the parameters "
+                "without weight decay."
             )
             raise LawRefused(
                 "pushforward",
                 reason,
                 (*context.conditions, isometric),
-                ("give weight decay, `ridge` > 0.", _HORIZONTAL, _VIRIAL),
+                ("give weight decay, `ridge` > 0 (the fibre integral).", _HORIZONTAL, _VIRIAL),
             )
         volume, condition = fibre_volume(context)
     context = context.adding(condition)
@@ -214,6 +221,8 @@ def projected(
 ) -> QuotientLaw | Any:
     """Noise `alpha P + beta Q`: `p(w) ~ exp(-l/T') det K^(-1/2) V^s dw`, `s = beta^2/alpha^2`.
 
+    For Ito noise; under Stratonovich noise the exponent is `beta/alpha` (the correction adds
+    `T beta (alpha - beta) grad log V`), so that the two agree at `beta = 0` and `beta = alpha`.
     `T' = alpha^2 T` replaces the temperature everywhere (2602.12257, Thm 3). `alpha = beta` is
     isotropic noise, `beta = 0` horizontal noise. The law of `w` needs no invariant start (the
     ambient law does); constant `alpha != beta` is formal at singular orbits (Cor. 4 there assumes
@@ -281,6 +290,8 @@ def conditioned(
         if moment_map:
             context = context.adding(moment_map_condition(q, context.sample))
             require("conditioned", context.conditions, (_HORIZONTAL,))
+        context = context.adding(representative_condition(q, context.params, context.key))
+        require("conditioned", context.conditions, ())
         split = split_algebra(context.sample.jacobians[0])
     count = split.symmetric.shape[1]
     if moment_map:
@@ -295,6 +306,8 @@ def conditioned(
                 "nothing to condition on.",
             )
         )
+    else:
+        context = context.adding(gauge_condition(context))
     require(
         "conditioned",
         context.conditions,
@@ -302,6 +315,22 @@ def conditioned(
     )
     volume = GaugeVolume(q, split, moment_map, log_volume)
     return build(context._replace(split=split), volume, -jnp.ones(()))
+
+
+def gauge_condition(context: Context) -> Condition:
+    """Whether a gauge function fixes every direction of the orbits, at the context's point."""
+    q, params = context.quotient, context.params
+    gauge = np.asarray(predictor_jacobian(lambda p: q.gauge.chi(q.action, p), params))
+    frame = np.asarray(orbit_jacobian(q.action, params))
+    fixed, free = np.linalg.matrix_rank(gauge @ frame), np.linalg.matrix_rank(frame)
+    detail = f"the gauge function fixes {fixed} of the {free} directions of the orbits"
+    if fixed < free:
+        detail += (
+            ": the slice holds whole orbits of a residual group, whose volume is not known. Add "
+            "components to `chi` until it has one zero an orbit"
+        )
+    detail += "."
+    return Condition("gauge fixes the orbits", bool(fixed == free), float(fixed), detail)
 
 
 def _ridge(context: Context) -> tuple[Condition, ...]:

@@ -15,6 +15,7 @@ from ..quotient import (
     Quotient,
     SliceReport,
     check_slice_invariance,
+    fix_gauge,
     predictor_jacobian,
 )
 from ..quotient._slice import field_jacobians
@@ -259,3 +260,51 @@ def slice_condition(q: Quotient, params: PyTree, key: Array) -> Condition:
         )
     name = "slice invariant under horizontal Ito noise"
     return Condition(name, report.holds, float(report.drift), text)
+
+
+def representative_condition(q: Quotient, params: PyTree, key: Array) -> Condition:
+    """Whether there is a slice, and `lift` gives points of it over several predictors.
+
+    Laws that are stated on the slice evaluate `K` and `V` there: a lift to other points of the
+    orbits would make another law of them.
+    """
+    name = "representatives on the slice"
+    try:
+        fix_gauge(q, params)
+    except ValueError as error:
+        return Condition(name, False, float("nan"), f"there may be no slice: {error}")
+    if q.lift is None:
+        return Condition(name, True, 0.0, "the slice is met; representatives by Newton's method.")
+    off, wrong, tolerance = _lift_errors(q, params, key)
+    off, wrong = float(off), float(wrong)
+    if not max(off, wrong) <= tolerance:
+        what = (
+            f"phi(lift(w)) is {wrong:.2e} away from w" if not wrong <= tolerance else
+            f"chi(lift(w)) is {off:.2e}, relative to |lift(w)|^2"
+        )
+        detail = (
+            f"`lift` does not give points of the slice: {what}, at predictors around phi(at). Give "
+            "balanced parameters, or leave `lift` out."
+        )
+        return Condition(name, False, max(off, wrong), detail)
+    return Condition(name, True, max(off, wrong), "the slice is met; `lift` gives points of it.")
+
+
+@eqx.filter_jit
+def _lift_errors(q: Quotient, params: PyTree, key: Array):
+    moving, still = eqx.partition(params, eqx.is_inexact_array)
+    flat, unravel = ravel_pytree(moving)
+    points = flat[None, :] * (1.0 + 0.1 * jax.random.normal(key, (8, flat.size), flat.dtype))
+
+    def one(x):
+        w = q.phi(eqx.combine(unravel(x), still))
+        lifted = q.lift(w) if q.lift is not None else params
+        chi = ravel_pytree(q.gauge.chi(q.action, lifted))[0]
+        back, target = ravel_pytree(q.phi(lifted))[0], ravel_pytree(w)[0]
+        square = jnp.sum(ravel_pytree(eqx.filter(lifted, eqx.is_inexact_array))[0] ** 2)
+        off = jnp.max(jnp.abs(chi), initial=0.0) / jnp.maximum(square, 1e-30)
+        scale = jnp.maximum(1.0, jnp.max(jnp.abs(target)))
+        return off, jnp.max(jnp.abs(back - target)) / scale
+
+    off, wrong = jax.vmap(one)(points)
+    return jnp.max(off), jnp.max(wrong), float(jnp.finfo(flat.dtype).eps) ** 0.5 * 10

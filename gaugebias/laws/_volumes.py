@@ -43,8 +43,9 @@ class OrbitVolume(AbstractVolume):
 class GaugeVolume(AbstractVolume):
     """What conditioning on `chi = 0` divides by: `sqrt(det S_sym) / vol(H-orbit)`.
 
-    For the moment map `grad chi_a = X_a`. For another gauge function the co-area formula gives
-    `sqrt(det D(phi, chi) D(phi, chi)^T / det K) / vol(H-orbit)`, the same for the moment map.
+    For the moment map `grad chi_a = X_a`. A gauge function of one's own must fix every direction
+    of the orbits (checked where the law is made); the co-area formula then gives
+    `sqrt(det D(phi, chi) D(phi, chi)^T / det K)`, with no residual group to divide by.
 
     - `moment_map`: which of the two.
     - `closed`: `w -> log V` in closed form, optional.
@@ -57,13 +58,13 @@ class GaugeVolume(AbstractVolume):
 
     def at_params(self, params: PyTree, temperature: ArrayLike) -> Array:
         q = self.quotient
-        residual = log_frame_volume(q.action, params, self.split.antisymmetric)
         if self.moment_map:
+            residual = log_frame_volume(q.action, params, self.split.antisymmetric)
             return log_frame_volume(q.action, params, self.split.symmetric) - residual
         below = predictor_jacobian(q.phi, params)
         gauge = predictor_jacobian(lambda p: q.gauge.chi(q.action, p), params)
         joint = jnp.concatenate([below, gauge])
-        return 0.5 * (log_pseudo_det_gram(joint.T) - log_pseudo_det_gram(below.T)) - residual
+        return 0.5 * (log_pseudo_det_gram(joint.T) - log_pseudo_det_gram(below.T))
 
     def at_predictor(self, w: Array, temperature: ArrayLike) -> Array:
         if self.closed is not None:

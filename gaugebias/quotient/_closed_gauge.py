@@ -40,7 +40,9 @@ def _rescaled(action: Rescaling, params: PyTree) -> PyTree | None:
     if p * q >= 0:
         return None
     f, g = action.squared_norms(params)
-    return action.flow(params, (jnp.log(abs(q) * g) - jnp.log(abs(p) * f)) / (2.0 * (p - q)))
+    dead = (f == 0) & (g == 0)  # a unit of zeros is on the slice already
+    ratio = jnp.where(dead, 1.0, (abs(q) * g) / jnp.where(dead, 1.0, abs(p) * f))
+    return action.flow(params, jnp.log(ratio) / (2.0 * (p - q)))
 
 
 @balanced.register(Product)
@@ -51,7 +53,9 @@ def _entrywise(action: Product, params: PyTree) -> PyTree | None:
     leaves, treedef = jax.tree.flatten(eqx.filter(params, eqx.is_inexact_array))
     if not _adjacent(action, params, len(leaves)):
         return None
-    size = jnp.exp(sum(jnp.log(jnp.abs(u)) for u in leaves) / len(leaves))
+    dead = jnp.all(jnp.stack([u == 0 for u in leaves]), axis=0)
+    total = sum(jnp.log(jnp.abs(jnp.where(dead, 1.0, u))) for u in leaves)
+    size = jnp.exp(total / len(leaves))
     moved = jax.tree.unflatten(treedef, [jnp.sign(u) * size for u in leaves])
     return eqx.combine(moved, params)
 
@@ -66,7 +70,9 @@ def _adjacent(action: Product, params: PyTree, count: int) -> bool:
         return False
     rows = []
     with jax.ensure_compile_time_eval():
-        ones = jax.tree.map(jnp.ones_like, params)
+        still = eqx.filter(params, eqx.is_inexact_array, inverse=True)
+        moving = eqx.filter(params, eqx.is_inexact_array)
+        ones = eqx.combine(jax.tree.map(jnp.ones_like, moving), still)
         zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), action.algebra(params))
         for a in range(count - 1):
             coeffs = tuple(z + 1 if b == a else z for b, z in enumerate(zeros))

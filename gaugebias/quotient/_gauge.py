@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optimistix as optx
 from jax.core import Tracer
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from ..symmetry import AbstractAction
 from ._closed_gauge import balanced
@@ -82,6 +82,8 @@ def fix_gauge(q: "Quotient", params: PyTree, *, max_steps: int = 128) -> PyTree:
         fixed = balanced(q.action, params)
         if fixed is None:
             fixed = _along_orbit(q, params, max_steps)
+        else:
+            fixed = _or_stay(q, params, fixed)
     else:
         fixed = _along_orbit(q, params, max_steps)
     leaves = jax.tree.leaves(eqx.filter(fixed, eqx.is_inexact_array))
@@ -93,6 +95,22 @@ def fix_gauge(q: "Quotient", params: PyTree, *, max_steps: int = 128) -> PyTree:
                 "Start nearer to the slice, or raise `max_steps`."
             )
     return fixed
+
+
+def _size(tree: PyTree) -> Array:
+    leaves = jax.tree.leaves(eqx.filter(tree, eqx.is_inexact_array))
+    return jnp.max(jnp.stack([jnp.max(jnp.abs(x), initial=0.0) for x in leaves]))
+
+
+def _or_stay(q: "Quotient", params: PyTree, fixed: PyTree) -> PyTree:
+    """`fixed`, or `params` where the closed form fails at a singular point of the slice itself."""
+    chi = _size(q.gauge.chi(q.action, params))
+    size = _size(params)
+    on_slice = chi <= 64 * jnp.finfo(size.dtype).eps * size**2
+    stay = on_slice & ~jnp.isfinite(_size(fixed))
+    moved, still = eqx.partition(fixed, eqx.is_inexact_array)
+    kept = eqx.filter(params, eqx.is_inexact_array)
+    return eqx.combine(jax.tree.map(lambda a, b: jnp.where(stay, b, a), moved, kept), still)
 
 
 def _along_orbit(q: "Quotient", params: PyTree, max_steps: int) -> PyTree:

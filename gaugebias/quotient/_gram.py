@@ -115,7 +115,7 @@ class DiagonalGram(AbstractOrbitGram):
 
     def log_det(self) -> Array:
         def log(d):
-            return jnp.sum(jnp.where(d > 0, jnp.log(jnp.where(d > 0, d, 1.0)), 0.0))
+            return jnp.sum(jnp.where(d == 0, 0.0, jnp.log(jnp.where(d == 0, 1.0, d))))
 
         return sum(jax.tree.leaves(jax.tree.map(log, self.diagonal())), jnp.zeros(()))
 

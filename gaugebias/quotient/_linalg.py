@@ -43,7 +43,8 @@ def log_pseudo_det_gram(frame: Float[Array, "D k"]) -> Float[Array, ""]:
     """
     s = jnp.linalg.svd(frame, compute_uv=False)
     keep = (s > rank_tolerance(frame.shape, frame.dtype) * s[0]) & (s > 0)
-    return 2.0 * jnp.sum(jnp.where(keep, jnp.log(jnp.where(keep, s, 1.0)), 0.0))
+    value = 2.0 * jnp.sum(jnp.where(keep, jnp.log(jnp.where(keep, s, 1.0)), 0.0))
+    return jnp.where(jnp.all(jnp.isfinite(frame)), value, jnp.nan)
 
 
 @log_pseudo_det_gram.defjvp

@@ -64,10 +64,10 @@ def test_help_has_an_example(capsys):
 
 
 def test_options_reach_the_run(tmp_path):
-    options = ["--cases", "good", "--chains", "8", "--seed", "3", "--quick", "--no-x64"]
+    options = ["--cases", "good", "--chains", "64", "--seed", "3", "--quick", "--no-x64"]
     assert main(["verify", "--out", str(tmp_path), *options]) == 0
     (context,) = SEEN
-    assert (context.chains, context.quick, context.x64) == (8, True, False)
+    assert (context.chains, context.quick, context.x64) == (64, True, False)
     assert jax.numpy.zeros(()).dtype == jax.numpy.float32
 
 

@@ -325,3 +325,49 @@ def test_newton_lift():
     exact = horizontal(PRODUCT, potential, T, domain=Domain.line(0.0))
     w = np.linspace(0.05, 2.0, 9)
     np.testing.assert_allclose(law.cdf(w), exact.cdf(w), atol=1e-6)
+
+
+def test_a_gauge_of_ones_own_conditions_without_a_residual_group():
+    """`r = |x|` in the plane given `y = 0`: `e^(-r^2/2T)` itself, not `r` times it."""
+    import gaugebias as gb
+
+    action = gb.symmetry.Orthogonal("0")
+    q = gb.Quotient(
+        lambda p: jnp.sqrt(jnp.sum(p[0] ** 2)),
+        action,
+        gauge=gb.quotient.FunctionGauge(lambda p: p[0][1]),
+        lift=lambda r: (jnp.stack([r, 0.0 * r]),),
+        at=(jnp.array([0.6, 0.8]),),
+        domain=gb.quotient.Domain.line(lower=0.0),
+    )
+    law = gb.laws.conditioned(q, lambda r: 0.5 * r**2, 1.0)
+    r = np.array([0.3, 1.0, 2.0])
+    np.testing.assert_allclose(
+        np.diff(law.log_density(r)), np.diff(-0.5 * r**2), atol=1e-8
+    )
+    free = gb.quotient.FunctionGauge(lambda p: 0.0 * p[0][1])
+    loose = gb.Quotient(q.phi, action, gauge=free, lift=q.lift, at=q.at, domain=q.domain)
+    with pytest.raises(gb.laws.LawRefused, match="fixes 0 of the 1 directions"):
+        gb.laws.conditioned(loose, lambda r: 0.5 * r**2, 1.0)
+
+
+def test_a_lift_off_the_slice_is_refused_where_the_slice_matters():
+    """Balanced at `w = 1` alone: the law would be `(1 + w^2)^(-1/2)`."""
+    action = Rescaling("0", "1", axes=(None, None))
+    q = Quotient(
+        lambda p: p[0] * p[1],
+        action,
+        lift=lambda w: (w, jnp.ones_like(w)),
+        at=(jnp.array(1.0), jnp.array(1.0)),
+        domain=Domain.line(lower=0.0),
+    )
+    for build in (horizontal, conditioned):
+        with pytest.raises(LawRefused, match="`lift` does not give points of the slice"):
+            build(q, lambda w: 0.5 * (w - 1.0) ** 2, 0.1)
+
+
+def test_a_scaling_has_no_slice():
+    action = Rescaling("0", "1", axes=(None, None), powers=(1.0, 1.0))
+    q = Quotient(lambda p: p[0] / p[1], action, at=(jnp.array(1.0), jnp.array(2.0)))
+    with pytest.raises(LawRefused, match="there may be no slice"):
+        horizontal(q, lambda w: 0.5 * w**2, 0.1, calculus="stratonovich")

@@ -187,3 +187,30 @@ def test_domains():
         Domain([0.0], [1.0], ((2.0,),))
     with pytest.raises(ValueError, match="coordinates"):
         cone.contains(np.zeros((2, 3)))
+
+
+def test_singular_points_of_the_slice_stay():
+    """A dead unit, and factors without full rank that are balanced already."""
+    q = gb.Quotient(lambda p: p[0] * p[1], Rescaling("0", "1"))
+    fixed = gb.fix_gauge(q, (jnp.array([0.0, 2.0]), jnp.array([0.0, 0.5])))
+    np.testing.assert_allclose(jnp.stack(fixed), [[0.0, 1.0], [0.0, 1.0]])
+    factors = gb.Quotient(lambda p: p[0] @ p[1].T, GeneralLinear("0", "1"))
+    thin = jnp.array([[1.0, 0.0], [0.5, 0.0]])
+    np.testing.assert_allclose(jnp.stack(gb.fix_gauge(factors, (thin, thin))), [thin, thin])
+
+
+def test_static_leaves_do_not_stop_a_closed_form():
+    action = Product(Rescaling("a", "b"), Rescaling("b", "c"))
+    q = gb.Quotient(lambda p: p["a"] * p["b"] * p["c"], action)
+    params = {"a": jnp.array([8.0]), "b": jnp.array([1.0]), "c": jnp.array([1.0]), "name": "kept"}
+    fixed = gb.fix_gauge(q, params)
+    np.testing.assert_allclose([fixed[k][0] for k in "abc"], 2.0)
+    assert fixed["name"] == "kept"
+
+
+def test_values_that_are_not_finite_are_not_hidden():
+    nan = (jnp.array(jnp.nan), jnp.array(1.0))
+    assert jnp.isnan(gb.log_orbit_volume(PAIR, nan))
+    factors = (jnp.full((2, 2), jnp.nan), jnp.eye(2))
+    assert jnp.isnan(gb.log_orbit_volume(GeneralLinear("0", "1"), factors))
+    assert jnp.isnan(gb.quotient.predictor_log_det(lambda p: p[0] * p[1], nan))

@@ -116,7 +116,12 @@ def _regression(
     slow, fast = _scales(gram, solution, depth, temperature)
     dt = 0.2 / fast
     relaxations = 2.0 if context.quick else 4.0
-    time = min(relaxations / slow, dt * _MOST_STEPS)
+    time = relaxations / slow
+    if time / dt > _MOST_STEPS:
+        raise ValueError(
+            f"`csv`: the columns are so nearly collinear that {time / dt:,.0f} steps are needed "
+            f"(at most {_MOST_STEPS:,} are run): drop or combine columns, or raise `temperature`."
+        )
     ens = runs(
         "horizontal noise", sde, at, time=time, dt=dt, observe=model.invariants, regauge=q
     )
@@ -142,16 +147,22 @@ def _shrinkage(columns, solution, draws, predicted, plain, temperature) -> tuple
     """Which coefficients the bias shrinks, and by how much relative to T -> 0."""
     lines = [
         f"mean coefficients at T = {temperature:g} against the T -> 0 limit (least squares); "
-        "shrinkage is 1 - |mean|/|least squares|, of the process, of the predicted law and of the "
-        "same Gibbs density flat in w:"
+        "means of the process, of the predicted law and of the same Gibbs density flat in w; "
+        "shrinkage is 1 - |mean|/|least squares|:"
     ]
     for i, column in enumerate(columns):
         base = solution[i]
-        shares = [1.0 - np.abs(x[:, i].mean()) / abs(base) for x in (draws, predicted, plain)]
-        lines.append(
-            f"  {column}: {base:+.3f} -> {draws[:, i].mean():+.3f}; shrunk by {shares[0]:+.0%} "
-            f"(law {shares[1]:+.0%}, flat {shares[2]:+.0%})"
-        )
+        means = [x[:, i].mean() for x in (draws, predicted, plain)]
+        text = f"  {column}: {base:+.3f} -> {means[0]:+.3f}"
+        text += f" (law {means[1]:+.3f}, flat {means[2]:+.3f})"
+        if abs(base) > 0.5 * draws[:, i].std():
+            shares = [1.0 - abs(mean) / abs(base) for mean in means]
+            text += (
+                f"; shrunk by {shares[0]:+.0%} (law {shares[1]:+.0%}, flat {shares[2]:+.0%})"
+            )
+        else:
+            text += "; least squares is within half a standard deviation of 0"
+        lines.append(text)
     shrunk = [
         column
         for i, column in enumerate(columns)
