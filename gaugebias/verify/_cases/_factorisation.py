@@ -88,4 +88,4 @@ def _flips(w: np.ndarray, at, dynamics: str, how: str) -> Row:
     )
 
 
-case = Case(NAME, "U V^T with GL(2), 2 x 2: horizontal noise", run, 4096, 2048)
+case = Case(NAME, "U V^T with GL(2), 2 x 2: horizontal noise", run, 3072, 2048)

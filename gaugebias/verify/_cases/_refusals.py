@@ -147,7 +147,7 @@ def run_deep_linear(context: Context) -> CaseResult:
         sde,
         at,
         time=12.0 if context.quick else 16.0,
-        dt=0.02 if context.quick else 0.0125,
+        dt=0.02,
     )
     dimension = model.dimensions.quotient
     norms = np.asarray(jax.vmap(square)(ens.final))
@@ -184,5 +184,5 @@ def run_deep_linear(context: Context) -> CaseResult:
 relu = Case("relu-neuron", "a ReLU neuron: Ito refused, Stratonovich right", run_relu, 4096, 2048)
 deep_linear = Case(
     "deep-linear", "three 2 x 2 linear layers: refused, the virial identity", run_deep_linear,
-    4096, 2048,
+    2048, 2048,
 )

@@ -69,20 +69,9 @@ class _InRoots:
     def _weight(self, a, temperature):
         return -self.potential(self.predictor(a)) / temperature
 
-    @staticmethod
-    def _log_size(a):
-        return jnp.sum(jnp.log(jnp.abs(a)))
-
-    def draws(self, key, n: int, start: np.ndarray, *, flat: bool) -> np.ndarray:
-        """`n` draws of `w`: of the horizontal law, or of the Gibbs density flat in `w`."""
-        law = DensityLaw(
-            self._weight,
-            self.box,
-            self.temperature,
-            volume=self._log_size,
-            exponent=self.depth - 1.0 if flat else 0.0,
-            name="flat (in roots)" if flat else "horizontal (in roots)",
-        )
+    def draws(self, key, n: int, start: np.ndarray) -> np.ndarray:
+        """`n` draws of `w` from the horizontal law."""
+        law = DensityLaw(self._weight, self.box, self.temperature, name="horizontal (in roots)")
         size = np.abs(start) ** (1.0 / self.depth)
         root = np.sign(start) * size if self.depth % 2 else size
         return np.asarray(sample_nuts(law, key, n, start=root, observe=self.predictor))
@@ -129,8 +118,11 @@ def _regression(
     sampler = _InRoots(potential, depth, np.sign(solution), temperature)
     keys = jax.random.split(jax.random.fold_in(context.key, 101))
     count = 1024 if context.quick else 2048
-    predicted = sampler.draws(keys[0], count, solution, flat=False)
-    plain = sampler.draws(keys[1], count, solution, flat=True)
+    predicted = sampler.draws(keys[0], count, solution)
+    flat = DensityLaw(
+        lambda w, t: -potential(w) / t, Domain.box(lower, upper), temperature, name="flat in w"
+    )
+    plain = np.asarray(sample_nuts(flat, keys[1], count, start=solution))
     names = [f"horizontal: prod |w_i|^-{1.0 - 1.0 / depth:.3g}", "flat in w"]
     dynamics = "horizontal, balanced start"
     rows = judge_rows(

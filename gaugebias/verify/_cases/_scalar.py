@@ -81,7 +81,7 @@ def _isotropic(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
     loss = model.loss(potential, ridge=RIDGE)
     sde = Langevin(loss, TEMPERATURE)
     dt = 0.01 if quick else 8e-3
-    draws = 20 if quick else 24
+    draws = 18
     every = runs.steps(GAP, dt)
     ens = runs(
         "isotropic noise with a ridge", sde, q.at, time=GAP * (draws + 3), dt=dt, burn_in=3 * every,
