@@ -37,7 +37,7 @@ class Options:
     chains: Annotated[int | None, _optional(int, "INT")] = None
     """Number of independent chains, for every case (each has its own by default)."""
     quick: _Flag = False
-    """Fewer chains: a rough answer within 90 seconds."""
+    """Fewer chains and shorter runs: a rough answer."""
     seed: int = 0
     """Seed of every random number of the run."""
     x64: bool = True
