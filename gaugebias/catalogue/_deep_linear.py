@@ -17,6 +17,7 @@ from ._base import (
     positive_int,
     weight_by_exponent,
 )
+from ._noncompact import noncompact_laws
 from ._pairs import log_pair_gaps, log_pair_sums, log_power_pairs, pair_count
 from ._roots import polar, psd_root, singular_values
 
@@ -127,27 +128,7 @@ class DeepLinear(AbstractModel):
                 horizontal,
                 "chi is conserved, so a start on the slice stays there.",
             ),
-            LawStatement(
-                "pushforward",
-                "any",
-                None,
-                False,
-                True,
-                "lebesgue",
-                "",
-                "GL(d) is not compact, so V is infinite: isotropic noise has a law only with a "
-                "ridge, with the fibre integral in place of V.",
-            ),
-            LawStatement(
-                "projected",
-                "ito",
-                None,
-                False,
-                True,
-                "lebesgue",
-                "",
-                "The action is not isometric. The virial identity holds.",
-            ),
+            *noncompact_laws("GL(d) is"),
             LawStatement(
                 "conditioned",
                 "any",

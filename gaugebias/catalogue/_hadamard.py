@@ -17,6 +17,7 @@ from ._base import (
     check_tuple,
     positive_int,
 )
+from ._noncompact import noncompact_laws
 
 
 class HadamardProduct(AbstractModel):
@@ -125,27 +126,7 @@ class HadamardProduct(AbstractModel):
                 horizontal,
                 f"chi is conserved, so a start on the slice stays there; {sides}.",
             ),
-            LawStatement(
-                "pushforward",
-                "any",
-                None,
-                False,
-                True,
-                "lebesgue",
-                "",
-                "Orbits are not compact, so V is infinite: isotropic noise has a law only with a "
-                f"ridge, with the fibre integral in place of V.{bessel}",
-            ),
-            LawStatement(
-                "projected",
-                "ito",
-                None,
-                False,
-                True,
-                "lebesgue",
-                "",
-                "The action is not isometric. The virial identity holds.",
-            ),
+            *noncompact_laws("Orbits are", bessel),
             LawStatement(
                 "conditioned",
                 "any",

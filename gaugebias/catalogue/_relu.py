@@ -17,6 +17,7 @@ from ._base import (
     check_tuple,
     positive_int,
 )
+from ._noncompact import noncompact_laws
 
 
 class ReLUNeuron(AbstractModel):
@@ -116,27 +117,7 @@ class ReLUNeuron(AbstractModel):
                 horizontal,
                 "chi is conserved, so a start on the slice stays there.",
             ),
-            LawStatement(
-                "pushforward",
-                "any",
-                None,
-                False,
-                True,
-                "lebesgue",
-                "",
-                "Orbits are not compact, so V is infinite: isotropic noise has a law only with a "
-                "ridge, with the fibre integral in place of V.",
-            ),
-            LawStatement(
-                "projected",
-                "ito",
-                None,
-                False,
-                True,
-                "lebesgue",
-                "",
-                "The action is not isometric. The virial identity holds.",
-            ),
+            *noncompact_laws("Orbits are"),
             LawStatement(
                 "conditioned",
                 "any",
