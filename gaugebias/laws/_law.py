@@ -348,10 +348,7 @@ class AbstractLaw(eqx.Module):
 
     def _scalars(self, x: ArrayLike) -> np.ndarray:
         x = np.asarray(x, dtype=np.float64)
-        split = x.ndim - len(self.shape)
-        if split < 0 or x.shape[split:] != self.shape:
-            raise ValueError(f"`x` must have shape (..., *{self.shape}), but has {x.shape}.")
-        return x.reshape(x.shape[:split])
+        return x.reshape(x.shape[: self.leading(x)])
 
     def _nodes(self) -> tuple[np.ndarray, np.ndarray]:
         x, weights = self.table().nodes()
