@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 from ._checks import count, scalar, strong
 from ._path import CounterPath, as_key
 from ._sde import AbstractSDE
+from ._threefry import fastest
 
 LONGEST_STRETCH = 2**24 - 1  # integers up to here are exact in float32
 SMALL_STATE = 64  # parameters a chain; up to here chains vectorise better on the last axis
@@ -222,7 +223,7 @@ def integrate(
     dt = scalar(dt, "dt", positive=True, fix="it is the step size.")
     y, still = eqx.partition(params, eqx.is_inexact_array)
     y = jax.tree.map(strong, y)
-    key = jax.random.fold_in(as_key(key), chain)
+    key = fastest(jax.random.fold_in(as_key(key), chain))
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     out = stretch(
         sde,

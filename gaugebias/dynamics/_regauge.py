@@ -7,13 +7,14 @@ import jax.random as jr
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._compile import compiled_once
 from ..quotient import MomentMapGauge, Quotient, fix_gauge
 from ..quotient._slice import sample_slice
 from ._generator import expected_rate
 from ._sde import AbstractSDE
 
 
-@eqx.filter_jit
+@compiled_once
 def _measure(sde: AbstractSDE, q: Quotient, params: PyTree, samples: int) -> tuple[Array, Array]:
     """The largest relative motion of `chi` by the noise, and its largest relative rate."""
     start = fix_gauge(q, params)

@@ -20,6 +20,7 @@ from ._integrate import LONGEST_STRETCH, SMALL_STATE, choose_solver, stretch
 from ._path import as_key, chain_keys
 from ._regauge import check_keeps_slice
 from ._sde import AbstractSDE
+from ._threefry import fastest
 
 _CHUNKS = 16  # chunks a run is cut into, for progress and early detection of divergence
 
@@ -259,7 +260,7 @@ def simulate(
     size = sum(x.size for x in jax.tree.leaves(y)) // chains
     axis = -1 if size <= SMALL_STATE else 0
     y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), y)
-    keys = chain_keys(key, chains)
+    keys = fastest(chain_keys(key, chains))
 
     schedule = _schedule(steps, burn_in, every)
     seen: list[PyTree] = []

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
+from .._compile import evaluated_now
 from ..quotient import Domain, Quotient
 from ._checks import as_nonnegative, as_temperature
 from ._conditions import Sample, linear_condition, predictor_conditions, sample_of, start_point
@@ -69,7 +70,7 @@ def prepare(
     temperature = as_temperature(temperature)
     decay = as_nonnegative(ridge, "ridge")
     none = not isinstance(decay, Tracer) and float(decay) == 0.0
-    with jax.ensure_compile_time_eval():
+    with evaluated_now():
         key = jax.random.key(0) if key is None else key
         params = start_point(q)
         predictor = jax.eval_shape(q.phi, params)

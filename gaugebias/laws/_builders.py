@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
+from .._compile import evaluated_now
 from ..quotient import Domain, MomentMapGauge, Quotient, predictor_jacobian
 from ..symmetry import orbit_jacobian
 from ._build import Context, build, prepare
@@ -105,7 +105,7 @@ def horizontal(
     if calculus not in ("ito", "stratonovich"):
         raise ValueError(f'`calculus` must be "ito" or "stratonovich", not {calculus!r}.')
     context = prepare("horizontal", q, potential, temperature, ridge, domain, reference, key)
-    with jax.ensure_compile_time_eval():
+    with evaluated_now():
         isometric = isometric_condition(context.sample)
         if isometric.holds:
             context = context.adding(isometric, *_ridge(context))
@@ -153,7 +153,7 @@ def pushforward(
     **Raises:** as [`gaugebias.laws.horizontal`][].
     """
     context = prepare("pushforward", q, potential, temperature, ridge, domain, reference, key)
-    with jax.ensure_compile_time_eval():
+    with evaluated_now():
         isometric = isometric_condition(context.sample)
         if isometric.holds:
             context = context.adding(isometric, *_ridge(context))
@@ -200,7 +200,7 @@ def fibre_integral(
     context = prepare("pushforward", q, potential, temperature, ridge, domain, "lebesgue", key)
     if context.ridge is None:
         raise ValueError("`ridge` must be positive: without it the integral diverges.")
-    with jax.ensure_compile_time_eval():
+    with evaluated_now():
         volume, condition = fibre_volume(context)
     context = context.adding(condition)
     require("pushforward", context.conditions, (_HORIZONTAL, _VIRIAL))
@@ -245,7 +245,7 @@ def projected(
     context = prepare(
         "projected", q, potential, alpha**2 * temperature, ridge, domain, reference, key
     )
-    with jax.ensure_compile_time_eval():
+    with evaluated_now():
         context = context.adding(isometric_condition(context.sample), *_ridge(context))
     require("projected", context.conditions, (_HORIZONTAL, _QUOTIENT_SDE, _VIRIAL))
     return build(context, OrbitVolume(q), (beta / alpha) ** 2)
@@ -286,7 +286,7 @@ def conditioned(
     """
     context = prepare("conditioned", q, potential, temperature, ridge, domain, reference, key)
     moment_map = isinstance(q.gauge, MomentMapGauge)
-    with jax.ensure_compile_time_eval():
+    with evaluated_now():
         if moment_map:
             context = context.adding(moment_map_condition(q, context.sample))
             require("conditioned", context.conditions, (_HORIZONTAL,))

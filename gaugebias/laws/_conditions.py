@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._compile import compiled_once
 from ..quotient import (
     MomentMapGauge,
     Quotient,
@@ -98,7 +99,7 @@ def interior_point(lower: tuple[float, ...], upper: tuple[float, ...]) -> np.nda
     return out
 
 
-@eqx.filter_jit
+@compiled_once
 def _measure(q: Quotient, params: PyTree, key: Array):
     moving, still = eqx.partition(params, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(moving)
@@ -290,7 +291,7 @@ def representative_condition(q: Quotient, params: PyTree, key: Array) -> Conditi
     return Condition(name, True, max(off, wrong), "the slice is met; `lift` gives points of it.")
 
 
-@eqx.filter_jit
+@compiled_once
 def _lift_errors(q: Quotient, params: PyTree, key: Array):
     moving, still = eqx.partition(params, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(moving)

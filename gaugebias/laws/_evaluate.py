@@ -3,16 +3,17 @@
 import math
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._compile import compiled_once, evaluated_now
+
 _SMALL, _LARGE = 2048, 32768
 
 
-@eqx.filter_jit
+@compiled_once
 def _batched(fn: Callable, points: Array) -> Array:
     return jax.vmap(fn)(points)
 
@@ -35,7 +36,7 @@ class HostFunction:
         points = np.asarray(points, dtype=np.float64).reshape(-1, self.size)
         total = points.shape[0]
         out, begin = [], 0
-        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+        with evaluated_now(), jax.enable_x64(True):
             while begin < total:
                 chunk = _SMALL if total <= 16 * _SMALL else _LARGE
                 block = points[begin : begin + chunk]

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
+from .._compile import evaluated_now
 from ..quotient import Domain
 from ..symmetry import symmetric_from_vector, vector_from_symmetric
 from ._errors import Condition, require
@@ -124,7 +125,7 @@ def spectral(
     traced = is_traced(law)
     conditions = law.conditions
     if not traced:
-        with jax.ensure_compile_time_eval():
+        with evaluated_now():
             conditions = (*conditions, _invariant(law, kind, side, key))
         require(
             law.name,

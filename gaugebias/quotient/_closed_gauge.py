@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
+from .._compile import evaluated_now
 from ..symmetry import (
     AbstractAction,
     Conjugation,
@@ -69,7 +70,7 @@ def _adjacent(action: Product, params: PyTree, count: int) -> bool:
     if len(action.actions) != count - 1:
         return False
     rows = []
-    with jax.ensure_compile_time_eval():
+    with evaluated_now():
         still = eqx.filter(params, eqx.is_inexact_array, inverse=True)
         moving = eqx.filter(params, eqx.is_inexact_array)
         ones = eqx.combine(jax.tree.map(jnp.ones_like, moving), still)

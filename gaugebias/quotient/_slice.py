@@ -7,6 +7,7 @@ import jax.random as jr
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._compile import compiled_once
 from ..symmetry import AbstractAction, generator_name
 from ._gauge import MomentMapGauge, fix_gauge
 from ._quotient import Quotient
@@ -36,14 +37,14 @@ def _relative(part: Array, whole: Array) -> Array:
     return jnp.max(small / jnp.where(size > 0, size, 1.0), initial=0.0)
 
 
-@eqx.filter_jit
+@compiled_once
 def isometry_residual(action: AbstractAction, params: PyTree) -> Array:
     """Largest relative symmetric part of a generator's Jacobian: 0 for isometric actions."""
     jacobians = field_jacobians(action, params)
     return _relative(0.5 * (jacobians + jnp.swapaxes(jacobians, 1, 2)), jacobians)
 
 
-@eqx.filter_jit
+@compiled_once
 def linearity_residual(action: AbstractAction, params: PyTree) -> Array:
     """Largest relative distance of a generator's field from `A_a theta`: 0 for linear actions."""
     jacobians = field_jacobians(action, params)
@@ -58,7 +59,7 @@ def linearity_residual(action: AbstractAction, params: PyTree) -> Array:
     return jnp.max(jnp.sqrt(jnp.sum(off**2, axis=1)) / jnp.where(scale > 0, scale, 1.0))
 
 
-@eqx.filter_jit
+@compiled_once
 def transpose_residual(action: AbstractAction, params: PyTree) -> Array:
     """Relative distance of the generators' transposes from their span.
 
@@ -137,7 +138,7 @@ def sample_slice(q: Quotient, params: PyTree, key, samples: int, spread: float) 
     return jax.vmap(one)(points)
 
 
-@eqx.filter_jit
+@compiled_once
 def _measure(q: Quotient, params: PyTree, key, samples: int, spread: float) -> tuple[Array, Array]:
     """`tr(P A_a)` of every generator, and the largest over unit ones, at slice points."""
     still = eqx.filter(params, eqx.is_inexact_array, inverse=True)

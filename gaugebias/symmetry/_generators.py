@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .._compile import evaluated_now
 from .._types import Array, Params, PyTree
 from ._action import AbstractAction, as_coefficients, as_tangent, ravel
 from ._leaves import is_moving, moving_dtype, moving_part, with_moving
@@ -194,7 +195,7 @@ def _require_linear(fn: Callable[..., Any], params: Params, algebra: PyTree) -> 
         return
     if any(isinstance(x, Tracer) for x in jax.tree.leaves(fn)):
         return  # arrays inside `fn` are traced: there are no numbers to check
-    with jax.ensure_compile_time_eval():
+    with evaluated_now():
         _check_linear(fn, params, algebra)
     if key is not None:
         _CHECKED[key] = None

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from .._compile import compiled_once
 from .._types import Array, Key, Params, PyTree
 from ._action import (
     AbstractAction,
@@ -114,7 +115,7 @@ def check_invariance(
             raise ValueError("`predict` must return floating arrays, and at least one.")
         return ravel(value, jnp.result_type(*leaves))
 
-    measure = eqx.filter_jit(_measurement(predictor, action, params, k, dtype))
+    measure = compiled_once(_measurement(predictor, action, params, k, dtype))
     seen = []
     for number in range(1 + _PERTURBED):
         point_key, element_key = jax.random.split(jax.random.fold_in(key, number))

@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
+from .._compile import compiled_once
 from ..stats._checks import Numbers, as_array, as_sample
 
 
@@ -122,7 +123,7 @@ def virial_terms(
     )
 
 
-@eqx.filter_jit
+@compiled_once
 def _terms(loss, action, moving, rest, dimension, t, a, b) -> tuple[Array, Array]:
     from ..quotient import orbit_rank
 
