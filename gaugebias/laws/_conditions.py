@@ -19,7 +19,7 @@ from ..quotient import (
     fix_gauge,
     predictor_jacobian,
 )
-from ..quotient._slice import field_jacobians
+from ..quotient._slice import field_jacobians, off_slice
 from ..symmetry import check_invariance, orbit_jacobian
 from ._errors import Condition
 from ._keys import fingerprint
@@ -270,15 +270,16 @@ def representative_condition(q: Quotient, params: PyTree, key: Array) -> Conditi
     orbits would make another law of them.
     """
     name = "representatives on the slice"
-    try:
-        fix_gauge(q, params)
-    except ValueError as error:
-        return Condition(name, False, float("nan"), f"there may be no slice: {error}")
-    if q.lift is None:
+    errors = None if q.lift is None else _lift_errors(q, params, key)
+    if errors is None or not errors.meets:
+        try:
+            fix_gauge(q, params)
+        except ValueError as error:
+            return Condition(name, False, float("nan"), f"there may be no slice: {error}")
+    if errors is None:
         return Condition(name, True, 0.0, "the slice is met; representatives by Newton's method.")
-    off, wrong, tolerance = _lift_errors(q, params, key)
-    off, wrong = float(off), float(wrong)
-    if not max(off, wrong) <= tolerance:
+    off, wrong, tolerance = errors.off, errors.wrong, errors.tolerance
+    if not (off <= tolerance and wrong <= tolerance):
         what = (
             f"phi(lift(w)) is {wrong:.2e} away from w" if not wrong <= tolerance else
             f"chi(lift(w)) is {off:.2e}, relative to |lift(w)|^2"
@@ -291,21 +292,44 @@ def representative_condition(q: Quotient, params: PyTree, key: Array) -> Conditi
     return Condition(name, True, max(off, wrong), "the slice is met; `lift` gives points of it.")
 
 
+class _LiftErrors(NamedTuple):
+    """How far `lift` is from the slice and from inverting `phi`, over several predictors.
+
+    `meets`: the lift of `phi(params)` is on the slice, and its orbit is as large as that of
+    `params` (a smaller one would only be in its closure).
+    """
+
+    off: float
+    wrong: float
+    tolerance: float
+    meets: bool
+
+
+def _lift_errors(q: Quotient, params: PyTree, key: Array) -> _LiftErrors:
+    off, wrong, frames = (np.asarray(x, dtype=np.float64) for x in _lifted(q, params, key))
+    eps = float(jnp.finfo(ravel_pytree(eqx.filter(params, eqx.is_inexact_array))[0].dtype).eps)
+    tolerance = 10.0 * eps**0.5
+    finite = bool(np.all(np.isfinite(frames)))
+    meets = finite and off[0] <= tolerance and _rank(frames[0], eps**0.5) == _rank(
+        frames[1], eps**0.5
+    )
+    return _LiftErrors(float(off.max()), float(wrong.max()), tolerance, bool(meets))
+
+
 @compiled_once
-def _lift_errors(q: Quotient, params: PyTree, key: Array):
+def _lifted(q: Quotient, params: PyTree, key: Array):
     moving, still = eqx.partition(params, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(moving)
-    points = flat[None, :] * (1.0 + 0.1 * jax.random.normal(key, (8, flat.size), flat.dtype))
+    noise = jax.random.normal(key, (8, flat.size), flat.dtype).at[0].set(0.0)
+    points = flat[None, :] * (1.0 + 0.1 * noise)
 
     def one(x):
         w = q.phi(eqx.combine(unravel(x), still))
         lifted = q.lift(w) if q.lift is not None else params
-        chi = ravel_pytree(q.gauge.chi(q.action, lifted))[0]
         back, target = ravel_pytree(q.phi(lifted))[0], ravel_pytree(w)[0]
-        square = jnp.sum(ravel_pytree(eqx.filter(lifted, eqx.is_inexact_array))[0] ** 2)
-        off = jnp.max(jnp.abs(chi), initial=0.0) / jnp.maximum(square, 1e-30)
         scale = jnp.maximum(1.0, jnp.max(jnp.abs(target)))
-        return off, jnp.max(jnp.abs(back - target)) / scale
+        frame = orbit_jacobian(q.action, lifted)
+        return off_slice(q, lifted), jnp.max(jnp.abs(back - target)) / scale, frame
 
-    off, wrong = jax.vmap(one)(points)
-    return jnp.max(off), jnp.max(wrong), float(jnp.finfo(flat.dtype).eps) ** 0.5 * 10
+    off, wrong, frames = jax.vmap(one)(points)
+    return off, wrong, jnp.stack([orbit_jacobian(q.action, params), frames[0]])

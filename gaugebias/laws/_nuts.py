@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,11 +15,11 @@ from ._conditions import interior_point
 from ._coordinates import Coordinates, coordinates_of
 from ._law import AbstractLaw, anonymous
 
-# Chains that adapt, chains that draw (each adapted one is continued by several), warm-up steps.
-_ADAPTED = 4
+# Chains, the acceptance rate aimed at, and the windows of the warm-up: transitions between
+# changes of the step size, with a new metric after each window but the last.
 _CHAINS = 32
-_WARM_UP = 600
 _ACCEPTANCE = 0.9
+_WINDOWS = ((2,) * 8 + (8,) * 4, (8,) * 6 + (16,) * 2, (16,) * 6, (16,) * 6)
 # Draws of a chain in one compiled block, and the least and most blocks of the pilot run.
 _BLOCK = 64
 _PILOT = (4, 32)
@@ -101,45 +101,109 @@ class _Target(eqx.Module):
 
 
 @eqx.filter_jit
-def _warm_up(target: _Target, keys: Array, starts: Array):
-    """Adapted states and parameters of several chains."""
-    import blackjax
+def _advance(target: _Target, positions, step_size, metric, keys: Array, every, count):
+    """`count` (at most `_BLOCK`) draws of each chain, `every` transitions apart.
 
-    adaptation = blackjax.window_adaptation(
-        blackjax.nuts,
-        target.log_density,
-        is_mass_matrix_diagonal=target.law.dimension > _DENSE,
-        target_acceptance_rate=_ACCEPTANCE,
-    )
-    run: Any = adaptation.run
-
-    def one(key, z):
-        (state, parameters), _ = run(key, z, num_steps=_WARM_UP)
-        return state, parameters
-
-    return jax.vmap(one)(keys, starts)
-
-
-@eqx.filter_jit
-def _advance(target: _Target, states, parameters, keys: Array, every: Array):
-    """`_BLOCK` draws of each chain, `every` transitions apart: what is seen, and divergences."""
+    Where chains are, what is seen on the way, the number of divergences and the sum of the
+    acceptance rates. One compiled program serves warm-up, pilot and final run.
+    """
     import blackjax
 
     kernel = blackjax.nuts.build_kernel()
 
-    def step(i, carry):
-        state, divergent, key = carry
-        new, info = kernel(jax.random.fold_in(key, i), state, target.log_density, **parameters)
-        return new, divergent + info.is_divergent, key
+    def one(position, key):
+        def step(i, carry):
+            state, divergent, accepted, key = carry
+            key_i = jax.random.fold_in(key, i)
+            new, info = kernel(key_i, state, target.log_density, step_size, metric)
+            return new, divergent + info.is_divergent, accepted + info.acceptance_rate, key
 
-    def draw(state, key):
-        state, divergent, _ = jax.lax.fori_loop(0, every, step, (state, 0, key))
-        return state, (target.seen(state.position), divergent)
+        def draw(i, carry):
+            state, divergent, accepted, where, seen = carry
+            begin = (state, divergent, accepted, jax.random.fold_in(key, i))
+            state, divergent, accepted, _ = jax.lax.fori_loop(0, every, step, begin)
+            z = state.position
+            where = where.at[i].set(z)
+            return state, divergent, accepted, where, seen.at[i].set(target.seen(z))
 
-    def one(state, key):
-        return jax.lax.scan(draw, state, jax.random.split(key, _BLOCK))
+        state = blackjax.nuts.init(position, target.log_density)
+        where = jnp.zeros((_BLOCK, *position.shape), position.dtype)
+        look = jax.eval_shape(target.seen, position)
+        seen = jnp.zeros((_BLOCK, *look.shape), look.dtype)
+        begin = (state, jnp.zeros((), int), jnp.zeros((), position.dtype), where, seen)
+        state, divergent, accepted, where, seen = jax.lax.fori_loop(0, count, draw, begin)
+        return state.position, divergent, accepted, where, seen
 
-    return jax.vmap(one)(states, keys)
+    return jax.vmap(one)(positions, keys)
+
+
+class _Sampler:
+    """Chains of one target: their positions, step size and metric."""
+
+    def __init__(self, target: _Target, positions: Array):
+        size = positions.shape[1]
+        self.target, self.positions = target, positions
+        self.step_size = 0.5 * size**-0.25
+        self.metric = jnp.eye(size) if size <= _DENSE else jnp.ones(size)
+
+    def block(self, key: Array, count: int, every: int = 1):
+        """Positions and what is seen, chains first; divergences; mean acceptance rate."""
+        self.positions, divergent, accepted, where, seen = _advance(
+            self.target,
+            self.positions,
+            jnp.asarray(self.step_size, self.positions.dtype),
+            self.metric.astype(self.positions.dtype),
+            jax.random.split(key, self.positions.shape[0]),
+            jnp.asarray(every),
+            jnp.asarray(count),
+        )
+        rate = float(jnp.mean(accepted)) / (count * every)
+        return np.asarray(where[:, :count]), seen[:, :count], int(jnp.sum(divergent)), rate
+
+    def run(self, key: Array, blocks: int, every: int) -> tuple[Array, int]:
+        """What is seen in full blocks, chains first, and the number of divergences."""
+        parts, divergent = [], 0
+        for b in range(blocks):
+            _, seen, bad, _ = self.block(jax.random.fold_in(key, b), _BLOCK, every)
+            parts.append(seen)
+            divergent += bad
+        return jnp.concatenate(parts, axis=1), divergent
+
+    def warm_up(self, key: Array) -> None:
+        """Windows of growing length: step size by dual averaging, metric from all chains.
+
+        Both are pooled over the chains, so that a few transitions say much; the step size is
+        that of Nesterov's dual averaging as in Hoffman and Gelman (1111.4246), restarted with
+        each new metric, and its average is kept at the end.
+        """
+        number = 0
+        for window, counts in enumerate(_WINDOWS):
+            centre, error, average, seen = math.log(10.0 * self.step_size), 0.0, 0.0, []
+            for m, count in enumerate(counts, start=1):
+                where, _, _, rate = self.block(jax.random.fold_in(key, number), count)
+                number += 1
+                seen.append(where)
+                error += (_ACCEPTANCE - rate - error) / (m + 3.0)
+                log_step = centre - math.sqrt(m) / 0.15 * error
+                weight = m**-0.75
+                average = weight * log_step + (1.0 - weight) * average
+                self.step_size = math.exp(log_step)
+            self.step_size = math.exp(average)
+            if window < len(_WINDOWS) - 1:
+                late = np.concatenate(seen, axis=1)
+                late = late[:, late.shape[1] // 2 :].reshape(-1, self.positions.shape[1])
+                self.metric = _metric(late)
+
+
+def _metric(points: np.ndarray) -> Array:
+    """Inverse mass matrix: the covariance of the points, shrunk a little; diagonal if large."""
+    n, size = points.shape
+    share = n / (n + 5.0 + size)
+    if size > _DENSE:
+        return jnp.asarray(share * points.var(axis=0) + (1.0 - share) * 1e-3)
+    covariance = np.atleast_2d(np.cov(points, rowvar=False))
+    shrunk = share * covariance + (1.0 - share) * 1e-3 * np.eye(size)
+    return jnp.asarray(shrunk)
 
 
 def sample_nuts(
@@ -153,10 +217,10 @@ def sample_nuts(
     """Draws of a law by NUTS, thinned to one per two autocorrelation times.
 
     `blackjax` NUTS in unconstrained coordinates (logarithms on half-lines, logits in intervals,
-    ratios or gaps of ordered coordinates): window adaptation of step size and metric in 4 chains,
-    pooled; a pilot run of 32 chains until R-hat is at most 1.05, for the autocorrelation time (the
+    ratios or gaps of ordered coordinates), in 32 chains: step size and metric are adapted to all of
+    them together; a pilot run until R-hat is at most 1.05 gives the autocorrelation time (the
     largest over coordinates, from the effective sample size across chains); then as many
-    transitions as `n` draws need.
+    transitions follow as `n` draws need.
 
     **Arguments:**
 
@@ -189,30 +253,15 @@ def sample_nuts(
 
     target = _Target(anonymous(law), mapping, observe)
 
-    def run(states, key, blocks, every):
-        positions, divergent = [], 0
-        for b in range(blocks):
-            keys = jax.random.split(jax.random.fold_in(key, b), _CHAINS)
-            states, (block, bad) = _advance(target, states, parameters, keys, jnp.asarray(every))
-            positions.append(block)
-            divergent += int(jnp.sum(bad))
-        return states, jnp.concatenate(positions, axis=1), divergent
-
     k_start, k_warm, k_pilot, k_run = jax.random.split(key, 4)
-    spread = 0.3 * jax.random.normal(k_start, (_ADAPTED, centre.size), centre.dtype)
-    states, adapted = _warm_up(
-        target, jax.random.split(k_warm, _ADAPTED), centre[None, :] + spread
-    )
-    parameters = {
-        "step_size": jnp.median(adapted["step_size"]),
-        "inverse_mass_matrix": jnp.mean(adapted["inverse_mass_matrix"], axis=0),
-    }
-    states = jax.tree.map(lambda x: jnp.repeat(x, _CHAINS // _ADAPTED, axis=0), states)
-    states, pilot, _ = run(states, jax.random.fold_in(k_pilot, 0), _PILOT[0], 1)
+    spread = 0.3 * jax.random.normal(k_start, (_CHAINS, centre.size), centre.dtype)
+    sampler = _Sampler(target, centre[None, :] + spread)
+    sampler.warm_up(k_warm)
+    pilot, _ = sampler.run(jax.random.fold_in(k_pilot, 0), _PILOT[0], 1)
     while pilot.shape[1] < _PILOT[1] * _BLOCK and _rhat(pilot) > _MIXED:
-        # Forget the first half: chains continued from one state are not over-dispersed at first.
+        # Forget the first half: what warm-up left is not the law yet.
         more = jax.random.fold_in(k_pilot, pilot.shape[1])
-        states, longer, _ = run(states, more, pilot.shape[1] // _BLOCK, 1)
+        longer, _ = sampler.run(more, pilot.shape[1] // _BLOCK, 1)
         pilot = jnp.concatenate([pilot[:, pilot.shape[1] // 2 :], longer], axis=1)
     if not bool(jnp.all(jnp.isfinite(pilot))):
         raise RuntimeError(f"NUTS on the {law.name} law left the domain: give a `start` inside.")
@@ -225,7 +274,7 @@ def sample_nuts(
     effective = float(jnp.min(jax.jit(effective_sample_size)(pilot)))
     every = max(1, math.ceil(2.0 * pilot.shape[0] * pilot.shape[1] / max(effective, 1.0)))
     blocks = math.ceil(n / (_CHAINS * _BLOCK))
-    _, draws, divergent = run(states, k_run, blocks, every)
+    draws, divergent = sampler.run(k_run, blocks, every)
     share = divergent / (_CHAINS * _BLOCK * blocks * every)
     if share > 0.05:
         raise RuntimeError(

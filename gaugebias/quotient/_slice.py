@@ -37,17 +37,30 @@ def _relative(part: Array, whole: Array) -> Array:
     return jnp.max(small / jnp.where(size > 0, size, 1.0), initial=0.0)
 
 
-@compiled_once
 def isometry_residual(action: AbstractAction, params: PyTree) -> Array:
     """Largest relative symmetric part of a generator's Jacobian: 0 for isometric actions."""
-    jacobians = field_jacobians(action, params)
-    return _relative(0.5 * (jacobians + jnp.swapaxes(jacobians, 1, 2)), jacobians)
+    return _residuals(action, params)[0]
+
+
+def linearity_residual(action: AbstractAction, params: PyTree) -> Array:
+    """Largest relative distance of a generator's field from `A_a theta`: 0 for linear actions."""
+    return _residuals(action, params)[1]
+
+
+def transpose_residual(action: AbstractAction, params: PyTree) -> Array:
+    """Relative distance of the generators' transposes from their span.
+
+    0 where the algebra is closed under transpose: the condition for a moment map.
+    """
+    return _residuals(action, params)[2]
 
 
 @compiled_once
-def linearity_residual(action: AbstractAction, params: PyTree) -> Array:
-    """Largest relative distance of a generator's field from `A_a theta`: 0 for linear actions."""
+def _residuals(action: AbstractAction, params: PyTree) -> tuple[Array, Array, Array]:
+    """Distances from isometry, from linearity and from closure under transpose."""
     jacobians = field_jacobians(action, params)
+    isometry = _relative(0.5 * (jacobians + jnp.swapaxes(jacobians, 1, 2)), jacobians)
+
     flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), action.algebra(params))
     zero, unravel = ravel_pytree(zeros)
@@ -56,24 +69,14 @@ def linearity_residual(action: AbstractAction, params: PyTree) -> Array:
     )
     off = fields - jnp.einsum("aij,j->ai", jacobians, flat)
     scale = jnp.sqrt(jnp.sum(fields**2, axis=1)) + jnp.sqrt(jnp.sum(jacobians**2, axis=(1, 2)))
-    return jnp.max(jnp.sqrt(jnp.sum(off**2, axis=1)) / jnp.where(scale > 0, scale, 1.0))
+    relative = jnp.sqrt(jnp.sum(off**2, axis=1)) / jnp.where(scale > 0, scale, 1.0)
+    linearity = jnp.max(relative, initial=0.0)
 
-
-@compiled_once
-def transpose_residual(action: AbstractAction, params: PyTree) -> Array:
-    """Relative distance of the generators' transposes from their span.
-
-    0 where the algebra is closed under transpose: the condition for a moment map.
-    """
-    jacobians = field_jacobians(action, params)
     k = jacobians.shape[0]
     span = jacobians.reshape(k, -1).T
     transposed = jnp.swapaxes(jacobians, 1, 2).reshape(k, -1).T
-    coefficients = jnp.linalg.lstsq(span, transposed)[0]
-    return _relative(
-        (transposed - span @ coefficients).T.reshape(jacobians.shape),
-        jacobians,
-    )
+    rest = transposed - span @ jnp.linalg.lstsq(span, transposed)[0]
+    return isometry, linearity, _relative(rest.T.reshape(jacobians.shape), jacobians)
 
 
 def _horizontal_projector(action: AbstractAction, params: PyTree) -> Array:
@@ -120,11 +123,15 @@ class SliceReport(eqx.Module):
     isometric: bool = eqx.field(static=True)
 
 
-def sample_slice(q: Quotient, params: PyTree, key, samples: int, spread: float) -> PyTree:
-    """Slice points around `params`: Gaussian perturbations, brought back by the group.
+def sample_slice(
+    q: Quotient, params: PyTree, key, samples: int, spread: float, by_lift: bool = False
+) -> PyTree:
+    """Slice points around `params`: Gaussian perturbations, brought to the slice.
 
-    A batch with leading axis `samples`. The perturbation of each leaf has `spread` times the
-    root mean square of all parameters.
+    By the group, or, with `by_lift`, by the quotient's lift of their predictors, which is far
+    cheaper where the gauge has no closed form; whether that lift gives points of the slice is for
+    the caller to check. A batch with leading axis `samples`. The perturbation of each leaf has
+    `spread` times the root mean square of all parameters.
     """
     moving, still = eqx.partition(params, eqx.is_inexact_array)
     flat, unravel = ravel_pytree(moving)
@@ -132,15 +139,28 @@ def sample_slice(q: Quotient, params: PyTree, key, samples: int, spread: float) 
     points = flat[None, :] + scale * jr.normal(key, (samples, flat.size), flat.dtype)
 
     def one(x):
-        fixed = fix_gauge(q, eqx.combine(unravel(x), still))
+        point = eqx.combine(unravel(x), still)
+        if by_lift and q.lift is not None:
+            fixed = q.lift(q.phi(point))
+        else:
+            fixed = fix_gauge(q, point)
         return eqx.filter(fixed, eqx.is_inexact_array)
 
     return jax.vmap(one)(points)
 
 
+def off_slice(q: Quotient, params: PyTree) -> Array:
+    """`max |chi_a| / |theta|^2`: how far a point is from the slice of a moment map."""
+    chi = ravel_pytree(q.gauge.chi(q.action, params))[0]
+    square = jnp.sum(ravel_pytree(eqx.filter(params, eqx.is_inexact_array))[0] ** 2)
+    return jnp.max(jnp.abs(chi), initial=0.0) / jnp.maximum(square, 1e-30)
+
+
 @compiled_once
-def _measure(q: Quotient, params: PyTree, key, samples: int, spread: float) -> tuple[Array, Array]:
-    """`tr(P A_a)` of every generator, and the largest over unit ones, at slice points."""
+def _measure(
+    q: Quotient, params: PyTree, key, samples: int, spread: float, by_lift: bool
+) -> tuple[Array, Array, Array]:
+    """At slice points: `tr(P A_a)` of every generator, the largest over unit ones, `off_slice`."""
     still = eqx.filter(params, eqx.is_inexact_array, inverse=True)
 
     def one(point):
@@ -148,9 +168,10 @@ def _measure(q: Quotient, params: PyTree, key, samples: int, spread: float) -> t
         traces = ravel_pytree(trace_on_slice(q.action, here))[0]
         jac = field_jacobians(q.action, here)
         unit = jnp.linalg.pinv(jnp.einsum("aij,bij->ab", jac, jac), hermitian=True)
-        return traces, jnp.sqrt(jnp.maximum(traces @ unit @ traces, 0.0))
+        size = jnp.sqrt(jnp.maximum(traces @ unit @ traces, 0.0))
+        return traces, size, off_slice(q, here)
 
-    return jax.vmap(one)(sample_slice(q, params, key, samples, spread))
+    return jax.vmap(one)(sample_slice(q, params, key, samples, spread, by_lift))
 
 
 def check_slice_invariance(
@@ -166,7 +187,7 @@ def check_slice_invariance(
 
     **Arguments:**
 
-    - `q`: the quotient; only its action and gauge are used.
+    - `q`: the quotient: its action and gauge, and its lift where that gives points of the slice.
     - `params`: one point.
     - `key`: a `jax.random` key.
     - `samples`, `spread`: how many points, and how far around `params`.
@@ -183,10 +204,13 @@ def check_slice_invariance(
         )
     flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
     tolerance = float(jnp.finfo(flat.dtype).eps) ** 0.5 * 1e-1
-    if float(isometry_residual(q.action, params)) < tolerance:
+    isometric, linear, closed = (float(x) for x in _residuals(q.action, params))
+    if isometric < tolerance:
         return SliceReport(True, 0.0, "none is symmetric", 0.0, samples, True)
-    require_moment_map(q.action, params)
-    traces, sizes = _measure(q, params, key, samples, spread)
+    _require_moment_map(linear, closed, flat.dtype)
+    traces, sizes, off = _measure(q, params, key, samples, spread, q.lift is not None)
+    if q.lift is not None and not bool(jnp.all(off <= tolerance)):
+        traces, sizes, _ = _measure(q, params, key, samples, spread, False)
     if not bool(jnp.all(jnp.isfinite(sizes))):
         raise ValueError(
             "`params` led to slice points that are not finite: choose a point further from the "
@@ -208,14 +232,17 @@ def check_slice_invariance(
 def require_moment_map(action: AbstractAction, params: PyTree) -> None:
     """Raise `ValueError` unless the action is linear with an algebra closed under transpose."""
     flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
-    tolerance = float(jnp.finfo(flat.dtype).eps) ** 0.5
-    linear = float(linearity_residual(action, params))
+    _, linear, closed = (float(x) for x in _residuals(action, params))
+    _require_moment_map(linear, closed, flat.dtype)
+
+
+def _require_moment_map(linear: float, closed: float, dtype) -> None:
+    tolerance = float(jnp.finfo(dtype).eps) ** 0.5
     if linear > tolerance:
         raise ValueError(
             f"`action` has no moment map: its fields are not linear in the parameters (relative "
             f"remainder {linear:.2e}). Use `FunctionGauge(chi)` with a slice of your own."
         )
-    closed = float(transpose_residual(action, params))
     if closed > tolerance:
         raise ValueError(
             f"`action` has no moment map: its algebra is not closed under transpose (relative "
