@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,6 +53,8 @@ class Options:
     """Number of factors of the Hadamard parametrisation of the table's coefficients (default 2)."""
     temperature: Annotated[float | None, _optional(float, "T")] = None
     """Temperature of the noise in the table's case (default 0.01)."""
+    workers: Annotated[int | None, _optional(int, "N")] = None
+    """Processes that run cases side by side (default 2, on an accelerator or one core 1)."""
     list: _Flag = False
     """Show the names of the cases and stop."""
 
@@ -96,6 +99,7 @@ def run(argv: Sequence[str]) -> int:
         chains=options.chains,
         quick=options.quick,
         x64=options.x64,
+        workers=_default_workers() if options.workers is None else options.workers,
         settings={
             "csv": None if options.csv is None else str(options.csv),
             "target": options.target,
@@ -113,9 +117,19 @@ def run(argv: Sequence[str]) -> int:
     return report.exit_code
 
 
+def _default_workers() -> int:
+    """Two processes where there are two cores; an accelerator is not shared."""
+    import jax
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return 2 if (cores or 1) > 1 and jax.default_backend() == "cpu" else 1
+
+
 def _check(options: Options) -> None:
     if options.chains is not None and options.chains < 64:
         raise ValueError(f"`chains` is {options.chains}: no verdict is possible below 64.")
+    if options.workers is not None and options.workers < 1:
+        raise ValueError(f"`workers` is {options.workers}: at least one process must run cases.")
     if not 0 <= options.seed < 2**32:
         raise ValueError(f"`seed` is {options.seed}: give an integer from 0 to 4294967295.")
     if options.csv is None:

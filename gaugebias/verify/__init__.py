@@ -1,4 +1,5 @@
 from ..plot import FigureData as FigureData
+from ._case import Case as Case, Context as Context
 from ._cases import cases as cases, csv_case as csv_case
 from ._report import (
     CaseResult as CaseResult,
@@ -7,5 +8,5 @@ from ._report import (
     judge as judge,
     rows_of as rows_of,
 )
-from ._runner import Case as Case, Context as Context, Report as Report, run_cases as run_cases
+from ._runner import Report as Report, run_cases as run_cases
 from ._table import Table as Table, load_table as load_table

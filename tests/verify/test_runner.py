@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from gaugebias.verify import Case, CaseResult, run_cases
-from gaugebias.verify._runner import sentence
+from gaugebias.verify._attempt import sentence
 
 GOOD = {"expected law": 0.4, "rival law": 1e-9, "refusal law": 1.0, "report number": math.nan}
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .._runner import Case
+    from .._case import Case
     from .._table import Table
 
 

@@ -6,8 +6,8 @@ from ...catalogue import HadamardProduct
 from ...dynamics import ProjectedLangevin
 from ...laws import horizontal
 from ...quotient import Domain
+from .._case import Case, Context
 from .._report import CaseResult, Row
-from .._runner import Case, Context
 from ._tools import Runs, curve, density, figure, judge_rows, virial_row
 
 NAME = "depth-three"

@@ -7,8 +7,8 @@ from ...catalogue import Factorisation
 from ...dynamics import ProjectedLangevin
 from ...laws import horizontal
 from ...quotient import Domain
+from .._case import Case, Context
 from .._report import CaseResult, Row
-from .._runner import Case, Context
 from ._tools import Runs, density, figure, judge_rows, marginal_curve, virial_row
 
 NAME = "factorisation"
@@ -88,4 +88,4 @@ def _flips(w: np.ndarray, at, dynamics: str, how: str) -> Row:
     )
 
 
-case = Case(NAME, "U V^T with GL(2), 2 x 2: horizontal noise", run, 3072, 2048)
+case = Case(NAME, "U V^T with GL(2), 2 x 2: horizontal noise", run, 3072, 2048, cost=2.5)

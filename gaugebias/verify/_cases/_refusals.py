@@ -11,8 +11,8 @@ from ...dynamics import SDE, ProjectedLangevin, imbalance_rate
 from ...laws import horizontal
 from ...quotient import Domain, MomentMapGauge
 from ...stats import mean_test
+from .._case import Case, Context
 from .._report import CaseResult, Row
-from .._runner import Case, Context
 from ._tools import Runs, curve, density, figure, judge_rows, refusal, virial_row
 
 TEMPERATURE = 0.1
@@ -184,5 +184,5 @@ def run_deep_linear(context: Context) -> CaseResult:
 relu = Case("relu-neuron", "a ReLU neuron: Ito refused, Stratonovich right", run_relu, 4096, 2048)
 deep_linear = Case(
     "deep-linear", "three 2 x 2 linear layers: refused, the virial identity", run_deep_linear,
-    2048, 2048,
+    2048, 2048, cost=2.4,
 )

@@ -8,8 +8,8 @@ from ...dynamics import ProjectedLangevin
 from ...laws import projected, pushforward
 from ...quotient import Domain
 from ...symmetry import symmetric_from_vector
+from .._case import Case, Context
 from .._report import CaseResult, Row
-from .._runner import Case, Context
 from ._tools import Runs, curve, density, figure, judge_rows, marginal_curve, virial_row
 
 TEMPERATURE = 0.1
@@ -154,7 +154,7 @@ def run_symmetric(context: Context) -> CaseResult:
 
 
 radial = Case("radial", "r = |x| in R^3 under SO(3)", run_radial, 4096, 4096)
-conjugation = Case("conjugation", "Sym(3) under conjugation by O(3)", run_conjugation, 4096, 2048)
+conjugation = Case("conjugation", "Sym(3) under conjugation by O(3)", run_conjugation, 4096, 2048, cost=2.2)
 symmetric = Case(
-    "symmetric-factorisation", "U U^T with O(3), 3 x 3", run_symmetric, 4096, 2048
+    "symmetric-factorisation", "U U^T with O(3), 3 x 3", run_symmetric, 4096, 2048, cost=2.8
 )

@@ -7,8 +7,8 @@ from ...catalogue import HadamardProduct
 from ...dynamics import Langevin, ProjectedLangevin
 from ...laws import NotNormalisable, conditioned, horizontal, pushforward, shell
 from ...quotient import Domain, Quotient
+from .._case import Case, Context
 from .._report import CaseResult, Row
-from .._runner import Case, Context
 from ._tools import Runs, curve, density, figure, judge_rows, refusal, virial_row
 
 NAME = "scalar-product"
@@ -165,4 +165,4 @@ def run(context: Context) -> CaseResult:
     return CaseResult(balanced + isotropic + shells, (first, second, *others))
 
 
-case = Case(NAME, "w = uv: horizontal, isotropic and conditioned", run, 4096, 4096)
+case = Case(NAME, "w = uv: horizontal, isotropic and conditioned", run, 4096, 4096, cost=3.0)

@@ -12,8 +12,8 @@ from ...laws import DensityLaw, LawRefused
 from ...plot import FigureData
 from ...quotient import Domain
 from ...verdicts import compare, virial_terms, virial_test
+from .._case import Context
 from .._report import Row, rows_of
-from .._runner import Context
 
 
 @dataclasses.dataclass
