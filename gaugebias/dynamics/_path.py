@@ -23,7 +23,12 @@ def as_key(key) -> Array:
 
 def chain_keys(key, chains: int, first: int = 0) -> Array:
     """The keys of chains `first .. first + chains`: `fold_in(key, chain)`."""
-    return jax.vmap(lambda i: jr.fold_in(as_key(key), i))(jnp.arange(first, first + chains))
+    return _folded(as_key(key), jnp.arange(first, first + chains))
+
+
+@jax.jit
+def _folded(key: Array, numbers: Array) -> Array:
+    return jax.vmap(lambda i: jr.fold_in(key, i))(numbers)
 
 
 def step_noise(key: Array, step: Array, shapes: PyTree) -> PyTree:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._compile import compiled_once
 from ..quotient import Domain
 from ._conditions import interior_point
 from ._coordinates import Coordinates, coordinates_of
@@ -271,7 +272,7 @@ def sample_nuts(
             f"NUTS chains on the {law.name} law stay apart (R-hat {rhat:.3f}): the density has "
             "several modes, or is not normalisable; restrict `domain`."
         )
-    effective = float(jnp.min(jax.jit(effective_sample_size)(pilot)))
+    effective = float(jnp.min(compiled_once(effective_sample_size)(pilot)))
     every = max(1, math.ceil(2.0 * pilot.shape[0] * pilot.shape[1] / max(effective, 1.0)))
     blocks = math.ceil(n / (_CHAINS * _BLOCK))
     draws, divergent = sampler.run(k_run, blocks, every)
@@ -289,4 +290,4 @@ def _rhat(draws: Array) -> float:
     """The largest R-hat over coordinates of draws `(chains, draws, ...)`."""
     from blackjax.diagnostics import potential_scale_reduction
 
-    return float(jnp.max(jax.jit(potential_scale_reduction)(draws)))
+    return float(jnp.max(compiled_once(potential_scale_reduction)(draws)))

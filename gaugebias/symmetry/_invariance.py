@@ -118,10 +118,8 @@ def check_invariance(
     measure = compiled_once(_measurement(predictor, action, params, k, dtype))
     seen = []
     for number in range(1 + _PERTURBED):
-        point_key, element_key = jax.random.split(jax.random.fold_in(key, number))
-        point = _perturbed(params, point_key) if number else params
-        normal = jax.random.normal(element_key, (_ELEMENTS, k), dtype)
-        elements = 0.5 * normal / max(k, 1) ** 0.5
+        moved, elements = _draw(params, jax.random.fold_in(key, number), k, dtype)
+        point = with_moving(params, moved) if number else params
         got = jax.tree.map(np.asarray, measure(point, elements))
         where = "at a random perturbation of `params`" if number else "at `params`"
         if not np.isfinite(got.size):
@@ -182,6 +180,14 @@ def _random_signs(tree: PyTree, key: Key) -> PyTree:
         x * jax.random.rademacher(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=False)
     ]
     return jax.tree.unflatten(treedef, signed)
+
+
+@compiled_once
+def _draw(params: Params, key: Key, k: int, dtype: Any) -> tuple[PyTree, Array]:
+    """The moving part of a perturbed point, and coefficients of random group elements."""
+    point_key, element_key = jax.random.split(key)
+    normal = jax.random.normal(element_key, (_ELEMENTS, k), dtype)
+    return moving_part(_perturbed(params, point_key)), 0.5 * normal / max(k, 1) ** 0.5
 
 
 def _perturbed(params: Params, key: Key) -> Params:

@@ -1,6 +1,7 @@
 """Cases side by side, each in a process of its own: one bad case cannot take the others along."""
 
 import multiprocessing
+import os
 import pickle
 import signal
 from collections.abc import Callable, Sequence
@@ -20,9 +21,19 @@ def can_travel(cases: Sequence[Case]) -> bool:
     return True
 
 
-def _serve(connection: Connection, settings: Settings) -> None:
+def _share_of_cores(number: int, workers: int) -> None:
+    """Keep this worker to its share of the cores, so that workers' threads do not fight."""
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    if workers <= len(cores):
+        os.sched_setaffinity(0, cores[number % workers :: workers])
+
+
+def _serve(connection: Connection, settings: Settings, number: int, workers: int) -> None:
     """The life of a worker: cases in, messages and outcomes out, until `None` arrives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    _share_of_cores(number, workers)
     import jax
 
     jax.config.update("jax_enable_x64", settings.x64)
@@ -36,11 +47,11 @@ def _serve(connection: Connection, settings: Settings) -> None:
 class _Worker:
     """A process, the pipe to it, the case it runs and what is known of that case."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, number: int, workers: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, other = context.Pipe()
         self.process: BaseProcess = context.Process(
-            target=_serve, args=(other, settings), daemon=True
+            target=_serve, args=(other, settings, number, workers), daemon=True
         )
         self.process.start()
         other.close()
@@ -75,8 +86,9 @@ def run_in_workers(
     waiting = sorted(cases, key=lambda case: -case.cost)
     crew: list[_Worker] = []
     try:
-        for _ in range(min(workers, len(waiting))):
-            crew.append(_Worker(settings))
+        workers = min(workers, len(waiting))
+        for number in range(workers):
+            crew.append(_Worker(settings, number, workers))
             crew[-1].start(waiting.pop(0))
         while any(worker.case for worker in crew):
             busy = {worker.pipe: worker for worker in crew if worker.case is not None}
@@ -89,7 +101,8 @@ def run_in_workers(
                     message = worker.pipe.recv()
                 except (EOFError, ConnectionResetError):
                     message = _died(worker, case, settings)
-                    crew[crew.index(worker)] = worker = _Worker(settings)
+                    number = crew.index(worker)
+                    crew[number] = worker = _Worker(settings, number, workers)
                 if isinstance(message, Outcome):
                     worker.case = None
                     finished(message)

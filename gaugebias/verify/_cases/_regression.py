@@ -158,7 +158,8 @@ def _dilation_row(
     By parts: there is no boundary term on half-lines or lines for `p > 0`. It needs no
     normalisation and no draws of the law. Bonferroni over the coefficients.
     """
-    products = draws * np.asarray(jax.vmap(jax.grad(potential))(jnp.asarray(draws)))
+    slopes = jax.jit(jax.vmap(jax.grad(potential)))
+    products = draws * np.asarray(slopes(jnp.asarray(draws)))
     tests = [mean_test(x, power * temperature) for x in products.T]
     worst = min(tests, key=lambda test: test.p_value)
     word = "horizontal" if role == "expected" else "flat in w"

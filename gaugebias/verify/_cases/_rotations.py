@@ -154,7 +154,9 @@ def run_symmetric(context: Context) -> CaseResult:
 
 
 radial = Case("radial", "r = |x| in R^3 under SO(3)", run_radial, 4096, 4096)
-conjugation = Case("conjugation", "Sym(3) under conjugation by O(3)", run_conjugation, 4096, 2048, cost=2.2)
+conjugation = Case(
+    "conjugation", "Sym(3) under conjugation by O(3)", run_conjugation, 4096, 2048, cost=2.2
+)
 symmetric = Case(
     "symmetric-factorisation", "U U^T with O(3), 3 x 3", run_symmetric, 4096, 2048, cost=2.8
 )
