@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from ._options import parse
+
 if TYPE_CHECKING:
     from ..verify import Case
 
@@ -23,6 +25,7 @@ Examples:
 
 Exit codes: 0 all as expected, 1 a verdict differs, 2 bad input, 3 undecided, 130 interrupted."""
 
+_KIND = {"out": "folder of its own", "csv": "file"}
 _Flag = Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(help_behavior_hint="")]
 
 
@@ -61,12 +64,7 @@ class Options:
 
 def run(argv: Sequence[str]) -> int:
     """Parse `argv`, run the cases and return the exit code."""
-    options = tyro.cli(
-        Options,
-        prog="gaugebias verify",
-        description=_DESCRIPTION,
-        args=list(argv),
-    )
+    options = parse(Options, argv, prog="gaugebias verify", description=_DESCRIPTION)
     if "--cases" in argv and not any(word.strip(",") for word in options.cases):
         raise ValueError("`cases` names none: give one or more, or leave the option out for all.")
     _check(options)
@@ -126,6 +124,9 @@ def _default_workers() -> int:
 
 
 def _check(options: Options) -> None:
+    for name in ("out", "csv"):
+        if str(getattr(options, name)) == "." and getattr(options, name) is not None:
+            raise ValueError(f"`{name}` is the current folder: name a {_KIND[name]}.")
     if options.chains is not None and options.chains < 64:
         raise ValueError(f"`chains` is {options.chains}: no verdict is possible below 64.")
     if options.workers is not None and options.workers < 1:
@@ -144,8 +145,8 @@ def _check(options: Options) -> None:
     if options.depth is not None and options.depth < 2:
         raise ValueError(f"`depth` is {options.depth}: a product has at least 2 factors.")
     temperature = options.temperature
-    if temperature is not None and not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"`temperature` is {temperature}: give a positive number.")
+    if temperature is not None and not (math.isfinite(temperature) and temperature >= 1e-12):
+        raise ValueError(f"`temperature` is {temperature}: give a number of at least 1e-12.")
 
 
 def _chosen(options: Options) -> "tuple[Case, ...]":

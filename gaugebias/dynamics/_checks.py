@@ -1,9 +1,13 @@
 """Checks of numbers that may be traced: made when they are concrete."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
+
+from .._arguments import real_scalar
 
 
 def strong(x: ArrayLike) -> Array:
@@ -12,20 +16,22 @@ def strong(x: ArrayLike) -> Array:
     return jnp.asarray(array, array.dtype)
 
 
-def scalar(value: ArrayLike, name: str, *, positive: bool, fix: str) -> Array:
+def scalar(value: object, name: str, *, positive: bool, fix: str) -> Array:
     """`value` as a floating scalar array; `ValueError` if concrete and out of range."""
-    array = jnp.asarray(value)
-    if array.ndim != 0:
-        raise ValueError(f"`{name}` must be a scalar, but has shape {array.shape}: {fix}")
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        array = array.astype(float)
-    array = strong(array)
+    array = strong(real_scalar(value, name, fix))
     if not isinstance(array, Tracer):
         number = float(array)
         if not np.isfinite(number) or number < 0 or (positive and number == 0):
             want = "positive" if positive else "non-negative"
             raise ValueError(f"`{name}` must be finite and {want}, but is {number:g}: {fix}")
     return array
+
+
+def function(value: object, name: str, use: str) -> Callable:
+    """`value`, if it can be called."""
+    if not callable(value):
+        raise ValueError(f"`{name}` must be a function, {use}, but is {value!r}.")
+    return value
 
 
 def count(value, name: str, *, least: int) -> int:

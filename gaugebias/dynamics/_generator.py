@@ -5,10 +5,11 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import PyTree
 
-from ..quotient import MomentMapGauge
+from ..quotient import MomentMapGauge, require_moment_map
 from ..symmetry import AbstractAction
 from ._sde import AbstractSDE
 
@@ -63,6 +64,12 @@ def imbalance_rate(sde: AbstractSDE, action: AbstractAction, params: PyTree) -> 
 
     **Returns:** a coefficient pytree of the action's algebra, per unit time (antisymmetric
     directions are 0).
+
+    **Raises:** `ValueError` for concrete `params` where the action has no moment map (fields that
+    are not linear, as of a translation, or an algebra that is not closed under transpose).
     """
+    leaves = jax.tree.leaves((eqx.filter(params, eqx.is_array), action))
+    if not any(isinstance(x, Tracer) for x in leaves):
+        require_moment_map(action, params)
     gauge = MomentMapGauge()
     return expected_rate(sde, lambda p: gauge.chi(action, p), params)

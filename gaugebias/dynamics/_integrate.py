@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, PyTree
 
+from .._arguments import as_key
 from ._checks import count, scalar, strong
-from ._path import CounterPath, as_key
+from ._path import CounterPath
 from ._sde import AbstractSDE
 from ._threefry import fastest
 

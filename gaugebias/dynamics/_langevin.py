@@ -9,7 +9,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 
 from ..quotient import vertical
 from ..symmetry import AbstractAction
-from ._checks import scalar
+from ._checks import function, scalar
 from ._sde import AbstractSDE, check_calculus, like, moving
 
 _TEMPERATURE = "the noise has variance 2 T per unit time."
@@ -37,7 +37,7 @@ class Langevin(AbstractSDE):
     calculus: str = eqx.field(static=True)
 
     def __init__(self, loss: Callable, temperature: ArrayLike):
-        self.loss = loss
+        self.loss = function(loss, "loss", "params -> scalar")
         self.temperature = scalar(temperature, "temperature", positive=False, fix=_TEMPERATURE)
         self.calculus = "ito"
 
@@ -91,7 +91,7 @@ class ProjectedLangevin(AbstractSDE):
         beta: ArrayLike = 0.0,
         calculus: str = "ito",
     ):
-        self.loss = loss
+        self.loss = function(loss, "loss", "params -> scalar")
         self.action = action
         self.temperature = scalar(temperature, "temperature", positive=False, fix=_TEMPERATURE)
         self.alpha = scalar(alpha, "alpha", positive=False, fix="it scales noise across orbits.")

@@ -9,16 +9,7 @@ import jax.random as jr
 from diffrax import AbstractPath
 from jaxtyping import Array, PyTree
 
-
-def as_key(key) -> Array:
-    """A typed key from a typed or raw one; `ValueError` naming the fix otherwise."""
-    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        if key.shape != ():
-            raise ValueError(f"`key` must be one key, but has shape {key.shape}.")
-        return key
-    if isinstance(key, jax.Array) and key.dtype == jnp.uint32 and key.shape == (2,):
-        return jr.wrap_key_data(key)
-    raise ValueError("`key` must be a jax.random key, as from `jax.random.key(0)`.")
+from .._arguments import as_key
 
 
 def chain_keys(key, chains: int, first: int = 0) -> Array:

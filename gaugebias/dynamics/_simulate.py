@@ -13,11 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
+from .._arguments import as_key
 from ..quotient import Quotient, fix_gauge
-from ._checks import count, scalar, strong
+from ._checks import count, function, scalar, strong
 from ._ensemble import DIVERGED, OK, Ensemble, SimulationError
+from ._fits import check_fits
 from ._integrate import LONGEST_STRETCH, SMALL_STATE, choose_solver, stretch
-from ._path import as_key, chain_keys
+from ._path import chain_keys
 from ._regauge import check_keeps_slice
 from ._sde import AbstractSDE
 from ._threefry import fastest
@@ -119,6 +121,8 @@ def _initial(init, key, chains: int | None, batched: bool) -> tuple[PyTree, PyTr
     if callable(init) and not isinstance(init, eqx.Module):
         keys = chain_keys(jax.random.fold_in(as_key(key), 2**31 - 1), chains)
         first = init(keys[0])
+        if not any(eqx.is_inexact_array(x) for x in jax.tree.leaves(first)):
+            raise ValueError("`init` returns no floating leaf: nothing would move.")
         still = eqx.filter(first, eqx.is_inexact_array, inverse=True)
         moving = jax.vmap(lambda k: eqx.filter(init(k), eqx.is_inexact_array))(keys)
         return jax.tree.map(strong, moving), still, chains
@@ -249,12 +253,15 @@ def simulate(
         raise ValueError("`steps` and `start` must stay below 2^31 together.")
     key = as_key(key)
     solver = choose_solver(sde, solver)
-    observe = _identity if observe is None else observe
+    observe = _identity if observe is None else function(observe, "observe", "params -> arrays")
+    if not isinstance(regauge, Quotient | None):
+        raise ValueError("`regauge` must be a `gaugebias.Quotient`, or `None`.")
     y, still, chains = _initial(init, key, chains, batched)
     if not all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(y)):
         raise ValueError("`init` holds values that are not finite.")
+    point = eqx.combine(jax.tree.map(lambda x: x[0], y), still)
+    check_fits(sde, observe, point)
     if regauge is not None:
-        point = eqx.combine(jax.tree.map(lambda x: x[0], y), still)
         check_keeps_slice(sde, regauge, point)
 
     size = sum(x.size for x in jax.tree.leaves(y)) // chains

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
+from .._arguments import as_key
 from .._compile import evaluated_now
 from ..quotient import Domain, Quotient
 from ._checks import as_nonnegative, as_temperature
@@ -71,7 +72,7 @@ def prepare(
     decay = as_nonnegative(ridge, "ridge")
     none = not isinstance(decay, Tracer) and float(decay) == 0.0
     with evaluated_now():
-        key = jax.random.key(0) if key is None else key
+        key = jax.random.key(0) if key is None else as_key(key)
         params = start_point(q)
         predictor = jax.eval_shape(q.phi, params)
         if not isinstance(predictor, jax.ShapeDtypeStruct):

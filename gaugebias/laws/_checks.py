@@ -1,27 +1,24 @@
 """Checks of numbers, made when they are concrete."""
 
-import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, ArrayLike
+from jaxtyping import Array
+
+from .._arguments import real_scalar
 
 
-def as_scalar(value: ArrayLike, name: str) -> Array:
+def as_scalar(value: object, name: str) -> Array:
     """A floating scalar array.
 
     **Raises:** `ValueError` naming the argument where it is no scalar or not finite.
     """
-    array = jnp.asarray(value)
-    if not jnp.issubdtype(array.dtype, jnp.floating):
-        array = array.astype(jnp.result_type(float))
-    if array.shape != ():
-        raise ValueError(f"`{name}` must be a scalar, but has shape {array.shape}; `vmap` over it.")
+    array = real_scalar(value, name)
     if not isinstance(array, Tracer) and not np.isfinite(np.asarray(array)):
         raise ValueError(f"`{name}` must be finite, but is {float(array)}.")
     return array
 
 
-def as_temperature(value: ArrayLike) -> Array:
+def as_temperature(value: object) -> Array:
     """A positive temperature.
 
     **Raises:** `ValueError` where it is not positive and finite.
@@ -35,7 +32,7 @@ def as_temperature(value: ArrayLike) -> Array:
     return array
 
 
-def as_nonnegative(value: ArrayLike, name: str) -> Array:
+def as_nonnegative(value: object, name: str) -> Array:
     """A scalar that is not negative.
 
     **Raises:** `ValueError` naming the argument otherwise.

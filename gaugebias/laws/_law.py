@@ -12,6 +12,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
+from .._arguments import as_key
 from ..quotient import Domain
 from ._axis import Setting
 from ._coordinates import Coordinates, coordinates_of
@@ -290,6 +291,9 @@ class AbstractLaw(eqx.Module):
         draw per two autocorrelation times (nearly independent): see
         [`gaugebias.laws.sample_nuts`][].
         """
+        key = as_key(key)
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(f"`n` must be a positive integer, but is {n!r}.")
         if self.dimension > 3:
             from ._nuts import sample_nuts
 

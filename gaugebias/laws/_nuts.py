@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from .._arguments import as_key
 from .._compile import compiled_once
 from ..quotient import Domain
 from ._conditions import interior_point
@@ -240,6 +241,7 @@ def sample_nuts(
     """
     from blackjax.diagnostics import effective_sample_size
 
+    key = as_key(key)
     if n < 1:
         raise ValueError("`n` must be at least 1.")
     mapping = unconstrained(law.domain, law.name)

@@ -1,5 +1,6 @@
 """Actions that multiply or shift entries: rescalings, scalings and translations."""
 
+import math
 from typing import Any, final
 
 import equinox as eqx
@@ -87,6 +88,8 @@ class Rescaling(AbstractAction):
         check_axes(pair(self.axes, "axes"), "axes", whole=True)
         if len(self.powers) != 2 or not all(isinstance(p, int | float) for p in self.powers):
             raise ValueError(f"`powers` must be two numbers, not {self.powers!r}.")
+        if not all(math.isfinite(p) for p in self.powers) or not any(self.powers):
+            raise ValueError(f"`powers` must be finite and not both 0, but is {self.powers!r}.")
 
     def _resolve(
         self, params: Params

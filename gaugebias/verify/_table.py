@@ -65,12 +65,19 @@ def load_table(path: str | Path, target: str) -> Table:
             f"{p + 2}, so add rows or drop columns."
         )
     mean = values.mean(axis=0)
-    scale = values.std(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scale = values.std(axis=0)
     for name, low, high in zip(header, values.min(axis=0), values.max(axis=0), strict=True):
         if low == high:
             what = "target" if name == target else "column"
             cure = "choose another target" if name == target else "drop it"
             raise ValueError(f"{file}: the {what} {name!r} is constant ({low:g}): {cure}.")
+    for name, size in zip(header, scale, strict=True):
+        if not np.isfinite(size):
+            raise ValueError(
+                f"{file}: column {name!r} holds numbers too large to be standardised (their "
+                "variance overflows): rescale it."
+            )
     standard = (values - mean) / scale
     x, y = standard[:, features], standard[:, header.index(target)]
     _check_rank(file, x, columns)
