@@ -16,7 +16,7 @@ from ..symmetry import (
     Rescaling,
     RightOrthogonal,
 )
-from ._gram import entrywise_shape
+from ._gram_diagonal import entrywise_shape
 
 
 @singledispatch
