@@ -3,7 +3,7 @@
 Columns come in blocks 1..B. A row meets one block, or two that are neighbours. A frame below is
 the pair `(own, shared)`: `own[p]`, shape (d_p, k_p), are the rows of block p alone; `shared[p]`,
 shapes (e_p, k_p) and (e_p, k_{p+1}), those of blocks p and p+1. Householder reflections give
-`S = R^T R` with `R` block bidiagonal, so no Gram is formed. Costs are `O(sum_p d_p k_p^2)` and memory
+`S = R^T R` with `R` block bidiagonal, so no Gram is formed. Costs are `O(sum_p d_p k_p^2)`, memory
 that of the rows. Coefficients are tuples of vectors of lengths k_p.
 """
 
@@ -114,9 +114,7 @@ def _split(vector: Array, like: Blocks) -> Blocks:
 def apply(frame: Frame, c: Blocks) -> tuple[Blocks, Blocks]:
     """`J c`: the rows of single blocks, and the rows shared."""
     own, shared = frame
-    both = (
-        mm(left, c[p]) + mm(right, c[p + 1]) for p, (left, right) in enumerate(shared)
-    )
+    both = (mm(left, c[p]) + mm(right, c[p + 1]) for p, (left, right) in enumerate(shared))
     return tuple(mm(x, c[p]) for p, x in enumerate(own)), tuple(both)
 
 
@@ -180,7 +178,7 @@ def _solve_jvp(primals, tangents):
 
 @jax.custom_jvp
 def project(frame: Frame, v: tuple[Blocks, Blocks]) -> tuple[Blocks, Blocks]:
-    """`J S^+ J^T v` by seminormal equations, corrected once, which makes them as good as `Q Q^T`."""
+    """`J S^+ J^T v` by seminormal equations, corrected once (then as good as `Q Q^T`)."""
     f = factorise(frame)
     once = apply(frame, _solve_with(f, transpose(frame, v)))
     rest = jax.tree.map(jnp.subtract, v, once)

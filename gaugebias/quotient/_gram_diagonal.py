@@ -120,5 +120,3 @@ def entrywise_shape(action: AbstractAction, params: PyTree) -> tuple[int, ...] |
         return None
     (shape,) = shapes
     return shape if len(shape) <= 1 else None
-
-

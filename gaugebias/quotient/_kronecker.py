@@ -2,8 +2,8 @@
 
 The frame of GL(r) is `J C = (U C, -V C^T)`, so with `U = P s A^T` and `V = R t B^T` its singular
 values are `h_ij = sqrt(s_i^2 + t_j^2)` with right singular vectors `a_i b_j^T`: everything costs
-`O((n + m) r^2 + r^3)`, and neither `U^T U` nor a matrix of size `r^2` is formed. A frame below is the
-pair `(U, V)`, shapes (n, r) and (m, r); coefficients have shape (r, r).
+`O((n + m) r^2 + r^3)`, and neither `U^T U` nor a matrix of size `r^2` is formed. A frame below is
+the pair `(U, V)`, shapes (n, r) and (m, r); coefficients have shape (r, r).
 """
 
 from typing import NamedTuple
