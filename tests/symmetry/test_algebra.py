@@ -236,10 +236,11 @@ def test_the_effective_group_of_some_leaves(getkey):
         return effective_subalgebra(action, params, where)[0].shape[0]
 
     assert dimension(("0", "1", "2")) == 25
-    # C of GL(4) and D of GL(3). One C = z n^T has W_2 z = 0 and n^T W_1 = 0: it moves nothing.
-    assert dimension(("0", "1")) == 16 + 3 - 1  # any C, and D with W_3 D = 0
-    assert dimension("1") == 4 + 3 - 1  # C W_1 = 0 and W_3 D = 0
-    assert dimension("0") == 4 + 3 - 1  # W_3 D = 0 and W_2 C = D W_2
+    # C of GL(4) and D of GL(3), at generic frozen values.
+    assert dimension(("0", "1")) == 16 + 3  # any C, and D with W_3 D = 0
+    assert dimension("1") == 4 + 3  # C W_1 = 0 and W_3 D = 0
+    assert dimension("0") == 4 + 3  # W_3 D = 0 and W_2 C = D W_2
+    # W_2 C = 0 and C W_1 = 0 has a solution, but it does not move W_3.
     assert dimension("2") == 0
     found = effective_subalgebra(action, layers, "0")
     for i in range(4):
