@@ -7,6 +7,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
 from ..symmetry import AbstractAction, Product, algebra_dimension
+from ..symmetry._action import as_coefficients, as_tangent
 from . import _blocktridiagonal as tridiagonal
 from ._gram_base import UNROLLED, AbstractOrbitGram, DenseGram
 from ._sharing import sharing
@@ -51,6 +52,7 @@ class BlockTridiagonalGram(AbstractOrbitGram):
         return singles, doubles
 
     def _coefficientwise(self, fn, coeffs: PyTree) -> PyTree:
+        coeffs = as_coefficients(coeffs, self.action.algebra(self.params))
         pairs = [ravel_pytree(coeffs[i]) for i in self.order]
         dtype = jnp.result_type(*(flat for flat, _ in pairs))
         blocks = fn(self._frame(), tuple(flat.astype(dtype) for flat, _ in pairs))
@@ -72,6 +74,7 @@ class BlockTridiagonalGram(AbstractOrbitGram):
         return tridiagonal.rank(self._frame())
 
     def vertical(self, v: PyTree) -> PyTree:
+        v = as_tangent(self.params, v, "v")
         if algebra_dimension(self.action, self.params) <= UNROLLED:
             return DenseGram(self.action, self.params).vertical(v)
         own, shared = self._groups()

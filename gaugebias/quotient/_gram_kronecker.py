@@ -5,6 +5,7 @@ import jax
 from jaxtyping import Array, PyTree
 
 from ..symmetry import GeneralLinear, algebra_dimension
+from ..symmetry._action import as_coefficients, as_tangent
 from . import _kronecker as kronecker
 from ._gram_base import AbstractOrbitGram, DenseGram
 
@@ -43,15 +44,18 @@ class KroneckerSumGram(AbstractOrbitGram):
         return self._for_each_copy(kronecker.log_det)(self._factors()).sum()
 
     def solve(self, coeffs: PyTree) -> PyTree:
+        coeffs = as_coefficients(coeffs, self.action.algebra(self.params))
         return self._for_each_copy(kronecker.solve)(self._factors(), coeffs)
 
     def sqrt(self, coeffs: PyTree) -> PyTree:
+        coeffs = as_coefficients(coeffs, self.action.algebra(self.params))
         return self._for_each_copy(kronecker.root)(self._factors(), coeffs)
 
     def rank(self) -> Array:
         return self._for_each_copy(kronecker.rank)(self._factors()).sum()
 
     def vertical(self, v: PyTree) -> PyTree:
+        v = as_tangent(self.params, v, "v")
         if algebra_dimension(self.action, self.params) <= _UNROLLED:
             return DenseGram(self.action, self.params).vertical(v)
         out = self._for_each_copy(kronecker.project)(self._factors(), self._factors(v))

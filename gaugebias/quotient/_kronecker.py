@@ -42,7 +42,7 @@ def _sizes(s: Array, t: Array, frame: Frame) -> tuple[Array, Array]:
     h = jnp.hypot(s[:, None], t[None, :])
     rows = frame[0].shape[0] + frame[1].shape[0]
     floor = rank_tolerance((rows, s.shape[0]), s.dtype) * jnp.hypot(s[0], t[0])
-    return h, (h > floor) & (h > 0)
+    return h, ~(h <= floor)  # NaN is kept, to be seen
 
 
 def spectrum(frame: Frame) -> Spectrum:
