@@ -116,11 +116,18 @@ def verdicts(rows: list[dict], ranks: tuple[int, ...]) -> list[tuple[str, bool]]
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.orbit_gram", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the dense side up to r = 16 only")
+    parser.add_argument(
+        "--largest-dense",
+        type=int,
+        default=64,
+        metavar="R",
+        help="the dense side up to this r; 64 takes about 10 GB and many minutes",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     parser.add_argument("--save", action="store_true", help="write them to benchmarks/results/")
     options = parser.parse_args(argv)
     jax.config.update("jax_enable_x64", True)
-    largest = 16 if options.quick else 64
+    largest = 16 if options.quick else options.largest_dense
     rows = []
     print(f"{'r':>3} {'what':>10} {'structured':>13} {'dense':>15} {'ratio':>8} {'difference':>10}")
     for r in RANKS:

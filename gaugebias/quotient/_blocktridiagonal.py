@@ -199,7 +199,8 @@ def log_det(frame: Frame) -> Array:
     f = factorise(frame)
 
     def regular(g: Factor) -> Array:
-        return 2.0 * sum(jnp.sum(jnp.log(jnp.abs(jnp.diagonal(r)))) for r in g.diagonal)
+        entries = jnp.concatenate([jnp.diagonal(r) for r in g.diagonal])
+        return 2.0 * jnp.sum(jnp.log(jnp.abs(entries)))
 
     value = jax.lax.cond(f.regular, regular, lambda g: log_pseudo_det_gram(triangle(g)), f)
     return finite_or_nan(value, *jax.tree.leaves(frame))
@@ -209,7 +210,7 @@ def log_det(frame: Frame) -> Array:
 def _log_det_jvp(primals, tangents):
     (frame,), (dframe,) = primals, tangents
     products = jax.tree.map(lambda x, dx: jnp.sum(x * dx), _slope(frame), dframe)
-    return log_det(frame), 2.0 * sum(jax.tree.leaves(products))
+    return log_det(frame), 2.0 * jnp.sum(jnp.stack(jax.tree.leaves(products)))
 
 
 @jax.custom_jvp

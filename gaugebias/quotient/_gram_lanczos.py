@@ -78,7 +78,7 @@ class StochasticLanczosGram(AbstractOrbitGram):
                 f"{probes} and {order}."
             )
         try:
-            from matfree import decomp, funm
+            from matfree import decomp, funm  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise ImportError(
                 "`log_det_estimate` needs matfree, which is not installed: "

@@ -207,7 +207,7 @@ class CompactSplit(NamedTuple):
 def _null_space(matrix: np.ndarray, floor: float) -> np.ndarray:
     """Orthonormal rows spanning what `matrix` sends below `floor`."""
     if len(matrix) > matrix.shape[1] > 0:
-        matrix = np.linalg.qr(matrix, mode="r")
+        matrix = np.asarray(np.linalg.qr(matrix, mode="r"))
     _, s, vt = np.linalg.svd(matrix, full_matrices=True)
     return vt[int(np.sum(s > floor)) :]
 

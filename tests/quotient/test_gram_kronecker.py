@@ -252,7 +252,8 @@ def test_lineax_solves_with_the_operator_by_conjugate_gradients():
         assert lx.is_symmetric(operator) and lx.is_positive_semidefinite(operator)
         found = lx.linear_solve(operator, right, lx.CG(rtol=1e-12, atol=1e-12)).value
         expected = gram.solve(right)
-        np.testing.assert_allclose(*(ravel_pytree(x)[0] for x in (found, expected)), atol=1e-9)
+        one, two = (ravel_pytree(x)[0] for x in (found, expected))
+        np.testing.assert_allclose(one, two, atol=1e-9)
 
 
 def test_a_point_that_is_not_finite_gives_nan_and_not_a_number():
