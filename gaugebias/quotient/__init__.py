@@ -8,15 +8,20 @@ from ._gauge import (
     fix_gauge as fix_gauge,
 )
 from ._gram import (
-    AbstractOrbitGram as AbstractOrbitGram,
-    DenseGram as DenseGram,
-    DiagonalGram as DiagonalGram,
-    EntrywiseGram as EntrywiseGram,
     horizontal as horizontal,
     log_orbit_volume as log_orbit_volume,
     orbit_gram as orbit_gram,
     orbit_rank as orbit_rank,
     vertical as vertical,
+)
+from ._gram_base import AbstractOrbitGram as AbstractOrbitGram, DenseGram as DenseGram
+from ._gram_blocks import BlockDiagonalGram as BlockDiagonalGram
+from ._gram_chain import BlockTridiagonalGram as BlockTridiagonalGram
+from ._gram_diagonal import DiagonalGram as DiagonalGram, EntrywiseGram as EntrywiseGram
+from ._gram_kronecker import KroneckerSumGram as KroneckerSumGram
+from ._gram_lanczos import (
+    LogDetEstimate as LogDetEstimate,
+    StochasticLanczosGram as StochasticLanczosGram,
 )
 from ._predictor import (
     mean_curvature as mean_curvature,

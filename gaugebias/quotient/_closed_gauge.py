@@ -17,7 +17,7 @@ from ..symmetry import (
     Rescaling,
     RightOrthogonal,
 )
-from ._gram import entrywise_shape
+from ._gram_diagonal import entrywise_shape
 
 
 @singledispatch
@@ -93,9 +93,7 @@ def _root_2x2(m: Array) -> Array:
     """Symmetric root of positive 2 x 2 matrices, elementwise: `(M + d I)/sqrt(tr M + 2 d)`."""
     d = jnp.sqrt(m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0])
     t = jnp.sqrt(m[0, 0] + m[1, 1] + 2.0 * d)
-    return jnp.stack(
-        [jnp.stack([m[0, 0] + d, m[0, 1]]) / t, jnp.stack([m[1, 0], m[1, 1] + d]) / t]
-    )
+    return jnp.stack([jnp.stack([m[0, 0] + d, m[0, 1]]) / t, jnp.stack([m[1, 0], m[1, 1] + d]) / t])
 
 
 def _adjugate(m: Array) -> Array:

@@ -9,74 +9,15 @@ from jaxtyping import Array, PyTree
 
 from .._compile import compiled_once
 from ..symmetry import AbstractAction, generator_name
+from ..symmetry._fields import (
+    field_jacobians as field_jacobians,
+    isometry_residual as isometry_residual,
+    linearity_residual as linearity_residual,
+    residuals,
+    transpose_residual as transpose_residual,
+)
 from ._gauge import MomentMapGauge, fix_gauge
 from ._quotient import Quotient
-
-
-def field_jacobians(action: AbstractAction, params: PyTree) -> Array:
-    """`A_a = D X_a` of every generator's field at `params`, shape `(k, D, D)`.
-
-    For a linear action these are the constant matrices of the representation.
-    """
-    moving, still = eqx.partition(params, eqx.is_inexact_array)
-    flat, unravel = ravel_pytree(moving)
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), action.algebra(params))
-    zero, unravel_coeffs = ravel_pytree(zeros)
-
-    def field(x, c):
-        point = eqx.combine(unravel(x), still)
-        return ravel_pytree(action.tangent(point, unravel_coeffs(c)))[0]
-
-    basis = jnp.eye(zero.size, dtype=flat.dtype)
-    return jax.vmap(lambda c: jax.jacfwd(field)(flat, c))(basis)
-
-
-def _relative(part: Array, whole: Array) -> Array:
-    size = jnp.sqrt(jnp.sum(whole**2, axis=(1, 2)))
-    small = jnp.sqrt(jnp.sum(part**2, axis=(1, 2)))
-    return jnp.max(small / jnp.where(size > 0, size, 1.0), initial=0.0)
-
-
-def isometry_residual(action: AbstractAction, params: PyTree) -> Array:
-    """Largest relative symmetric part of a generator's Jacobian: 0 for isometric actions."""
-    return _residuals(action, params)[0]
-
-
-def linearity_residual(action: AbstractAction, params: PyTree) -> Array:
-    """Largest relative distance of a generator's field from `A_a theta`: 0 for linear actions."""
-    return _residuals(action, params)[1]
-
-
-def transpose_residual(action: AbstractAction, params: PyTree) -> Array:
-    """Relative distance of the generators' transposes from their span.
-
-    0 where the algebra is closed under transpose: the condition for a moment map.
-    """
-    return _residuals(action, params)[2]
-
-
-@compiled_once
-def _residuals(action: AbstractAction, params: PyTree) -> tuple[Array, Array, Array]:
-    """Distances from isometry, from linearity and from closure under transpose."""
-    jacobians = field_jacobians(action, params)
-    isometry = _relative(0.5 * (jacobians + jnp.swapaxes(jacobians, 1, 2)), jacobians)
-
-    flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
-    zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), action.algebra(params))
-    zero, unravel = ravel_pytree(zeros)
-    fields = jax.vmap(lambda c: ravel_pytree(action.tangent(params, unravel(c)))[0])(
-        jnp.eye(zero.size, dtype=flat.dtype)
-    )
-    off = fields - jnp.einsum("aij,j->ai", jacobians, flat)
-    scale = jnp.sqrt(jnp.sum(fields**2, axis=1)) + jnp.sqrt(jnp.sum(jacobians**2, axis=(1, 2)))
-    relative = jnp.sqrt(jnp.sum(off**2, axis=1)) / jnp.where(scale > 0, scale, 1.0)
-    linearity = jnp.max(relative, initial=0.0)
-
-    k = jacobians.shape[0]
-    span = jacobians.reshape(k, -1).T
-    transposed = jnp.swapaxes(jacobians, 1, 2).reshape(k, -1).T
-    rest = transposed - span @ jnp.linalg.lstsq(span, transposed)[0]
-    return isometry, linearity, _relative(rest.T.reshape(jacobians.shape), jacobians)
 
 
 def _horizontal_projector(action: AbstractAction, params: PyTree) -> Array:
@@ -204,7 +145,7 @@ def check_slice_invariance(
         )
     flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
     tolerance = float(jnp.finfo(flat.dtype).eps) ** 0.5 * 1e-1
-    isometric, linear, closed = (float(x) for x in _residuals(q.action, params))
+    isometric, linear, closed = (float(x) for x in residuals(q.action, params))
     if isometric < tolerance:
         return SliceReport(True, 0.0, "none is symmetric", 0.0, samples, True)
     _require_moment_map(linear, closed, flat.dtype)
@@ -232,7 +173,7 @@ def check_slice_invariance(
 def require_moment_map(action: AbstractAction, params: PyTree) -> None:
     """Raise `ValueError` unless the action is linear with an algebra closed under transpose."""
     flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
-    _, linear, closed = (float(x) for x in _residuals(action, params))
+    _, linear, closed = (float(x) for x in residuals(action, params))
     _require_moment_map(linear, closed, flat.dtype)
 
 

@@ -6,6 +6,18 @@ from ._action import (
     generator_name as generator_name,
     orbit_jacobian as orbit_jacobian,
 )
+from ._algebra import (
+    CompactSplit as CompactSplit,
+    closure_residual as closure_residual,
+    compact_split as compact_split,
+    conserved_quantities as conserved_quantities,
+    effective_subalgebra as effective_subalgebra,
+    generator_matrices as generator_matrices,
+    killing_form as killing_form,
+    stabiliser_dimension as stabiliser_dimension,
+    structure_constants as structure_constants,
+)
+from ._fields import field_jacobians as field_jacobians
 from ._general_linear import GeneralLinear as GeneralLinear
 from ._generators import Generators as Generators
 from ._invariance import InvarianceReport as InvarianceReport, check_invariance as check_invariance

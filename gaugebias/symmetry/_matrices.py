@@ -26,6 +26,11 @@ def along(value: Array, matrix: Array, axis: int, batch: int | None = None) -> A
     )
 
 
+def rank_tolerance(shape: tuple[int, ...], dtype) -> float:
+    """Singular values below this fraction of the largest count as zero."""
+    return 10.0 * max(*shape, 1) * float(jnp.finfo(dtype).eps)
+
+
 def skew(angles: Array, size: int) -> Array:
     """The skew matrix with `angles` (i < j, row by row) above its diagonal, shape (size, size)."""
     rows, columns = np.triu_indices(size, 1)

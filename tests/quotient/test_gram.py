@@ -7,7 +7,14 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import gaugebias as gb
-from gaugebias.quotient import DenseGram, DiagonalGram, EntrywiseGram, orbit_rank
+from gaugebias.quotient import (
+    BlockTridiagonalGram,
+    DenseGram,
+    DiagonalGram,
+    EntrywiseGram,
+    KroneckerSumGram,
+    orbit_rank,
+)
 from gaugebias.symmetry import (
     GeneralLinear,
     Orthogonal,
@@ -30,12 +37,12 @@ def scenes(getkey):
     layers = tuple(normal(getkey, 2, 2) for _ in range(3))
     return {
         "rescaling": (Rescaling("0", "1", axes=(1, 1)), pair, DiagonalGram),
-        "gl": (GeneralLinear("0", "1"), pair, DenseGram),
+        "gl": (GeneralLinear("0", "1"), pair, KroneckerSumGram),
         "depth": (Product(Rescaling("0", "1"), Rescaling("1", "2")), triple, EntrywiseGram),
         "deep": (
             Product(GeneralLinear("2", "1", axes=(1, 0)), GeneralLinear("1", "0", axes=(1, 0))),
             layers,
-            DenseGram,
+            BlockTridiagonalGram,
         ),
         "rotations": (RightOrthogonal("0"), pair, DenseGram),
         "scale": (Scale("0"), pair, DiagonalGram),
