@@ -1,4 +1,4 @@
-"""Closed forms against automatic and finite differences of the group's flow and the predictor."""
+"""Closed forms against automatic differentiation and against finite differences."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,13 +9,16 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from ..quotient import log_orbit_volume, predictor_jacobian
+from ..symmetry import orbit_jacobian
 from ._base import AbstractModel
 
 AUTODIFF, DIFFERENCE = 1e-9, 1e-6
 """Largest relative differences of the two from a closed form that they agree with."""
 
-_WEIGHTS = np.array([45.0, -9.0, 1.0]) / 60.0
-"""Of the sixth-order central difference, for the steps 1, 2 and 3."""
+_STEPS = np.array([1.0, -1.0, 2.0, -2.0, 3.0, -3.0])
+_WEIGHTS = np.array([45.0, -45.0, -9.0, 9.0, 1.0, -1.0]) / 60.0
+"""The sixth-order central difference."""
 
 
 class Agreement(NamedTuple):
@@ -23,9 +26,10 @@ class Agreement(NamedTuple):
 
     - `quantity`: `"log det S"`, `"log det K"` or `"log V"`.
     - `closed`: the model's closed form.
-    - `autodiff`: from the Jacobian of the flow (of the predictor) by forward differentiation.
-    - `difference`: from their sixth-order central differences. NaN, as `autodiff`, where the
-        Jacobian does not have the rank that the model states.
+    - `autodiff`: from the generators, from the predictor's derivative, and, for `log V`, by
+        [`gaugebias.quotient.log_orbit_volume`][].
+    - `difference`: from sixth-order central differences of the group's flow and of the predictor.
+        NaN, as `autodiff`, where a Jacobian does not have the rank that the model states.
     """
 
     quantity: str
@@ -49,9 +53,9 @@ class Agreement(NamedTuple):
 def agreement(model: AbstractModel, params: PyTree) -> tuple[Agreement, ...]:
     """Three ways to `log det S`, `log det K` and `log V` at the representative of a predictor.
 
-    Neither of the two Jacobians uses the generators or the closed forms: `S` comes from the group's
-    **flow** at the identity, `K` from the predictor, both at `lift(invariants(params))`, and the
-    log (pseudo-)determinants from their singular values.
+    At `lift(invariants(params))`, by the model's closed forms and from the singular values of two
+    pairs of Jacobians: those of autodiff, and central differences of the **flow** and of the
+    predictor, which use neither generators nor derivatives.
 
     **Arguments:** `model`, and `params`, one parameter point (only its predictor matters).
 
@@ -74,6 +78,23 @@ def agreement(model: AbstractModel, params: PyTree) -> tuple[Agreement, ...]:
         raise ValueError(
             "`agreement` needs float64: call `jax.config.update('jax_enable_x64', True)` first."
         )
+    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    # The program runs once: optimising it would take longer than it saves.
+    evaluate = jax.jit(lambda p: _evaluate(model, p), compiler_options=options)
+    values = jax.tree.map(np.asarray, evaluate(jax.tree.map(jnp.asarray, params)))
+    closed, volume, frames, predictors = values
+    ranks = model.dimensions.orbit, model.dimensions.quotient
+    orbit = [_log_pdet(frame, ranks[0]) for frame in frames]
+    gram = [_log_pdet(frame, ranks[1]) for frame in predictors]
+    return (
+        Agreement("log det S", float(closed[0]), *orbit),
+        Agreement("log det K", float(closed[1]), *gram),
+        Agreement("log V", float(closed[2]), float(volume), 0.5 * orbit[1]),
+    )
+
+
+def _evaluate(model: AbstractModel, params: PyTree):
+    """Closed forms, the package's volume, and both Jacobians of the flow and the predictor."""
     w = model.invariants(params)
     point = model.lift(w)
     flat, unravel = ravel_pytree(point)
@@ -86,27 +107,25 @@ def agreement(model: AbstractModel, params: PyTree) -> tuple[Agreement, ...]:
     def predict(x: Array) -> Array:
         return jnp.ravel(model.invariants(unravel(x)))
 
-    d = model.dimensions
-    orbit = _both(flow, zero, d.orbit)
-    gram = _both(predict, flat, d.quotient)
-    volume = tuple(0.5 * each for each in orbit)
+    closed = model.log_det_orbit_gram(w), model.log_det_gram(w), model.log_orbit_volume(w)
+    size = jnp.sqrt(jnp.mean(jnp.square(flat)))
     return (
-        Agreement("log det S", float(model.log_det_orbit_gram(w)), *orbit),
-        Agreement("log det K", float(model.log_det_gram(w)), *gram),
-        Agreement("log V", float(model.log_orbit_volume(w)), *volume),
+        closed,
+        log_orbit_volume(model.action, point),
+        (orbit_jacobian(model.action, point), _differences(flow, zero, jnp.ones(())).T),
+        (predictor_jacobian(model.invariants, point), _differences(predict, flat, size)),
     )
 
 
-def _both(fn: Callable, at: Array, rank: int) -> tuple[float, float]:
-    """`log pdet` of the Jacobian of `fn` at `at`, by autodiff and by central differences."""
-    exact = np.asarray(jax.jacfwd(fn)(at)).T
-    step = 1e-3 * max(float(jnp.sqrt(jnp.mean(jnp.square(at)))), 1e-3 if jnp.any(at != 0) else 1.0)
-    shifts = step * np.array([1.0, 2.0, 3.0, -1.0, -2.0, -3.0])
-    moved = np.asarray(at) + shifts[:, None, None] * np.eye(at.size)
-    values = np.asarray(jax.vmap(fn)(jnp.asarray(moved.reshape(-1, at.size))))
-    values = values.reshape(2, 3, at.size, -1)
-    approximate = np.einsum("k,kax->ax", _WEIGHTS / step, values[0] - values[1])
-    return _log_pdet(exact, rank), _log_pdet(approximate, rank)
+def _differences(fn: Callable, at: Array, scale: Array) -> Array:
+    """The transposed Jacobian of `fn` at `at` by central differences of step `scale/1000`."""
+    step = 1e-3 * scale
+
+    def column(direction: Array) -> Array:
+        sides = jax.vmap(lambda k: fn(at + k * step * direction))(jnp.asarray(_STEPS))
+        return jnp.sum(jnp.asarray(_WEIGHTS)[:, None] * sides, axis=0) / step
+
+    return jax.vmap(column)(jnp.eye(at.size, dtype=at.dtype))
 
 
 def _log_pdet(frame: np.ndarray, rank: int) -> float:
