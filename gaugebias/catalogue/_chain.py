@@ -13,14 +13,13 @@ and, where one index of the pair is beyond `r`, a power of the other one's singu
 import dataclasses
 import itertools
 import math
-from fractions import Fraction
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
 from ._base import weight_by_exponent
-from ._describe import Dimensions, LawStatement
+from ._describe import Dimensions, LawStatement, fraction
 from ._pairs import log_pair_gaps, log_pair_sums, log_power_pairs, pair_count
 from ._roots import polar, psd_root
 from ._statements import moment_map_laws, refused_laws
@@ -211,7 +210,8 @@ class Chain:
     def _density(self, power: float) -> str:
         factors = []
         if abs(power) > 1e-12:
-            factors.append(f"{'s' if self.rank == 1 else 'prod_i s_i'}^{fraction(power)}")
+            base = "s" if self.rank == 1 else "prod_i s_i"
+            factors.append(base if power == 1 else f"{base}^{fraction(power)}")
         if self.rank > 1:
             x = "s" if self.depth == 2 else "x"
             factors.append(f"prod_(i<j) |{x}_i - {x}_j|")
@@ -241,10 +241,10 @@ class Chain:
     def formulas(self) -> tuple[str, str]:
         """`log det S` and `log det K` on the slice, with the widths put in."""
         n = self.depth
-        pairs = "sum_ij log(s_i + s_j)" if n == 2 else "sum_ij log k_ij"
+        pairs = "sum log(s_i+s_j)" if n == 2 else "sum log k_ij"
         if self.rank == 1:
             pairs = f"log({n} s)" if n == 2 else f"log({n} s^{fraction(2 - 2 / n)})"
-        total = "log s" if self.rank == 1 else "sum_i log s_i"
+        total = "log s" if self.rank == 1 else "sum log s_i"
         orbit, gram = 4 * self.hidden / n, self.outer * (2 - 2 / n)
         return _plus(pairs, orbit, total), _plus(pairs, gram, total)
 
@@ -253,10 +253,3 @@ def _plus(text: str, times: float, what: str) -> str:
     if times == 0:
         return text
     return f"{text} + {what}" if times == 1 else f"{text} + {fraction(times)} {what}"
-
-
-def fraction(value: float) -> str:
-    """A number as `3` or, in brackets, `(-1/2)`."""
-    exact = Fraction(value).limit_denominator(1000)
-    text = str(exact)
-    return text if exact.denominator == 1 else f"({text})"

@@ -93,13 +93,13 @@ class AttentionColumns(AbstractModel):
             "predictor: laws of the logits are those of the full GL(head)."
         )
         return Description(
-            formula=f"Z_j = q_j k_j^T, {self.columns} columns",
+            formula="Z_j = q_j k_j^T",
             group=f"R_+^{self.columns}",
             generators="(q_j, k_j) -> (c_j q_j, -c_j k_j)",
             moment_map="(|q_j|^2 - |k_j|^2)/2",
             slice="|q_j| = |k_j|",
-            orbit_gram="sum_j log(2 s_j)",
-            gram="sum_j log(2 s_j)" + (f" + {n} sum_j log s_j" if n else ""),
+            orbit_gram="sum log(2 s_j)",
+            gram="sum log(2 s_j)" + (f" + {n} sum log s_j" if n else ""),
             caveats=(Failure("separation", detail),),
         )
 

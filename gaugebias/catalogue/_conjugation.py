@@ -93,7 +93,7 @@ class SymmetricConjugation(AbstractModel):
     @property
     def description(self) -> Description:
         return Description(
-            formula=f"w = eigenvalues of X in Sym({self.dimension})",
+            formula=f"eigenvalues of X in Sym({self.dimension})",
             group=f"O({self.dimension})",
             generators="X -> A X - X A, A^T = -A",
             moment_map="0 (no symmetric generator)",

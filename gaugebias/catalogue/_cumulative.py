@@ -84,10 +84,10 @@ class CumulativeHadamard(AbstractModel):
     @property
     def description(self) -> Description:
         inner = self._product.description
-        factors = inner.formula.removeprefix("w = ").removesuffix(", entry by entry")
+        factors = inner.formula.removeprefix("w = ")
         gram = inner.gram.replace("w_i", "d_t").replace("_i", "_t")
         return inner._replace(
-            formula=f"w = cumsum({factors}), d = diff w", orbit_gram=gram, gram=gram
+            formula=f"w = cumsum({factors})", orbit_gram=gram, gram=gram
         )
 
     def increments(self, w: ArrayLike) -> Array:

@@ -144,7 +144,7 @@ class DeepLinear(AbstractModel):
             )
             caveats = (Failure("closed orbits", detail),)
         return Description(
-            formula=f"W = {' '.join(f'W_{p}' for p in range(self.depth, 0, -1))}, widths "
+            formula=f"W = W_{self.depth}...W_1, widths "
             + "-".join(map(str, self.widths)),
             group=" x ".join(f"GL({d})" for d in self.widths[1:-1]),
             generators="(W_p, W_(p+1)) -> (-C_p W_p, W_(p+1) C_p)",

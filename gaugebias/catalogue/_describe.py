@@ -1,5 +1,6 @@
 """How a model is described: dimensions, formulas, laws and the conditions that fail."""
 
+from fractions import Fraction
 from typing import NamedTuple
 
 from ..quotient import AbstractGauge, MomentMapGauge
@@ -120,3 +121,10 @@ def failures(
         out.append(Failure("full rank", detail))
     own = {failure.condition for failure in description.caveats}
     return (*(f for f in out if f.condition not in own), *description.caveats)
+
+
+def fraction(value: float) -> str:
+    """A number as `3` or, in brackets, `(-1/2)`."""
+    exact = Fraction(value).limit_denominator(1000)
+    text = str(exact)
+    return text if exact.denominator == 1 else f"({text})"

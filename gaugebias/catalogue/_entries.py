@@ -36,7 +36,7 @@ def entries() -> dict[str, AbstractModel]:
         "factors-low-rank": Factorisation(4, 3, 2),
         "factors-symmetric": SymmetricFactorisation(3, 3),
         "linear": DeepLinear(2, 3),
-        "linear-bottleneck": DeepLinear((3, 3, 2, 3)),
+        "linear-bottleneck": DeepLinear((3, 2, 2, 3)),
         "linear-wide": DeepLinear((2, 4, 2)),
         "linear-not-closed": DeepLinear((3, 4, 2)),
         "relu-neuron": ReLUNeuron(3),

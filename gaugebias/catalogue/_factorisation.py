@@ -96,7 +96,7 @@ class Factorisation(AbstractModel):
     def description(self) -> Description:
         orbit, gram = self._chain.formulas()
         return Description(
-            formula=f"W = U V^T, {self.rows} x {self.columns} of rank {self.rank}",
+            formula=f"W = U V^T, {self.rows} x {self.columns}, rank {self.rank}",
             group=f"GL({self.rank})",
             generators="(U, V) -> (U C, -V C^T)",
             moment_map="(U^T U - V^T V)/2",

@@ -8,7 +8,7 @@ from jaxtyping import Array, ArrayLike
 from ..quotient import Domain
 from ..symmetry import AbstractAction, Product, Rescaling
 from ._base import AbstractModel, as_float, box, check_array, check_tuple, positive_int
-from ._describe import Description, Dimensions, LawStatement
+from ._describe import Description, Dimensions, LawStatement, fraction
 from ._statements import moment_map_laws
 
 
@@ -109,14 +109,14 @@ class HadamardProduct(AbstractModel):
     @property
     def description(self) -> Description:
         n = self.depth
-        power = "" if n == 2 else f"^(2 - 2/{n})"
-        gram = f"sum_i log({n} |w_i|{power})"
+        power = "" if n == 2 else f"^{fraction(2 - 2 / n)}"
+        gram = f"sum log({n} |w_i|{power})"
         return Description(
-            formula="w = " + " * ".join(f"u_{p + 1}" for p in range(n)) + ", entry by entry",
+            formula="w = " + " * ".join(f"u_{p + 1}" for p in range(n)),
             group=f"R_+^{self._size * (n - 1)}",
             generators="(u_p, u_(p+1)) -> (c * u_p, -c * u_(p+1))",
             moment_map="(u_p^2 - u_(p+1)^2)/2",
-            slice="|u_p| = |u_(p+1)|",
+            slice=" = ".join(f"|u_{p + 1}|" for p in range(n)),
             orbit_gram=gram,
             gram=gram,
         )

@@ -71,7 +71,7 @@ class Heads:
         one = self.heads == 1
 
         def over_heads(text: str) -> str:
-            return text if one else f"sum_h [{text}]"
+            return text if one else text.replace("s_i", "s_hi").replace("s_j", "s_hj")
 
         return Description(
             formula=formula if one else f"{formula}, {self.heads} heads",

@@ -100,7 +100,7 @@ class ReLUNeuron(AbstractModel):
     @property
     def description(self) -> Description:
         return Description(
-            formula=f"z = |v| w of v relu(w . x), w in R^{self.inputs}",
+            formula=f"z = |v| w, w in R^{self.inputs}",
             group="R_+",
             generators="(w, v) -> (c w, -c v)",
             moment_map="(|w|^2 - v^2)/2",

@@ -110,7 +110,7 @@ class ScaleInvariant(AbstractModel):
     @property
     def description(self) -> Description:
         return Description(
-            formula=f"f(c w) = f(w), seen through w/|w|, w in R^{self.dimension}",
+            formula=f"w/|w|, w in R^{self.dimension}",
             group="R_+",
             generators="w -> c w",
             moment_map="|w|^2/2 (no zero)",
@@ -229,7 +229,7 @@ class WeightNorm(AbstractModel):
     @property
     def description(self) -> Description:
         return Description(
-            formula=f"w = g v/|v|, w in R^{self.dimension}",
+            formula=f"w = g v/|v| in R^{self.dimension}",
             group="R_+",
             generators="v -> c v",
             moment_map="|v|^2/2 (no zero)",

@@ -9,8 +9,7 @@ from jaxtyping import Array, ArrayLike
 from ..quotient import Domain
 from ..symmetry import AbstractAction, Rescaling
 from ._base import AbstractModel, box, check_array, check_tuple, positive_int
-from ._chain import fraction
-from ._describe import Description, Dimensions, LawStatement
+from ._describe import Description, Dimensions, LawStatement, fraction
 from ._statements import moment_map_laws
 
 
@@ -126,16 +125,16 @@ class ShallowReLU(AbstractModel):
 
     @property
     def description(self) -> Description:
-        inner = "w_j . x + b_j" if self.bias else "w_j . x"
+        inner = "w_j x + b_j" if self.bias else "w_j x"
         a = "(w_j, b_j)" if self.bias else "w_j"
         return Description(
-            formula=f"sum_j v_j relu({inner}), widths {self.inputs}-{self.units}-{self.outputs}",
+            formula=f"sum v_j relu({inner}), {self.inputs}-{self.units}-{self.outputs}",
             group=f"R_+^{self.units}",
             generators=f"(a_j, v_j) -> (c_j a_j, -c_j v_j), a_j = {a}",
             moment_map="(|a_j|^2 - |v_j|^2)/2",
             slice="|a_j| = |v_j|",
-            orbit_gram="sum_j log(2 s_j), s_j = |a_j| |v_j|",
-            gram=f"sum_j log(4 s_j^{self._width - 1})",
+            orbit_gram="sum log(2 s_j)",
+            gram=f"sum log(4 s_j^{self._width - 1})",
         )
 
     def _split(self, params) -> tuple[Array, Array]:

@@ -95,8 +95,8 @@ class SoftmaxBias(AbstractModel):
     @property
     def description(self) -> Description:
         return Description(
-            formula=f"contrasts H b of log-softmax(x + b), {self.classes} classes",
-            group="R (translations)",
+            formula=f"contrasts of b in R^{self.classes}",
+            group="R",
             generators="b -> c 1",
             moment_map="none (affine field)",
             slice="sum b = 0",
@@ -202,8 +202,8 @@ class SoftmaxWeights(AbstractModel):
             "these corrections.",
         )
         return Description(
-            formula=f"contrasts H W of log-softmax(W x), W {self.classes} x {self.inputs}",
-            group=f"R^{self.inputs} (translations)",
+            formula=f"contrasts of W, {self.classes} x {self.inputs}",
+            group=f"R^{self.inputs}",
             generators="W -> 1 b^T",
             moment_map="none (affine field)",
             slice="1^T W = 0",
