@@ -86,9 +86,7 @@ class CumulativeHadamard(AbstractModel):
         inner = self._product.description
         factors = inner.formula.removeprefix("w = ")
         gram = inner.gram.replace("w_i", "d_t").replace("_i", "_t")
-        return inner._replace(
-            formula=f"w = cumsum({factors})", orbit_gram=gram, gram=gram
-        )
+        return inner._replace(formula=f"w = cumsum({factors})", orbit_gram=gram, gram=gram)
 
     def increments(self, w: ArrayLike) -> Array:
         """`d_t = w_t - w_(t-1)` with `w_0 = 0`, shape `(size,)`."""

@@ -144,8 +144,7 @@ class DeepLinear(AbstractModel):
             )
             caveats = (Failure("closed orbits", detail),)
         return Description(
-            formula=f"W = W_{self.depth}...W_1, widths "
-            + "-".join(map(str, self.widths)),
+            formula=f"W = W_{self.depth}...W_1, widths " + "-".join(map(str, self.widths)),
             group=" x ".join(f"GL({d})" for d in self.widths[1:-1]),
             generators="(W_p, W_(p+1)) -> (-C_p W_p, W_(p+1) C_p)",
             moment_map="(W_(p+1)^T W_(p+1) - W_p W_p^T)/2",

@@ -222,8 +222,8 @@ class WeightNorm(AbstractModel):
             f"|w|^-{d - 1}",
             f"tr(P A) = d - 1 = {d - 1}: d(|v|^2/2) = T (d - 1) dt without noise, and there is no "
             f"moment-map slice. {holds}.",
-            f"Every orbit is a ray, so that V is infinite, and a ridge confines |v| alone. {holds}, "
-            "with a ridge on v.",
+            "Every orbit is a ray, so that V is infinite, and a ridge confines |v| alone. "
+            f"{holds}, with a ridge on v.",
         )
 
     @property

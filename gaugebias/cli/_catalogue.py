@@ -72,8 +72,12 @@ def run(argv: Sequence[str]) -> int:
     if options.check or options.model is not None:
         checks = {name: _agreement(model, options.seed) for name, model in chosen.items()}
     if options.json:
-        print(json.dumps([_as_dict(name, model, checks.get(name)) for name, model in
-                          chosen.items()], indent=2))
+        print(
+            json.dumps(
+                [_as_dict(name, model, checks.get(name)) for name, model in chosen.items()],
+                indent=2,
+            )
+        )
     elif options.model is not None:
         _print_entry(console, options.model, known[options.model])
         _print_checks(console, checks)
