@@ -130,7 +130,8 @@ def predictor_with(model, sizes, seed):
             full = q @ np.asarray(model.matrix(w)) @ q.T
             upper = full[np.triu_indices(model.rows, 1)]
             return np.concatenate([np.diag(full), np.sqrt(2.0) * upper])
-    return matrix(*np.asarray(model.from_spectrum(sizes[: model.rank])).shape, model.rank)
+    n, m = np.shape(model.from_spectrum(sizes[: model.rank]))
+    return matrix(n, m, model.rank)
 
 
 def _fields(model, params):

@@ -43,7 +43,7 @@ def test_quotient_carries_the_closed_forms(model, getkey):
 
 @pytest.mark.parametrize(
     "model",
-    [Factorisation(3, 2, 2)],
+    [HadamardProduct((2,), 2)],
     ids=repr,
 )
 def test_quotient_checked_at_a_point(model, getkey):
