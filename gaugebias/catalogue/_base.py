@@ -2,7 +2,6 @@
 
 import abc
 from collections.abc import Callable
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,57 +12,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 
 from ..quotient import Domain, Quotient
 from ..symmetry import AbstractAction
-
-
-class Dimensions(NamedTuple):
-    """Dimensions of a model at a generic point.
-
-    - `parameters`: `D`, the number of scalar parameters.
-    - `algebra`: `k`, the number of generators (rows of the orbit Gram `S`).
-    - `orbit`: rank of `S`.
-    - `stabiliser`: `algebra - orbit`; where it is positive, `log det S` is a log
-        pseudo-determinant.
-    - `symmetric`: number of symmetric generators (directions of the moment map); 0 for an
-        isometric action.
-    - `predictor`: number of entries of `w` (rows of the predictor Gram `K`).
-    - `quotient`: rank of `K`, `parameters - orbit`; where it is below `predictor`, `log det K` is
-        a log pseudo-determinant and densities refer to the Hausdorff measure of the image.
-    """
-
-    parameters: int
-    algebra: int
-    orbit: int
-    stabiliser: int
-    symmetric: int
-    predictor: int
-    quotient: int
-
-
-class LawStatement(NamedTuple):
-    """One line of a model's table of laws.
-
-    - `name`: `"horizontal"`, `"pushforward"`, `"projected"` or `"conditioned"`.
-    - `calculus`: `"ito"`, `"stratonovich"`, or `"any"` where the noise does not depend on the
-        state or no process is meant.
-    - `exponent`: the power `s` of the orbit volume in `exp(-l/T) det K^(-1/2) V^s dw`; None where
-        it depends on the noise (projected: `beta^2/alpha^2`) or no such power exists.
-    - `applies`: whether the law holds for this model.
-    - `normalisable`: whether the density is integrable at the singular strata, as far as they are
-        concerned; where not, restrict the domain.
-    - `reference`: the measure of the density in `density`, `"lebesgue"` throughout.
-    - `density`: the closed form without `exp(-l/T)`, up to a constant.
-    - `reason`: the conditions under which it holds, or the condition that fails and what holds
-        instead.
-    """
-
-    name: str
-    calculus: str
-    exponent: float | None
-    applies: bool
-    normalisable: bool
-    reference: str
-    density: str
-    reason: str
+from ._describe import Description, Dimensions, Failure, LawStatement, failures
 
 
 class RidgeLoss(eqx.Module):
@@ -121,13 +70,18 @@ class AbstractModel(eqx.Module):
     def laws(self) -> tuple[LawStatement, ...]:
         """Which stationary laws hold, and why the others do not."""
 
+    @property
+    @abc.abstractmethod
+    def description(self) -> Description:
+        """The model in formulas, for the table of `gaugebias catalogue`."""
+
     @abc.abstractmethod
     def invariants(self, params: PyTree) -> Array:
         """The predictor `w`: everything that the loss sees."""
 
     @abc.abstractmethod
     def lift(self, w: ArrayLike) -> PyTree:
-        """A representative of the orbits over `w`, on the moment map's slice."""
+        """A representative of the orbits over `w`, on the slice of `description.gauge`."""
 
     @abc.abstractmethod
     def init(self, key: Array, balanced: bool = True) -> PyTree:
@@ -155,6 +109,11 @@ class AbstractModel(eqx.Module):
         Local volumes, up to a constant. Only the symmetric generators are conditioned on; `H` is
         the residual compact group of the slice.
         """
+
+    @property
+    def failing(self) -> tuple[Failure, ...]:
+        """The conditions that fail for this model, each with what follows from it."""
+        return failures(self.description, self.dimensions, self.laws)
 
     def log_orbit_volume(self, w: ArrayLike) -> Array:
         """`log V_loc = 1/2 log det S` at the representative of `w`."""
@@ -193,6 +152,7 @@ class AbstractModel(eqx.Module):
         return Quotient(
             self.invariants,
             self.action,
+            gauge=self.description.gauge,
             lift=self.lift,
             at=at,
             domain=self.domain,

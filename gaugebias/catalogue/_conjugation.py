@@ -12,9 +12,10 @@ from ..symmetry import (
     symmetric_from_vector,
     vector_from_symmetric,
 )
-from ._base import AbstractModel, Dimensions, LawStatement, box, check_array, positive_int
-from ._isometric import isometric_laws
+from ._base import AbstractModel, box, check_array, positive_int
+from ._describe import Description, Dimensions, LawStatement
 from ._pairs import log_pair_gaps, pair_count
+from ._statements import isometric_laws
 
 
 def _whole(params):
@@ -88,6 +89,18 @@ class SymmetricConjugation(AbstractModel):
     def laws(self) -> tuple[LawStatement, ...]:
         gaps = "prod_(i<j) |l_i - l_j|"
         return isometric_laws("1", gaps, f"{gaps}^(beta^2/alpha^2)")
+
+    @property
+    def description(self) -> Description:
+        return Description(
+            formula=f"eigenvalues of X in Sym({self.dimension})",
+            group=f"O({self.dimension})",
+            generators="X -> A X - X A, A^T = -A",
+            moment_map="0 (no symmetric generator)",
+            slice="everywhere",
+            orbit_gram="sum_(i<j) log(2 (l_i - l_j)^2)",
+            gram="0",
+        )
 
     def invariants(self, params) -> Array:
         """The eigenvalues, decreasing, shape `(d,)`."""

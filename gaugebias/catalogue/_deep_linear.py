@@ -1,4 +1,4 @@
-"""Deep linear networks with square layers, `W = W_N ... W_1`."""
+"""Deep linear networks of any widths, `W = W_N ... W_1`."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -7,49 +7,50 @@ from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
 from ..symmetry import AbstractAction, GeneralLinear, Product
-from ._base import (
-    AbstractModel,
-    Dimensions,
-    LawStatement,
-    box,
-    check_array,
-    check_tuple,
-    positive_int,
-    weight_by_exponent,
-)
-from ._noncompact import noncompact_laws
-from ._pairs import log_pair_gaps, log_pair_sums, log_power_pairs, pair_count
-from ._roots import polar, psd_root, singular_values
+from ._base import AbstractModel, box, check_array, check_tuple, positive_int
+from ._chain import Chain
+from ._describe import Description, Dimensions, Failure, LawStatement
+from ._roots import singular_values
 
 
 class DeepLinear(AbstractModel):
-    """Deep linear network `W = W_N ... W_1` of square layers.
+    """Deep linear network `W = W_N ... W_1`, with bottlenecks and wide layers.
 
-    **Arguments:** `width` (`d`), `depth` (`N >= 2`).
+    **Arguments:**
 
-    Parameters: the tuple `(W_1, ..., W_N)` of `(d, d)` arrays; predictor: the matrix `W`. Group
-    `GL(d)^(N-1)`: `(W_p, W_(p+1)) -> (A^-1 W_p, W_(p+1) A)`, in the standard basis. Slice:
-    `W_(p+1)^T W_(p+1) = W_p W_p^T`, where every layer has the singular values
-    `x_i = s_i^(1/N)`, `s_i` those of `W`. With
+    - `widths`: `(d_0, ..., d_N)`, inputs first, `N >= 2`; or one integer `d` for square layers.
+    - `depth`: the number `N` of layers, with an integer `widths`.
+
+    Parameters: the tuple `(W_1, ..., W_N)`, `W_p` of shape `(d_p, d_(p-1))`; predictor: the matrix
+    `W` of shape `(d_N, d_0)`. Group `GL(d_1) x ... x GL(d_(N-1))`:
+    `(W_p, W_(p+1)) -> (A^-1 W_p, W_(p+1) A)`, in the standard basis. Slice:
+    `W_(p+1)^T W_(p+1) = W_p W_p^T`, where every layer has the singular values `s_i^(1/N)`,
+    `s_i` those of `W`, and zeros beyond `r = min d_p`. With
     `k_ij = sum_(p=1..N) s_i^(2(N-p)/N) s_j^(2(p-1)/N)`, which is
     `(s_i^2 - s_j^2)/(s_i^(2/N) - s_j^(2/N))` for distinct values and `N s_i^(2-2/N)` at `i = j`,
+    `e = d_0 + d_N - 2r` and `h = sum_(p=1..N-1) (d_p - r)`,
 
     ```
-    log det S = log det K = sum_i log k_ii + 2 sum_{i<j} log k_ij
-    symmetric part          sum_i log k_ii + sum_{i<j} log k_ij
-    O(d)^(N-1) part         sum_{i<j} (log k_ij + (N - 1) log 2)
+    log pdet S     = sum_ij log k_ij + (4 h/N) sum_i log s_i
+    log pdet K     = sum_ij log k_ij + e (2 - 2/N) sum_i log s_i
+    symmetric part   sum_i log k_ii + sum_{i<j} log k_ij + (2 h/N) sum_i log s_i
+    rotations        sum_{i<j} (log k_ij + (N - 1) log 2) + h sum_i log(2 s_i^(2/N))
     ```
 
-    The symmetric part is in the orthonormal basis `E_ii, (E_ij + E_ji)/sqrt 2` of each layer
-    pair; the orthogonal part in `A_ij = c, A_ji = -c`, hence its factors 2.
+    The symmetric part is in the orthonormal basis `E_ii, (E_ij + E_ji)/sqrt 2` of each hidden
+    layer, rotations in `A_ij = c, A_ji = -c`, hence their factors 2. A hidden layer wider than `r`
+    has a stabiliser `GL(d_p - r)`. Where two neighbouring widths exceed `r`, generic orbits are
+    **not closed** and never meet the slice: the closed forms are those of the balanced points, and
+    no law holds.
 
-    For `N >= 3` and `d >= 2` horizontal Ito noise leaves the slice ([`slice_drift`][]) and has no
-    `s = 0` law; with Stratonovich noise it has
-    `prod s_i^-(1 - 1/N) prod_{i<j} |s_i^(2/N) - s_j^(2/N)| e^(-l/T) ds`.
+    Horizontal Ito noise leaves the slice ([`slice_drift`][]) and has no `s = 0` law, except for
+    `N = 2` with `d_0 = d_2` and for scalar `W` with `r = 1`; with Stratonovich noise it has
+    `prod s_i^(e/N - 1 + 1/N) prod_{i<j} |s_i^(2/N) - s_j^(2/N)| e^(-l/T) ds`.
 
-    **Raises:** `ValueError` naming `width` or `depth`.
+    **Raises:** `ValueError` naming `widths` or `depth`.
 
-    Source: 2509.09088, Theorem 4 (orbit volume); the rest derived for this project.
+    Source: 2509.09088, Theorem 4 (orbit volume of square layers); the rest derived for this
+    project.
 
     !!! example
 
@@ -57,19 +58,54 @@ class DeepLinear(AbstractModel):
         import jax
         from gaugebias.catalogue import DeepLinear
 
-        model = DeepLinear(width=2, depth=3)
+        model = DeepLinear(2, depth=3)                         # three 2 x 2 layers
         layers = model.init(jax.random.key(0))
         model.dimensions.quotient                              # 4
         [law.name for law in model.laws if not law.applies]
+
+        DeepLinear((3, 2, 4)).dimensions.quotient              # a bottleneck: 2 (3 + 4 - 2) = 10
         ```
     """
 
-    width: int = eqx.field(static=True)
-    depth: int = eqx.field(static=True)
+    widths: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(self, widths: int | tuple[int, ...], depth: int | None = None):
+        if isinstance(widths, int):
+            positive_int(widths, "widths")
+            positive_int(depth, "depth", least=2)
+            assert depth is not None
+            self.widths = (widths,) * (depth + 1)
+        else:
+            if depth is not None:
+                raise ValueError("`depth` follows from `widths`: leave it out.")
+            self.widths = tuple(widths)
 
     def __check_init__(self):
-        positive_int(self.width, "width")
-        positive_int(self.depth, "depth", least=2)
+        if len(self.widths) < 3:
+            raise ValueError(
+                f"`widths` must name inputs, at least one hidden layer and outputs, but is "
+                f"{self.widths}."
+            )
+        for width in self.widths:
+            positive_int(width, "widths")
+
+    @property
+    def _chain(self) -> Chain:
+        return Chain(self.widths)
+
+    @property
+    def depth(self) -> int:
+        """The number `N` of layers."""
+        return self._chain.depth
+
+    @property
+    def rank(self) -> int:
+        """The least width, the rank of a generic `W`."""
+        return self._chain.rank
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return (self.widths[-1], self.widths[0])
 
     @property
     def action(self) -> AbstractAction:
@@ -80,176 +116,116 @@ class DeepLinear(AbstractModel):
 
     @property
     def dimensions(self) -> Dimensions:
-        d, n = self.width, self.depth
-        k = (n - 1) * d * d
-        return Dimensions(
-            parameters=n * d * d,
-            algebra=k,
-            orbit=k,
-            stabiliser=0,
-            symmetric=(n - 1) * (d + pair_count(d)),
-            predictor=d * d,
-            quotient=d * d,
-        )
+        return self._chain.dimensions
 
     @property
     def domain(self) -> Domain:
-        return box(self.width**2, cut=self.width == 1)
+        size = self._shape[0] * self._shape[1]
+        return box(size, cut=size == 1)
 
     @property
     def spectral_domain(self) -> Domain:
-        """`s_1 > ... > s_d > 0`."""
-        return box(self.width, lower=0.0, ordered=True)
+        """`s_1 > ... > s_r > 0`."""
+        return box(self.rank, lower=0.0, ordered=True)
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:
-        n = self.depth
-        gaps = f"prod_(i<j) |s_i^(2/{n}) - s_j^(2/{n})|"
-        horizontal = f"prod_i s_i^-(1 - 1/{n}) {gaps}"
-        holds = n == 2 or self.width == 1
-        if holds:
-            ito = "tr(P A) = 0 all over the slice."
-        else:
-            ito = (
-                "tr(P A) is not 0 on the slice (it vanishes at equal singular values alone): outer "
-                "layers grow, middle ones shrink. The Stratonovich law, the virial identity "
-                "(E|theta|^2 = T dim(quotient)/lambda with a ridge alone) and the imbalance rates "
-                "hold."
+        return self._chain.laws("GL(d) is")
+
+    @property
+    def description(self) -> Description:
+        orbit, gram = self._chain.formulas()
+        caveats = ()
+        if not self._chain.closed:
+            detail = (
+                f"two neighbouring widths of {self.widths} exceed the rank {self.rank}: generic "
+                "orbits are not closed and never meet the slice (the closed orbits have layers of "
+                f"rank {self.rank}), and the balanced points are singular."
             )
-        return (
-            LawStatement("horizontal", "ito", 0.0, holds, True, "lebesgue", horizontal, ito),
-            LawStatement(
-                "horizontal",
-                "stratonovich",
-                0.0,
-                True,
-                True,
-                "lebesgue",
-                horizontal,
-                "chi is conserved, so a start on the slice stays there.",
-            ),
-            *noncompact_laws("GL(d) is"),
-            LawStatement(
-                "conditioned",
-                "any",
-                -1.0,
-                True,
-                False,
-                "lebesgue",
-                f"prod_i s_i^-(2 - 2/{n}) {gaps}",
-                "Conditioned on the moment map; only symmetric generators count. Not normalisable "
-                "at s_d = 0: restrict the domain.",
-            ),
+            caveats = (Failure("closed orbits", detail),)
+        return Description(
+            formula=f"W = W_{self.depth}...W_1, widths " + "-".join(map(str, self.widths)),
+            group=" x ".join(f"GL({d})" for d in self.widths[1:-1]),
+            generators="(W_p, W_(p+1)) -> (-C_p W_p, W_(p+1) C_p)",
+            moment_map="(W_(p+1)^T W_(p+1) - W_p W_p^T)/2",
+            slice="W_(p+1)^T W_(p+1) = W_p W_p^T",
+            orbit_gram=orbit,
+            gram=gram,
+            caveats=caveats,
         )
 
     def invariants(self, params) -> Array:
-        """The product `W_N ... W_1`, shape `(width, width)`."""
-        layers = check_tuple(params, ((self.width, self.width),) * self.depth)
-        w = layers[0]
-        for layer in layers[1:]:
-            w = layer @ w
-        return w
+        """The product `W_N ... W_1`, shape `(d_N, d_0)`."""
+        return self._chain.product(check_tuple(params, self._chain.shapes))
 
     def lift(self, w: ArrayLike) -> tuple[Array, ...]:
-        """Balanced layers `W_1 = ... = W_(N-1) = H^(1/N)`, `W_N = O H^(1/N)` with `W = O H`.
+        """Balanced layers: for square ones `W_1 = ... = W_(N-1) = H^(1/N)`, `W_N = O H^(1/N)` with
+        `W = O H`, else padded with zeros.
 
-        Differentiable at equal singular values.
+        Differentiable at equal singular values if no hidden layer is a bottleneck.
         """
-        o, h = polar(check_array(w, (self.width, self.width), "w"))
-        root = psd_root(h, self.depth)
-        return (root,) * (self.depth - 1) + (o @ root,)
+        return self._chain.balanced(check_array(w, self._shape, "w"))
 
     def init(self, key: Array, balanced: bool = True) -> tuple[Array, ...]:
-        """Independent normal layers of variance `1/width`; if `balanced`, brought to the slice
+        """Independent normal layers of variance `1/d_(p-1)`; if `balanced`, the balanced layers
         over the same `W`."""
+        shapes = self._chain.shapes
         keys = jr.split(key, self.depth)
-        shape = (self.width, self.width)
-        layers = tuple(jr.normal(k, shape) / self.width**0.5 for k in keys)
+        layers = tuple(
+            jr.normal(k, shape) / shape[1] ** 0.5 for k, shape in zip(keys, shapes, strict=True)
+        )
         return self.lift(self.invariants(layers)) if balanced else layers
 
     def spectrum(self, w: ArrayLike) -> Array:
-        """The singular values of `w`, decreasing."""
-        return singular_values(check_array(w, (self.width, self.width), "w"), self.width)
+        """The `rank` largest singular values of `w`, decreasing."""
+        return singular_values(check_array(w, self._shape, "w"), self.rank)
 
     def from_spectrum(self, spectrum: ArrayLike) -> Array:
-        """`diag(spectrum)`."""
-        return jnp.diag(check_array(spectrum, (self.width,), "spectrum"))
-
-    def _diagonal(self, s: Array) -> Array:
-        n = self.depth
-        return jnp.sum(jnp.log(float(n)) + (2.0 - 2.0 / n) * jnp.log(s))
-
-    def _pair(self, s: Array) -> Array:
-        return log_power_pairs(s ** (2.0 / self.depth), self.depth)
-
-    def _gram(self, s: Array) -> Array:
-        return self._diagonal(s) + 2.0 * self._pair(s)
-
-    def _symmetric(self, s: Array) -> Array:
-        return self._diagonal(s) + self._pair(s)
-
-    def _residual(self, s: Array) -> Array:
-        return (self.depth - 1) * pair_count(self.width) * jnp.log(2.0) + self._pair(s)
+        """`diag(spectrum)`, padded with zeros."""
+        s = check_array(spectrum, (self.rank,), "spectrum")
+        pads = [(0, size - self.rank) for size in self._shape]
+        return jnp.pad(jnp.diag(s), pads)
 
     def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
         """`sum_p (w w^T)^((N-p)/N) z (w^T w)^((p-1)/N)`."""
-        shape, n = (self.width, self.width), self.depth
-        o, h = polar(check_array(w, shape, "w"))
-        step = jnp.linalg.matrix_power(psd_root(h, n), 2)
-        powers = [jnp.eye(self.width, dtype=step.dtype)]
-        for _ in range(n - 1):
-            powers.append(powers[-1] @ step)
-        turned = o.T @ check_array(z, shape, "z")
-        total = jnp.zeros_like(turned)
-        for p in range(1, n + 1):
-            total = total + powers[n - p] @ turned @ powers[p - 1]
-        return o @ total
+        return self._chain.apply_gram(self.lift(w), check_array(z, self._shape, "z"))
 
     def log_det_gram(self, w: ArrayLike) -> Array:
-        """`sum_i log k_ii + 2 sum_{i<j} log k_ij`."""
-        return self._gram(self.spectrum(w))
+        """`sum_ij log k_ij + e (2 - 2/N) sum_i log s_i`."""
+        return self._chain.log_gram(self.spectrum(w))
 
     def log_det_orbit_gram(self, w: ArrayLike) -> Array:
-        """The same as `log_det_gram`, in the standard basis of every layer pair."""
-        return self._gram(self.spectrum(w))
+        """`sum_ij log k_ij + (4 h/N) sum_i log s_i`, in the standard basis of every layer pair."""
+        return self._chain.log_orbit(self.spectrum(w))
 
     def log_det_symmetric(self, w: ArrayLike) -> Array:
-        """Symmetric generators, orthonormal basis: `sum_i log k_ii + sum_{i<j} log k_ij`."""
-        return self._symmetric(self.spectrum(w))
+        """Symmetric generators, in the orthonormal basis of the class."""
+        return self._chain.log_symmetric(self.spectrum(w))
 
     def log_det_residual(self, w: ArrayLike) -> Array:
-        """`O(d)^(N-1)`, basis `A_ij = c`: `sum_{i<j} (log k_ij + (N - 1) log 2)`."""
-        return self._residual(self.spectrum(w))
+        """Rotations of the hidden layers, in the basis of the class."""
+        return self._chain.log_residual(self.spectrum(w))
 
     def log_conditioned_volume(self, w: ArrayLike) -> Array:
         """`1/2 log det S_residual - 1/2 log det S_symmetric`."""
-        s = self.spectrum(w)
-        return 0.5 * (self._residual(s) - self._symmetric(s))
+        return self._chain.log_conditioned(self.spectrum(w))
 
     def log_spectral_density(self, spectrum: ArrayLike, exponent: ArrayLike) -> Array:
         """Log density of the ordered singular values, Lebesgue `ds`, without `-l/T`.
 
-        `log_density` at `diag(s)` plus the Weyl Jacobian `sum_{i<j} log|s_i^2 - s_j^2|`, whose
-        constant (the volume of the orthogonal groups) is left out.
+        `log_density` at `diag(s)` plus the Weyl Jacobian
+        `e sum_i log s_i + sum_{i<j} log|s_i^2 - s_j^2|`, whose constant (the volume of the
+        orthogonal groups) is left out.
         """
-        s = check_array(spectrum, (self.width,), "spectrum")
-        conditioned = 0.5 * (self._residual(s) - self._symmetric(s))
-        weight = weight_by_exponent(exponent, 0.5 * self._gram(s), conditioned, True)
-        return weight - 0.5 * self._gram(s) + log_pair_gaps(s) + log_pair_sums(s)
+        return self._chain.log_spectral(check_array(spectrum, (self.rank,), "spectrum"), exponent)
 
     def slice_drift(self, spectrum: ArrayLike) -> Array:
-        """`tr(P A_(p,i))` on the slice, shape `(depth - 1, width)`.
+        """`tr(P A_(p,i))` on the slice, shape `(depth - 1, rank)`, where generic orbits are closed.
 
         `A_(p,i)` scales the `i`-th singular direction between the layers `p` and `p + 1`
         (`W_(p+1)` up, `W_p` down); times the temperature it is the Ito drift of that component of
         the moment map. `sum_j (x_j^(N-p) - x_j^p) / sum_(q=1..N) x_j^q`,
-        `x_j = (s_j/s_i)^(2/N)`. It vanishes for `N = 2` and for equal singular values.
+        `x_j = (s_j/s_i)^(2/N)`, plus `d_N - r` for `p = N - 1`, minus `d_0 - r` for `p = 1`. For
+        square layers it vanishes for `N = 2` and for equal singular values.
         """
-        s = check_array(spectrum, (self.width,), "spectrum")
-        n = self.depth
-        ratio = (s[None, :] / s[:, None]) ** (2.0 / n)
-        total = jnp.zeros_like(ratio)
-        for q in range(1, n + 1):
-            total = total + ratio**q
-        rows = [jnp.sum((ratio ** (n - p) - ratio**p) / total, axis=1) for p in range(1, n)]
-        return jnp.stack(rows)
+        return self._chain.slice_drift(check_array(spectrum, (self.rank,), "spectrum"))

@@ -7,19 +7,10 @@ from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
 from ..symmetry import AbstractAction, GeneralLinear
-from ._base import (
-    AbstractModel,
-    Dimensions,
-    LawStatement,
-    box,
-    check_array,
-    check_tuple,
-    positive_int,
-    weight_by_exponent,
-)
-from ._noncompact import noncompact_laws
-from ._pairs import log_pair_gaps, log_pair_sums, pair_count
-from ._roots import polar, psd_root, singular_values
+from ._base import AbstractModel, box, check_array, check_tuple, positive_int
+from ._chain import Chain
+from ._describe import Description, Dimensions, LawStatement
+from ._roots import singular_values
 
 
 class Factorisation(AbstractModel):
@@ -71,8 +62,13 @@ class Factorisation(AbstractModel):
         if self.rank > min(self.rows, self.columns):
             raise ValueError(
                 f"`rank` must be at most min(rows, columns) = {min(self.rows, self.columns)}, but "
-                f"is {self.rank}: wider factors have non-closed orbits."
+                f"is {self.rank}: orbits of wider factors need not be closed (see "
+                "`DeepLinear((columns, rank, rows))`)."
             )
+
+    @property
+    def _chain(self) -> Chain:
+        return Chain((self.columns, self.rank, self.rows))
 
     @property
     def action(self) -> AbstractAction:
@@ -80,16 +76,7 @@ class Factorisation(AbstractModel):
 
     @property
     def dimensions(self) -> Dimensions:
-        n, m, r = self.rows, self.columns, self.rank
-        return Dimensions(
-            parameters=(n + m) * r,
-            algebra=r * r,
-            orbit=r * r,
-            stabiliser=0,
-            symmetric=r + pair_count(r),
-            predictor=n * m,
-            quotient=r * (n + m - r),
-        )
+        return self._chain.dimensions
 
     @property
     def domain(self) -> Domain:
@@ -103,71 +90,34 @@ class Factorisation(AbstractModel):
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:
-        n, m, r = self.rows, self.columns, self.rank
-        power = f"({n} + {m})/2 - {r}"
-        horizontal = f"prod_i s_i^({power} - 1/2) prod_(i<j) |s_i - s_j|"
-        square = n == m
-        if square:
-            ito = "tr(P A) = 0 all over the slice."
-        else:
-            ito = (
-                f"tr(P A) = n - m = {n - m} for the diagonal generators all over the slice: the "
-                "balance drifts. The Stratonovich law, the virial identity and the imbalance "
-                "rates hold."
-            )
-        enough = n + m > 2 * r
-        conditioned = "Conditioned on the moment map; only symmetric generators count."
-        if not enough:
-            conditioned += " Not normalisable at s_r = 0: restrict the domain."
-        return (
-            LawStatement("horizontal", "ito", 0.0, square, True, "lebesgue", horizontal, ito),
-            LawStatement(
-                "horizontal",
-                "stratonovich",
-                0.0,
-                True,
-                True,
-                "lebesgue",
-                horizontal,
-                "chi is conserved, so a start on the slice stays there.",
-            ),
-            *noncompact_laws("GL(r) is"),
-            LawStatement(
-                "conditioned",
-                "any",
-                -1.0,
-                True,
-                enough,
-                "lebesgue",
-                f"prod_i s_i^({power} - 1) prod_(i<j) |s_i - s_j|",
-                conditioned,
-            ),
+        return self._chain.laws("GL(r) is")
+
+    @property
+    def description(self) -> Description:
+        orbit, gram = self._chain.formulas()
+        return Description(
+            formula=f"W = U V^T, {self.rows} x {self.columns}, rank {self.rank}",
+            group=f"GL({self.rank})",
+            generators="(U, V) -> (U C, -V C^T)",
+            moment_map="(U^T U - V^T V)/2",
+            slice="U^T U = V^T V",
+            orbit_gram=orbit,
+            gram=gram,
         )
 
     def invariants(self, params) -> Array:
         """`U V^T`, shape `(rows, columns)`."""
-        u, v = check_tuple(params, ((self.rows, self.rank), (self.columns, self.rank)))
+        shapes = ((self.rows, self.rank), (self.columns, self.rank))
+        u, v = check_tuple(params, shapes)
         return u @ v.T
 
     def lift(self, w: ArrayLike) -> tuple[Array, Array]:
-        """Balanced factors of `w`.
+        """Balanced factors `U = P s^(1/2)`, `V = Q s^(1/2)` of `W = P s Q^T`, up to a rotation.
 
-        At full rank `U = O H^(1/2)`, `V = H^(1/2)` from the polar decomposition `W = O H` (of the
-        transpose when `n < m`), which is differentiable at equal singular values; below it by the
-        truncated SVD, `U = L s^(1/2)`, `V = R s^(1/2)`, differentiable where they are distinct.
+        Differentiable at equal singular values if `rank = min(rows, columns)`.
         """
-        w = check_array(w, (self.rows, self.columns), "w")
-        if self.rank == self.columns:
-            o, h = polar(w)
-            root = psd_root(h, 2)
-            return o @ root, root
-        if self.rank == self.rows:
-            o, h = polar(w.T)
-            root = psd_root(h, 2)
-            return root, o @ root
-        left, s, right_t = jnp.linalg.svd(w, full_matrices=False)
-        root = jnp.sqrt(s[: self.rank])[None, :]
-        return left[:, : self.rank] * root, right_t[: self.rank].T * root
+        second, first = self._chain.balanced(check_array(w, (self.rows, self.columns), "w"))
+        return first, second.T
 
     def init(self, key: Array, balanced: bool = True) -> tuple[Array, Array]:
         """Standard normal factors; if `balanced`, brought to the slice over the same `W`."""
@@ -186,46 +136,31 @@ class Factorisation(AbstractModel):
         pads = ((0, self.rows - self.rank), (0, self.columns - self.rank))
         return jnp.pad(jnp.diag(s), pads)
 
-    def _gram(self, s: Array) -> Array:
-        excess = self.rows + self.columns - 2 * self.rank
-        return self._orbit(s) + excess * jnp.sum(jnp.log(s))
-
-    def _orbit(self, s: Array) -> Array:
-        return jnp.sum(jnp.log(2.0 * s)) + 2.0 * log_pair_sums(s)
-
-    def _symmetric(self, s: Array) -> Array:
-        return jnp.sum(jnp.log(2.0 * s)) + log_pair_sums(s)
-
-    def _residual(self, s: Array) -> Array:
-        return pair_count(self.rank) * jnp.log(2.0) + log_pair_sums(s)
-
     def apply_gram(self, w: ArrayLike, z: ArrayLike) -> Array:
         """`U U^T z + z V V^T`, which is `(w w^T)^(1/2) z + z (w^T w)^(1/2)`."""
         u, v = self.lift(w)
-        z = check_array(z, (self.rows, self.columns), "z")
-        return u @ (u.T @ z) + (z @ v) @ v.T
+        return self._chain.apply_gram((v.T, u), check_array(z, (self.rows, self.columns), "z"))
 
     def log_det_gram(self, w: ArrayLike) -> Array:
         """`sum_ij log(s_i + s_j) + (n + m - 2r) sum_i log s_i`, a pseudo-determinant if
         `r < min(n, m)`."""
-        return self._gram(self.spectrum(w))
+        return self._chain.log_gram(self.spectrum(w))
 
     def log_det_orbit_gram(self, w: ArrayLike) -> Array:
         """`sum_ij log(s_i + s_j)` over all `i, j`, in the standard basis."""
-        return self._orbit(self.spectrum(w))
+        return self._chain.log_orbit(self.spectrum(w))
 
     def log_det_symmetric(self, w: ArrayLike) -> Array:
         """Symmetric generators, orthonormal basis: `sum_i log 2 s_i + sum_{i<j} log(s_i + s_j)`."""
-        return self._symmetric(self.spectrum(w))
+        return self._chain.log_symmetric(self.spectrum(w))
 
     def log_det_residual(self, w: ArrayLike) -> Array:
         """The residual group `O(r)`, basis `A_ij = c`: `sum_{i<j} log(2 (s_i + s_j))`."""
-        return self._residual(self.spectrum(w))
+        return self._chain.log_residual(self.spectrum(w))
 
     def log_conditioned_volume(self, w: ArrayLike) -> Array:
         """`1/2 log det S_residual - 1/2 log det S_symmetric`."""
-        s = self.spectrum(w)
-        return 0.5 * (self._residual(s) - self._symmetric(s))
+        return self._chain.log_conditioned(self.spectrum(w))
 
     def log_spectral_density(self, spectrum: ArrayLike, exponent: ArrayLike) -> Array:
         """Log density of the ordered singular values, Lebesgue `ds`, without `-l/T`.
@@ -235,9 +170,4 @@ class Factorisation(AbstractModel):
         the orthogonal groups) is left out. Up to constants `prod s_i^((n+m)/2 - r - 1/2)
         prod_{i<j} |s_i - s_j|` for the exponent 0 and one power `s_i^(-1/2)` more for -1.
         """
-        s = check_array(spectrum, (self.rank,), "spectrum")
-        conditioned = 0.5 * (self._residual(s) - self._symmetric(s))
-        weight = weight_by_exponent(exponent, 0.5 * self._orbit(s), conditioned, True)
-        excess = self.rows + self.columns - 2 * self.rank
-        weyl = excess * jnp.sum(jnp.log(s)) + log_pair_gaps(s) + log_pair_sums(s)
-        return weight - 0.5 * self._gram(s) + weyl
+        return self._chain.log_spectral(check_array(spectrum, (self.rank,), "spectrum"), exponent)

@@ -7,17 +7,9 @@ from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
 from ..symmetry import AbstractAction, Product, Rescaling
-from ._base import (
-    AbstractModel,
-    Dimensions,
-    LawStatement,
-    as_float,
-    box,
-    check_array,
-    check_tuple,
-    positive_int,
-)
-from ._noncompact import noncompact_laws
+from ._base import AbstractModel, as_float, box, check_array, check_tuple, positive_int
+from ._describe import Description, Dimensions, LawStatement, fraction
+from ._statements import moment_map_laws
 
 
 class HadamardProduct(AbstractModel):
@@ -98,45 +90,35 @@ class HadamardProduct(AbstractModel):
     @property
     def laws(self) -> tuple[LawStatement, ...]:
         n = self.depth
-        horizontal = f"prod_i |w_i|^-(1 - 1/{n})"
         sides = (
-            "an exactly balanced start keeps the sign of w: compare per sign"
+            "An exactly balanced start keeps the sign of w: compare per sign."
             if n % 2 == 0
-            else "an exactly balanced start crosses w = 0: compare on the whole line"
+            else "An exactly balanced start crosses w = 0: compare on the whole line."
         )
-        bessel = " With a ridge gamma: prod_i K_0(gamma |w_i| / T)." if n == 2 else ""
-        return (
-            LawStatement(
-                "horizontal",
-                "ito",
-                0.0,
-                True,
-                True,
-                "lebesgue",
-                horizontal,
-                f"tr(P A) = 0 all over the slice; {sides}.",
-            ),
-            LawStatement(
-                "horizontal",
-                "stratonovich",
-                0.0,
-                True,
-                True,
-                "lebesgue",
-                horizontal,
-                f"chi is conserved, so a start on the slice stays there; {sides}.",
-            ),
-            *noncompact_laws("Orbits are", bessel),
-            LawStatement(
-                "conditioned",
-                "any",
-                -1.0,
-                True,
-                False,
-                "lebesgue",
-                f"prod_i |w_i|^-(2 - 2/{n})",
-                "Conditioned on the moment map. Not normalisable at w_i = 0: restrict the domain.",
-            ),
+        return moment_map_laws(
+            f"prod_i |w_i|^-(1 - 1/{n})",
+            f"prod_i |w_i|^-(2 - 2/{n})",
+            ito=None,
+            what="Orbits are",
+            normalisable=False,
+            at="w_i = 0",
+            start=sides,
+            closed=" With a ridge gamma: prod_i K_0(gamma |w_i| / T)." if n == 2 else "",
+        )
+
+    @property
+    def description(self) -> Description:
+        n = self.depth
+        power = "" if n == 2 else f"^{fraction(2 - 2 / n)}"
+        gram = f"sum log({n} |w_i|{power})"
+        return Description(
+            formula="w = " + " * ".join(f"u_{p + 1}" for p in range(n)),
+            group=f"R_+^{self._size * (n - 1)}",
+            generators="(u_p, u_(p+1)) -> (c * u_p, -c * u_(p+1))",
+            moment_map="(u_p^2 - u_(p+1)^2)/2",
+            slice=" = ".join(f"|u_{p + 1}|" for p in range(n)),
+            orbit_gram=gram,
+            gram=gram,
         )
 
     def invariants(self, params) -> Array:

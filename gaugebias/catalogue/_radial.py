@@ -7,9 +7,10 @@ from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
 from ..symmetry import AbstractAction, Orthogonal
-from ._base import AbstractModel, Dimensions, LawStatement, box, check_array, positive_int
-from ._isometric import isometric_laws
+from ._base import AbstractModel, box, check_array, positive_int
+from ._describe import Description, Dimensions, LawStatement
 from ._pairs import pair_count
+from ._statements import isometric_laws
 
 
 def _whole(params):
@@ -75,6 +76,19 @@ class Radial(AbstractModel):
     def laws(self) -> tuple[LawStatement, ...]:
         power = self.dimension - 1
         return isometric_laws("1", f"w^{power}", f"w^({power} beta^2/alpha^2)")
+
+    @property
+    def description(self) -> Description:
+        d = self.dimension
+        return Description(
+            formula=f"w = |x|, x in R^{d}",
+            group=f"SO({d})",
+            generators="x -> A x, A^T = -A",
+            moment_map="0 (no symmetric generator)",
+            slice="everywhere",
+            orbit_gram=f"{2 * (d - 1)} log w",
+            gram="0",
+        )
 
     def invariants(self, params) -> Array:
         """`|x|`, a scalar."""

@@ -8,16 +8,9 @@ from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
 from ..symmetry import AbstractAction, Rescaling
-from ._base import (
-    AbstractModel,
-    Dimensions,
-    LawStatement,
-    box,
-    check_array,
-    check_tuple,
-    positive_int,
-)
-from ._noncompact import noncompact_laws
+from ._base import AbstractModel, box, check_array, check_tuple, positive_int
+from ._describe import Description, Dimensions, LawStatement
+from ._statements import moment_map_laws
 
 
 class ReLUNeuron(AbstractModel):
@@ -90,44 +83,30 @@ class ReLUNeuron(AbstractModel):
     @property
     def laws(self) -> tuple[LawStatement, ...]:
         d = self.inputs
-        horizontal = f"|z|^(-{d}/2)"
-        holds = d == 1
-        if holds:
-            ito = "tr(P A) = 0 all over the slice."
-        else:
-            ito = (
-                f"tr(P A) = d_in - d_out = {d - 1} on the slice: the imbalance drifts and has no "
-                f"stationary value without decay. What holds: the rate of the imbalance, the "
-                f"virial identity, the Stratonovich law, and |z| tends to the law e^(-l/T) d|z|."
-            )
-        enough = d > 1
-        conditioned = "Conditioned on the moment map."
-        if not enough:
-            conditioned += " Not normalisable at z = 0 (it needs d_in + d_out > 2): restrict the "
-            conditioned += "domain."
-        return (
-            LawStatement("horizontal", "ito", 0.0, holds, True, "lebesgue", horizontal, ito),
-            LawStatement(
-                "horizontal",
-                "stratonovich",
-                0.0,
-                True,
-                True,
-                "lebesgue",
-                horizontal,
-                "chi is conserved, so a start on the slice stays there.",
-            ),
-            *noncompact_laws("Orbits are"),
-            LawStatement(
-                "conditioned",
-                "any",
-                -1.0,
-                True,
-                enough,
-                "lebesgue",
-                f"|z|^(-({d} + 1)/2)",
-                conditioned,
-            ),
+        drift = (
+            f"tr(P A) = d_in - d_out = {d - 1} on the slice: the imbalance drifts and has no "
+            f"stationary value without decay. What holds: the rate of the imbalance, the "
+            f"virial identity, the Stratonovich law, and |z| tends to the law e^(-l/T) d|z|."
+        )
+        return moment_map_laws(
+            f"|z|^(-{d}/2)",
+            f"|z|^(-({d} + 1)/2)",
+            ito=None if d == 1 else drift,
+            what="Orbits are",
+            normalisable=d > 1,
+            at="z = 0 (it needs d_in + d_out > 2)",
+        )
+
+    @property
+    def description(self) -> Description:
+        return Description(
+            formula=f"z = |v| w, w in R^{self.inputs}",
+            group="R_+",
+            generators="(w, v) -> (c w, -c v)",
+            moment_map="(|w|^2 - v^2)/2",
+            slice="|w| = |v|",
+            orbit_gram="log(2 |z|)",
+            gram=f"log 2 + {self.inputs} log |z|",
         )
 
     def invariants(self, params) -> Array:

@@ -13,10 +13,11 @@ from ..symmetry import (
     symmetric_from_vector,
     vector_from_symmetric,
 )
-from ._base import AbstractModel, Dimensions, LawStatement, box, check_array, positive_int
-from ._isometric import isometric_laws
+from ._base import AbstractModel, box, check_array, positive_int
+from ._describe import Description, Dimensions, LawStatement
 from ._pairs import log_pair_gaps, log_pair_sums, pair_count
 from ._roots import psd_root
+from ._statements import isometric_laws
 
 
 def _whole(params):
@@ -121,6 +122,20 @@ class SymmetricFactorisation(AbstractModel):
             f"{flat} {gaps} {sums}^(-1/2)",
             f"{wishart} {gaps}",
             f"{any_power} {gaps} {sums}^((beta^2/alpha^2 - 1)/2)",
+        )
+
+    @property
+    def description(self) -> Description:
+        n, r, p = self.rows, self.rank, self._full
+        orbit, gram = "sum_(i<j) log(w_i + w_j)", "sum_(i<=j) log(2 (w_i + w_j))"
+        return Description(
+            formula=f"W = U U^T, U {n} x {r}",
+            group=f"O({r})",
+            generators="U -> U A, A^T = -A",
+            moment_map="0 (no symmetric generator)",
+            slice="everywhere",
+            orbit_gram=orbit + (f" + {r - p} sum_i log w_i" if r > p else ""),
+            gram=gram + (f" + {n - p} sum_i log(2 w_i)" if n > p else ""),
         )
 
     def matrix(self, w: ArrayLike) -> Array:

@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 
 from gaugebias.catalogue import (
+    AttentionColumns,
+    AttentionLogits,
     DeepLinear,
     Factorisation,
     HadamardProduct,
     ReLUNeuron,
+    ScaleInvariant,
+    ShallowReLU,
+    SoftmaxWeights,
     SymmetricFactorisation,
 )
+from gaugebias.quotient import require_moment_map
+from gaugebias.symmetry import Generators
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4])
@@ -101,3 +108,72 @@ def test_relu_imbalance_and_branch(reference, getkey):
     jacobian = jax.jacfwd(lambda p: model.invariants((p[:3], p[3])))(jnp.append(w, -v))
     log_det = jnp.linalg.slogdet(jacobian @ jacobian.T)[1]
     np.testing.assert_allclose(log_det, model.log_det_gram(v * w), rtol=1e-12)
+
+
+@pytest.mark.parametrize("widths", [(3, 2, 2, 3), (3, 2, 4), (2, 4, 2), (2, 3, 2, 2)])
+def test_deep_linear_slice_drift_of_any_widths(reference, widths):
+    model = DeepLinear(widths)
+    w = np.asarray(model.from_spectrum(jnp.array([1.3, 0.4])))
+    traces, start = reference(model, w).traces(model), 0
+    drift = np.asarray(model.slice_drift(jnp.array([1.3, 0.4])))
+    for p, d in enumerate(widths[1:-1]):
+        own = traces[start : start + d * d].reshape(d, d)
+        start += d * d
+        # At diagonal W the layers are diagonal, up to signs: E_ii scale its singular directions.
+        expected = np.zeros((d, d))
+        expected[:2, :2] = np.diag(drift[p])
+        np.testing.assert_allclose(own, expected, atol=1e-12)
+
+
+def test_shallow_relu_network(reference, getkey):
+    model = ShallowReLU(2, 3, 2)
+    params, x = model.init(getkey(), balanced=False), jax.random.normal(getkey(), (2,))
+    w, b, v = params
+    expected = v @ jax.nn.relu(w @ x + b)
+    np.testing.assert_allclose(model.predict(params, x), expected, rtol=1e-12)
+    np.testing.assert_allclose(model.network(model.invariants(params), x), expected, rtol=1e-12)
+    flowed = model.action.flow(params, jnp.array([0.7, -0.3, 0.1]))
+    assert not np.allclose(flowed[1], b)
+    np.testing.assert_allclose(model.predict(flowed, x), expected, rtol=1e-12)
+    # The imbalance drifts at d_in - d_out, the bias counted.
+    model = ShallowReLU(2, 2, 2)
+    w = reference.predictor_with(model, [1.0, 0.5, 0.2], 0)
+    traces = reference(model, w).traces(model)
+    np.testing.assert_allclose(traces, 1.0, atol=1e-12)
+
+
+def test_columns_are_the_diagonal_subgroup_of_the_logits(getkey):
+    logits, columns = AttentionLogits(3, 2), AttentionColumns(3, 2)
+    q, k = columns.init(getkey(), balanced=False)
+    total = columns.invariants((q, k)).sum(0)
+    np.testing.assert_allclose(logits.invariants((q[None], k[None]))[0], total, rtol=1e-12)
+    along = columns.action.tangent((q, k), jnp.array([0.3, -0.7]))
+    full = logits.action.tangent((q[None], k[None]), jnp.diag(jnp.array([0.3, -0.7]))[None])
+    for one, other in zip(along, full, strict=True):
+        np.testing.assert_allclose(one, other[0], rtol=1e-12)
+
+
+def test_normalised_norm_grows_without_noise(reference):
+    # tr(P A) = D - 1, and A = I: with decay lam the norm settles where T (D - 1) = lam |w|^2.
+    model = ScaleInvariant(3)
+    truth = reference(model, reference.predictor_with(model, [1.0, 1.0, 1.0], 0))
+    np.testing.assert_allclose(truth.traces(model), [2.0], atol=1e-12)
+    norm = model.norm_with_decay(0.1, 0.4)
+    np.testing.assert_allclose(0.1 * truth.traces(model)[0], 0.4 * norm**2, rtol=1e-12)
+
+
+def test_the_linear_field_of_a_softmax_shift_has_no_moment_map(getkey):
+    model = SoftmaxWeights(3, 2)
+    w = model.init(getkey(), balanced=False)
+    linear = Generators(_linear_shift, (3,))
+    # The same orbits, to first order: the linear fields shift every column by one number.
+    moved = linear.tangent(w, jnp.array([0.3, 1.0, -0.4]))
+    np.testing.assert_allclose(moved - moved.mean(axis=0, keepdims=True), 0.0, atol=1e-12)
+    with pytest.raises(ValueError, match="not closed under transpose"):
+        require_moment_map(linear, w)
+    with pytest.raises(ValueError, match="not linear"):
+        require_moment_map(model.action, w)
+
+
+def _linear_shift(w, a):
+    return jnp.ones((3, 1)) * jnp.sum(a[:, None] * w, axis=0, keepdims=True)
