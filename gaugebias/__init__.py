@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         orbit_gram as orbit_gram,
         vertical as vertical,
     )
-    from .symmetry import check_invariance as check_invariance
+    from .symmetry import check_invariance as check_invariance, discover as discover
     from .verdicts import compare as compare
 
 _ROOMS = (
@@ -49,6 +49,7 @@ _NAMES = {
     "Quotient": "quotient",
     "check_invariance": "symmetry",
     "compare": "verdicts",
+    "discover": "symmetry",
     "fix_gauge": "quotient",
     "horizontal": "quotient",
     "load": "dynamics",

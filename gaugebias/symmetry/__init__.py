@@ -6,6 +6,9 @@ from ._action import (
     generator_name as generator_name,
     orbit_jacobian as orbit_jacobian,
 )
+from ._discover import discover as discover
+from ._discover_fields import LinearFields as LinearFields
+from ._discover_result import Discovery as Discovery
 from ._general_linear import GeneralLinear as GeneralLinear
 from ._generators import Generators as Generators
 from ._invariance import InvarianceReport as InvarianceReport, check_invariance as check_invariance
