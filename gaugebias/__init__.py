@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .dynamics import load as load, simulate as simulate
     from .quotient import (
         Quotient as Quotient,
+        distance_modulo as distance_modulo,
         fix_gauge as fix_gauge,
         horizontal as horizontal,
         log_orbit_volume as log_orbit_volume,
@@ -50,6 +51,7 @@ _NAMES = {
     "check_invariance": "symmetry",
     "compare": "verdicts",
     "discover": "symmetry",
+    "distance_modulo": "quotient",
     "fix_gauge": "quotient",
     "horizontal": "quotient",
     "load": "dynamics",

@@ -16,6 +16,7 @@ from ..symmetry import (
     Rescaling,
     RightOrthogonal,
 )
+from ._chain_gauge import by_components
 from ._gram import entrywise_shape
 
 
@@ -46,6 +47,12 @@ def _rescaled(action: Rescaling, params: PyTree) -> PyTree | None:
 
 
 @balanced.register(Product)
+def _product(action: Product, params: PyTree) -> PyTree | None:
+    """Entrywise products in closed form, else factors that share no leaf one by one."""
+    fixed = _entrywise(action, params)
+    return by_components(action, params, balanced) if fixed is None else fixed
+
+
 def _entrywise(action: Product, params: PyTree) -> PyTree | None:
     """All factors of an entry to their geometric mean: entrywise products of `N` factors."""
     if entrywise_shape(action, params) is None:

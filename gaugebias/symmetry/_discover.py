@@ -10,7 +10,7 @@ from jax.core import Tracer
 
 from .._types import Array, Key, Params
 from ._action import AbstractAction, generator_name, orbit_jacobian
-from ._discover_candidates import describe, families, rows, total
+from ._discover_candidates import Family, describe, families, rows, total
 from ._discover_checks import (
     closure_residual,
     commute,
@@ -32,6 +32,8 @@ _CUT = 1e-9
 _SURELY_ZERO = 2e-11
 _SURELY_NOT = 1e-7
 _GAP = 1e3
+_SMALL = 512  # candidates, up to which one thread is quicker than several
+_LARGEST_FIBRE = 2048  # parameters, up to which the fibre's dimension is computed
 
 
 def discover(
@@ -107,10 +109,13 @@ def discover(
     key = jax.random.key(0) if key is None else key
     from threadpoolctl import threadpool_limits
 
+    shapes = [x.shape for x in jax.tree.leaves(params) if is_moving(x)]
+    found = families(shapes, max_candidates)
     # Many small factorisations: threads would wait for one another.
-    with jax.enable_x64(True), threadpool_limits(1 if max_candidates <= 4096 else None):
+    threads = 1 if total(found) <= _SMALL else None
+    with jax.enable_x64(True), threadpool_limits(threads):
         return _discover(
-            predict, params, inputs, key, tolerance, samples, sample, max_candidates, memory
+            predict, params, inputs, found, key, tolerance, samples, sample, memory
         )
 
 
@@ -140,16 +145,15 @@ def _discover(
     predict: Callable[..., Any],
     params: Params,
     inputs: Any,
+    found: tuple[Family, ...],
     key: Key,
     tolerance: float | None,
     samples: int | None,
     sample: Callable[..., Any] | None,
-    most: int,
     memory: int,
 ) -> Discovery:
     rng = np.random.default_rng([int(x) for x in np.ravel(jax.random.key_data(key))])
     shapes = [x.shape for x in jax.tree.leaves(params) if is_moving(x)]
-    found = families(shapes, most)
     c = total(found)
     width = c + sum(math.prod(shape) for shape in shapes)
     block = min(max(8, int(memory // (8 * 4 * width))), 2 * c + 32, 512)
@@ -193,7 +197,7 @@ def _discover(
     closure = closure_residual(found, basis, solution.translations, sampler.draw(3), rng)
     invariance = flow_residual(predict, action, sampler, held)
     fibre = None
-    if sampler.dimension <= most and 8 * sampler.dimension**2 <= memory:
+    if sampler.dimension <= _LARGEST_FIBRE and 8 * sampler.dimension**2 <= memory:
         fibre = fibre_dimension(sampler)
     return Discovery(
         action=action,
