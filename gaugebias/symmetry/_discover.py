@@ -189,7 +189,7 @@ def _discover(
 
     basis = solution.basis()
     groups = identify(found, solution, sampler.paths, shapes)
-    point = [x[0] for x in sampler.draw(1)]
+    point = [x[0, ...] for x in sampler.draw(1)]
     action, groups = _assembled(groups, found, sampler, shapes, point, rng)
     orbit = orbit_rank_at(found, basis, point)
     if orbit_rank_at(found, basis, sampler.leaves) < orbit:

@@ -43,14 +43,16 @@ class Family(NamedTuple):
         return slice(self.start, self.start + self.size)
 
 
-def _of_leaf(leaf: int, shape: tuple[int, ...], largest: int, batched: bool) -> list[Family]:
+def _of_leaf(
+    leaf: int, shape: tuple[int, ...], largest: int, batched: bool, heads: set[tuple[int, ...]]
+) -> list[Family]:
     out = []
     for axis, n in enumerate(shape):
         if n <= largest:
             out.append(Family("matrix", leaf, axis, None, (n, n), 0))
         else:
             out.append(Family("diagonal", leaf, axis, None, (n,), 0))
-    if batched and len(shape) == 3:
+    if batched and (len(shape) == 3 or shape in heads):
         for axis, n in enumerate(shape):
             for batch, h in enumerate(shape):
                 if batch != axis and 1 < n <= largest and h > 1:
@@ -69,11 +71,15 @@ def _of_leaf(leaf: int, shape: tuple[int, ...], largest: int, batched: bool) -> 
 def families(shapes: Sequence[tuple[int, ...]], most: int) -> tuple[Family, ...]:
     """The richest candidates that number at most `most`.
 
-    Matrices that vary over a third axis go first, then full matrices on the longest axes give way
-    to diagonal ones.
+    Matrices that vary over another axis, tried on leaves with three axes and on matrices of the
+    shape of two of these (the biases of heads), go first; then full matrices on the longest axes
+    give way to diagonal ones.
 
     **Raises:** `ValueError` where even diagonal candidates are too many.
     """
+    heads = {
+        pair for s in shapes if len(s) == 3 for pair in (s[:2], s[1:])
+    }
     longest = sorted({n for shape in shapes for n in shape}, reverse=True)
     options = [(n, True) for n in longest[:1]] + [(n, False) for n in longest] + [(0, False)]
     total = 0
@@ -81,7 +87,7 @@ def families(shapes: Sequence[tuple[int, ...]], most: int) -> tuple[Family, ...]
         found = [
             family
             for leaf, shape in enumerate(shapes)
-            for family in _of_leaf(leaf, shape, largest, batched)
+            for family in _of_leaf(leaf, shape, largest, batched, heads)
         ]
         total = sum(family.size for family in found)
         if total <= most:

@@ -18,7 +18,7 @@ _AT_MOST = 64  # held-out inputs for finite group elements
 
 
 def _at(values: list[np.ndarray], i: int) -> list[np.ndarray]:
-    return [x[i] for x in values]
+    return [x[i, ...] for x in values]
 
 
 def bracket(
@@ -29,7 +29,7 @@ def bracket(
     zero = [np.zeros_like(v) for v in point]
 
     def linear(coeffs: np.ndarray, v: list[np.ndarray]) -> np.ndarray:
-        at = [u[0] for u in v]
+        at = [u[0, ...] for u in v]
         whole, constant = fields(found, at, coeffs[None]), fields(found, zero, coeffs[None])
         return flat(whole)[0] - flat(constant)[0]
 

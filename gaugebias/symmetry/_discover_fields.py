@@ -92,7 +92,8 @@ class LinearFields(AbstractAction):
                     f"(k, h, r, r), or (k,) for the axis None, not {x.shape}."
                 )
 
-    def _slots(self, params: Params) -> tuple[list[tuple[Slot, int, Array]], list[Any]]:
+    def _slots(self, params: Params) -> tuple[list[Any], list[Any]]:
+        """Triples (slot, batch, matrices) and pairs (slot, shifts)."""
         moved = []
         for (path, axis, batch), matrix in zip(self.places, self.matrices, strict=True):
             ((slot,),) = select(params, (path, axis, "matrices"))

@@ -6,6 +6,7 @@ transposition, writes down the standard group that this suggests and **verifies*
 lies in the null space and is new. What no stage explains stays a field without a name.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from ._discover_templates import (
 )
 
 _SMALL = 1e-6
+_MOST_CHOICES = 16
 
 
 class Found(NamedTuple):
@@ -95,13 +97,31 @@ def identify(
     ]
     batched = [s for s in slots if s.batch is not None]
     plain = [s for s in slots if s.batch is None]
-    for group in (batched, plain):
+    for group in (*_consistent(batched, shapes), plain):
         _matrices(accepted, [s for s in group if s.full and s.size > 1])
     _diagonals(accepted, [s for s in plain if s.size > 1])
     _scales(accepted, shapes)
     _translations(accepted, shapes)
     _rest(accepted, shapes)
     return accepted.groups
+
+
+def _consistent(slots: list[Slot], shapes: Sequence[tuple[int, ...]]) -> list[list[Slot]]:
+    """Sets of slots of one size and number of copies, with each axis of a leaf at most once.
+
+    One axis with its matrices varying over one or over another axis are overlapping candidates,
+    whose coefficients are not unique: they are looked at separately.
+    """
+    sizes: dict[tuple[int, int], dict[tuple[int, int], list[Slot]]] = {}
+    for slot in slots:
+        assert slot.batch is not None
+        size = slot.size, shapes[slot.leaf][slot.batch]
+        sizes.setdefault(size, {}).setdefault((slot.leaf, slot.axis), []).append(slot)
+    out: list[list[Slot]] = []
+    for options in sizes.values():
+        choices = itertools.islice(itertools.product(*options.values()), _MOST_CHOICES)
+        out += [list(choice) for choice in choices]
+    return out
 
 
 # -- the stages ----------------------------------------------------------------------------------

@@ -140,7 +140,7 @@ def solve(
     first = null_space(factor[:, shift], cut, top)
     raw = np.zeros((first.null.shape[0], columns))
     raw[:, shift] = first.null
-    point = [x[0] for x in blocks[0]]
+    point = [x[0, ...] for x in blocks[0]]
     moves = flat(fields(found, point, raw / scale)) if len(raw) else np.zeros((0, 0))
     if len(raw):
         # Overlapping families (a constant along either axis) give one translation twice.

@@ -239,13 +239,13 @@ def test_every_dimension_and_no_more(name):
     predict, params, inputs, dimension, _, what = CASES[name]
     found = gb.discover(predict, params, inputs)
     assert found.dimension == dimension
-    assert sorted(found.identification) == what
+    assert sorted(found.identification) == sorted(what)
     assert algebra_dimension(found.action, params) == dimension
     assert found.gap > 1e9 and found.residual < 1e-10
     # As many directions as leave the predictor alone at one point: no other symmetry is missed.
     assert found.fibre_dimension == found.orbit_dimension
     assert found.orbit_dimension == (14 if name == "deep linear" else dimension)
-    assert (found.patterns > 8) == (predict in (relu2, relu3, layer_norm, convolutions, tied_relu))
+    assert (found.patterns > 4) == (predict in (relu2, relu3, layer_norm, convolutions, tied_relu))
 
 
 @pytest.mark.parametrize("name", CASES)
