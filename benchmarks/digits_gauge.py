@@ -139,9 +139,9 @@ def save_figures(result: dict[str, Any], folder: Path) -> list[Path]:
         balanced = np.sort(after.layers[i].ratios)
         left.plot(place, balanced, "--", color=PALETTE[i], label=f"layer {i + 1}, balanced")
     left.set(
-        yscale="log",
+        ylim=(0.0, None),
         xlabel="units, sorted (fraction)",
-        ylabel="norm of incoming / outgoing weights",
+        ylabel="norm, incoming / outgoing",
         title="How unbalanced each unit is",
     )
     left.legend(fontsize=7, frameon=False)
@@ -155,13 +155,14 @@ def save_figures(result: dict[str, Any], folder: Path) -> list[Path]:
     right.bar(place + 0.2, least, 0.4, color=PALETTE[0], label="balanced")
     right.set_xticks(place, [f"layer {i + 1}" for i in place])
     right.set(
-        ylabel="squared norm of weights and biases",
+        ylabel="squared norm",
         title=f"Norm {report.norm:.2f} to {report.norm_after:.2f}, the orbit's least",
     )
     right.legend(fontsize=7, frameon=False)
     for ax in (left, right):
         ax.spines[["top", "right"]].set_visible(False)
-        ax.title.set_fontsize(9)
+        for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
+            text.set_fontsize(9)
         ax.tick_params(labelsize=8)
     path = folder / "digits_gauge.png"
     figure.savefig(path, dpi=160)

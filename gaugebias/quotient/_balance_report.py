@@ -10,7 +10,6 @@ from jax.core import Tracer
 from jaxtyping import PyTree
 
 from ..symmetry import AbstractAction, Product, Rescaling
-from ..symmetry._leaves import leaf_paths
 from ._chain_gauge import moved_leaves
 from ._gauge import MomentMapGauge, fix_gauge
 
@@ -124,8 +123,11 @@ def _norm(params: PyTree) -> float:
 
 def _layer(action: AbstractAction, params: PyTree, fixed: PyTree) -> LayerBalance:
     moved = moved_leaves(action, params)
-    moving = [eqx.is_inexact_array(x) for x in jax.tree.leaves(params)]
-    paths = [path for path, m in zip(leaf_paths(params), moving, strict=True) if m]
+    paths = [
+        jax.tree_util.keystr(path, simple=True, separator=".")
+        for path, x in jax.tree_util.tree_flatten_with_path(params)[0]
+        if eqx.is_inexact_array(x)
+    ]
 
     def imbalance(point: PyTree) -> float:
         chi = jax.tree.leaves(MomentMapGauge().chi(action, point))

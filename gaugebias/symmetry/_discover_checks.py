@@ -14,6 +14,7 @@ from ._discover_solve import flat, outside, split
 
 _PAIRS = 6
 _POINTS = 3
+_FIBRES = 8
 _AT_MOST = 64  # held-out inputs for finite group elements
 
 
@@ -119,13 +120,14 @@ def orbit_rank_at(found: Sequence[Family], basis: np.ndarray, point: list[np.nda
     if basis.shape[0] == 0:
         return 0
     moves = flat(fields(found, point, basis))
-    size = np.linalg.norm(flat(fields(found, [np.abs(x) for x in point], np.abs(basis))), axis=1)
+    size = np.linalg.norm(flat(fields(found, [np.asarray(np.abs(x)) for x in point], np.abs(basis))), axis=1)
     s = np.linalg.svd(moves / np.maximum(size, 1e-300)[:, None], compute_uv=False)
     return int((s > 1e-9 * max(s[0], 1e-300)).sum()) if s[0] > 1e-9 else 0
 
 
 def fibre_dimension(sampler: Sampler) -> int | None:
-    """`D - rank` of the predictor's derivative, the least at three sampled points.
+    """`D - rank` of the predictor's derivative, the least at eight sampled points
+    (at one of them a unit may be dead on all inputs).
 
     `None` where the data do not determine it: fewer scalar outputs than parameters.
     """
@@ -134,7 +136,7 @@ def fibre_dimension(sampler: Sampler) -> int | None:
         return None
     wanted = sampler.dimension + 16
     left = sampler.dimension
-    for _ in range(_POINTS):
+    for _ in range(_FIBRES):
         values = [np.repeat(x, wanted, axis=0) for x in sampler.draw(1)]
         chosen = np.resize(sampler.rng.permutation(sampler.count), wanted)
         grads = flat(sampler.gradients(values, chosen).grads)

@@ -237,7 +237,7 @@ def with_decay(predict):
 @pytest.mark.parametrize("name", CASES)
 def test_every_dimension_and_no_more(name):
     predict, params, inputs, dimension, _, what = CASES[name]
-    found = gb.discover(predict, params, inputs)
+    found = gb.discover(jax.jit(predict), params, inputs)
     assert found.dimension == dimension
     assert sorted(found.identification) == sorted(what)
     assert algebra_dimension(found.action, params) == dimension
@@ -251,7 +251,7 @@ def test_every_dimension_and_no_more(name):
 @pytest.mark.parametrize("name", CASES)
 def test_weight_decay_leaves_rotations_only(name):
     predict, params, inputs, _, dimension, _ = CASES[name]
-    found = gb.discover(with_decay(predict), params, inputs)
+    found = gb.discover(jax.jit(with_decay(predict)), params, inputs)
     assert found.dimension == dimension
     assert found.residual < 1e-10
     assert "GL" not in str(found.identification) and "scaling" not in str(found.identification)
