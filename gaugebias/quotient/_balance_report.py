@@ -54,7 +54,9 @@ class BalanceReport(eqx.Module):
 
     def table(self) -> str:
         """All of it as text, one line a layer."""
-        lines = ["layer  units  imbalance  after     ratio of norms (least, median, largest)  leaves"]
+        lines = [
+            "layer  units  imbalance  after     ratio of norms (least, median, largest)  leaves"
+        ]
         for i, layer in enumerate(self.layers):
             ratios, units = "", ""
             if layer.ratios is not None and layer.ratios.size:
@@ -112,9 +114,7 @@ def balance_report(q: "Quotient", params: PyTree) -> BalanceReport:
 
 
 def _moving(params: PyTree) -> list[np.ndarray]:
-    return [
-        np.asarray(x, np.float64) for x in jax.tree.leaves(params) if eqx.is_inexact_array(x)
-    ]
+    return [np.asarray(x, np.float64) for x in jax.tree.leaves(params) if eqx.is_inexact_array(x)]
 
 
 def _norm(params: PyTree) -> float:

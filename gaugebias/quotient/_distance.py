@@ -26,8 +26,8 @@ class ModuloDistance(eqx.Module):
       `action.flow`, the first first.
     - `element`: the number of the discrete element applied before, 0 for none.
     - `plain`: the distance without alignment, |a - b|.
-    - `rate`: the largest relative slope of the squared distance along a generator that is left:
-      near rounding at a local minimum, larger where the infimum is not attained.
+    - `rate`: the largest slope of half the squared distance along a generator that is left, over
+      the squared norm of `aligned`: small at a local minimum, larger where the search was cut off.
     """
 
     distance: Array
@@ -127,8 +127,8 @@ def distance_modulo(
             return gap(action.flow(end, unravel(c)))
 
         pull = jax.vjp(slope, jnp.zeros_like(start))[1](left)[0]
-        scale = jnp.linalg.norm(left) * jnp.linalg.norm(left + target)
-        rate = jnp.max(jnp.abs(pull), initial=0.0) / jnp.where(scale > 0, scale, 1.0)
+        size = jnp.sum((left + target) ** 2)
+        rate = jnp.max(jnp.abs(pull), initial=0.0) / jnp.where(size > 0, size, 1.0)
         return jnp.linalg.norm(left), end, jnp.stack([first, second]), rate
 
     best = None

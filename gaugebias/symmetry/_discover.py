@@ -114,9 +114,7 @@ def discover(
     # Many small factorisations: threads would wait for one another.
     threads = 1 if total(found) <= _SMALL else None
     with jax.enable_x64(True), threadpool_limits(threads):
-        return _discover(
-            predict, params, inputs, found, key, tolerance, samples, sample, memory
-        )
+        return _discover(predict, params, inputs, found, key, tolerance, samples, sample, memory)
 
 
 def _check_arguments(
@@ -242,7 +240,7 @@ def _require_gap(solution: Solution, tolerance: float | None) -> None:
         between = values[(values > tolerance / 10) & (values < tolerance * 10)]
         unclear = solution.kept < 10.0 * solution.dropped
     if unclear:
-        near = np.sort(values)[: 12]
+        near = np.sort(values)[:12]
         raise ValueError(
             "`tolerance`: the gap between symmetries and the rest is unclear: relative singular "
             f"values go down to {', '.join(f'{x:.1e}' for x in near)}, and the smallest that is "
@@ -253,9 +251,7 @@ def _require_gap(solution: Solution, tolerance: float | None) -> None:
         )
 
 
-def _require_inputs(
-    whole: Solution, first: Solution, sampler: Sampler, different: int
-) -> None:
+def _require_inputs(whole: Solution, first: Solution, sampler: Sampler, different: int) -> None:
     if first.dimension > whole.dimension:
         needed = max(2 * sampler.count, math.ceil(different / max(sampler.outputs, 1)) + 1)
         raise ValueError(

@@ -77,9 +77,7 @@ def families(shapes: Sequence[tuple[int, ...]], most: int) -> tuple[Family, ...]
 
     **Raises:** `ValueError` where even diagonal candidates are too many.
     """
-    heads = {
-        pair for s in shapes if len(s) == 3 for pair in (s[:2], s[1:])
-    }
+    heads = {pair for s in shapes if len(s) == 3 for pair in (s[:2], s[1:])}
     longest = sorted({n for shape in shapes for n in shape}, reverse=True)
     options = [(n, True) for n in longest[:1]] + [(n, False) for n in longest] + [(0, False)]
     total = 0
@@ -141,7 +139,7 @@ def rows(
 def fields(
     found: Sequence[Family], values: Sequence[np.ndarray], coeffs: np.ndarray
 ) -> list[np.ndarray]:
-    """The fields with coefficients `coeffs`, shape (k, c), at one point: (k, *leaf) for each leaf."""
+    """The fields with coefficients `coeffs`, (k, c), at one point: (k, *leaf) for each leaf."""
     out = [np.zeros((coeffs.shape[0], *x.shape), x.dtype) for x in values]
     for family in found:
         x = values[family.leaf]

@@ -120,7 +120,9 @@ def orbit_rank_at(found: Sequence[Family], basis: np.ndarray, point: list[np.nda
     if basis.shape[0] == 0:
         return 0
     moves = flat(fields(found, point, basis))
-    size = np.linalg.norm(flat(fields(found, [np.asarray(np.abs(x)) for x in point], np.abs(basis))), axis=1)
+    size = np.linalg.norm(
+        flat(fields(found, [np.asarray(np.abs(x)) for x in point], np.abs(basis))), axis=1
+    )
     s = np.linalg.svd(moves / np.maximum(size, 1e-300)[:, None], compute_uv=False)
     return int((s > 1e-9 * max(s[0], 1e-300)).sum()) if s[0] > 1e-9 else 0
 

@@ -70,7 +70,7 @@ def null_space(matrix: np.ndarray, cut: float, scale: float | None = None) -> Sp
 
 
 def complement(rows: np.ndarray, columns: int) -> np.ndarray:
-    """An orthonormal basis of what is orthogonal to orthonormal `rows`, shape (columns - k, columns)."""
+    """An orthonormal basis of what is orthogonal to k orthonormal `rows`."""
     if rows.shape[0] == 0:
         return np.eye(columns)
     q, _ = np.linalg.qr(rows.T, mode="complete")

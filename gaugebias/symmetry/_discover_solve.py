@@ -154,6 +154,4 @@ def solve(
     rest = complement(trivial, columns)
     second = null_space(factor @ rest.T, cut, top)
     linear = second.null @ rest
-    return Solution(
-        factor, top, scale, translations, shifts, trivial, linear, (first, second)
-    )
+    return Solution(factor, top, scale, translations, shifts, trivial, linear, (first, second))

@@ -171,7 +171,7 @@ def _two_powers(powers: list[float]) -> tuple[float, float] | None:
 
 
 def scaling(rows: np.ndarray, powers: list[tuple[int, float]], paths: Sequence[str]) -> Template:
-    """Scalings of whole leaves, each with its power; `rows` are their coefficients, leaf by leaf."""
+    """Scalings of whole leaves, each with its power; `rows` are their coefficients."""
     coeffs = sum(power * rows[leaf] for leaf, power in powers)[None]  # type: ignore[index]
     names = [paths[leaf] or "params" for leaf, _ in powers]
     rising = tuple(paths[leaf] for leaf, power in powers if power > 0)

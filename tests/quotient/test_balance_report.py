@@ -31,9 +31,7 @@ def predict(p, x):
     return x
 
 
-GROUP = Product(
-    *(Rescaling((f"w{i}", f"b{i}"), f"w{i + 1}", axes=((0, 0), 1)) for i in range(2))
-)
+GROUP = Product(*(Rescaling((f"w{i}", f"b{i}"), f"w{i + 1}", axes=((0, 0), 1)) for i in range(2)))
 X = jax.random.normal(jax.random.key(5), (30, 3))
 
 
@@ -74,6 +72,7 @@ def test_ratios_are_those_of_the_given_parameters(report):
     assert "20" in text and "b1, w1, w2" in text and "% less" in text
 
 
+@pytest.mark.slow  # the example on digits asserts the same on a trained network
 def test_float32_costs_rounding_only():
     p = network(jnp.float32)
     got = balance_report(gb.Quotient(lambda p: predict(p, X.astype(jnp.float32)), GROUP), p)

@@ -22,9 +22,7 @@ def test_networks_that_differ_by_a_group_element_only():
     got = gb.distance_modulo(UNITS, NETWORK, other)
     assert got.plain > 3.0 and got.distance < 1e-8 * got.plain
     np.testing.assert_allclose(got.aligned["w1"], other["w1"], atol=1e-7)
-    np.testing.assert_allclose(
-        jnp.sum(got.coefficients, axis=0), [1.5, -0.7, 0.2, -2.0], atol=1e-7
-    )
+    np.testing.assert_allclose(jnp.sum(got.coefficients, axis=0), [1.5, -0.7, 0.2, -2.0], atol=1e-7)
     assert got.element == 0 and got.rate < 1e-6
 
 
@@ -39,7 +37,7 @@ def test_networks_that_differ_by_more():
     np.testing.assert_allclose(UNITS.cotangent(got.aligned, gap), 0.0, atol=1e-6)
 
 
-@pytest.mark.parametrize("reflected", [False, True])
+@pytest.mark.parametrize("reflected", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_rotations_agree_with_procrustes(reflected):
     """The least |a O - b| over rotations is known from singular values; O(3) by a reflection."""
     a, b = normal(4, 5, 3), normal(5, 5, 3)

@@ -112,7 +112,10 @@ CASES = {
         X,
         7,
         0,
-        ["rescaling of 4 units between b1, w1 and w2", "rescaling of 3 units between b2, w2 and w3"],
+        [
+            "rescaling of 4 units between b1, w1 and w2",
+            "rescaling of 3 units between b2, w2 and w3",
+        ],
     ),
     # Signs and permutations only: tanh is not homogeneous.
     "tanh2": (tanh2, MLP, X, 0, 0, []),
@@ -248,7 +251,14 @@ def test_every_dimension_and_no_more(name):
     assert (found.patterns > 4) == (predict in (relu2, relu3, layer_norm, convolutions, tied_relu))
 
 
-@pytest.mark.parametrize("name", CASES)
+# The rest of the list breaks in the same ways, and is run with `-m slow`.
+QUICK = ("relu2", "deep linear", "attention with output", "layer norm, affine", "softmax", "tied")
+CONTROLS = [
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES
+]
+
+
+@pytest.mark.parametrize("name", CONTROLS)
 def test_weight_decay_leaves_rotations_only(name):
     predict, params, inputs, _, dimension, _ = CASES[name]
     found = gb.discover(jax.jit(with_decay(predict)), params, inputs)

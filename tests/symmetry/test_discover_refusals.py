@@ -50,10 +50,16 @@ def test_leaves_that_do_not_move(params, says):
     ("predict", "says"),
     [
         (lambda p, x: jnp.log(-jnp.sum(p["w1"] ** 2)) + x, "`predict` is not finite at `params`"),
-        (lambda p, x: relu(p, x) + jnp.sqrt(p["b1"][0] * PARAMS["b1"][0]), "not finite at .* sampled"),
+        (
+            lambda p, x: relu(p, x) + jnp.sqrt(p["b1"][0] * PARAMS["b1"][0]),
+            "not finite at .* sampled",
+        ),
         (lambda p, x: jnp.argmax(relu(p, x), axis=1), "floating arrays"),
         (lambda p, x: relu(p, x).T, "the batch must be the first axis"),
-        (lambda p, x: relu(p, x) - jnp.mean(relu(p, x), axis=0, keepdims=True), "independent samples"),
+        (
+            lambda p, x: relu(p, x) - jnp.mean(relu(p, x), axis=0, keepdims=True),
+            "independent samples",
+        ),
         (lambda p, x: p["w1"] @ x, "`predict` fails on `inputs` of shapes"),
     ],
 )
