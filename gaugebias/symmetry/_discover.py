@@ -32,6 +32,7 @@ _CUT = 1e-9
 _SURELY_ZERO = 2e-11
 _SURELY_NOT = 1e-7
 _GAP = 1e3
+_RESIDUAL = 1e-6
 _SMALL = 512  # candidates, up to which one thread is quicker than several
 _LARGEST_FIBRE = 2048  # parameters, up to which the fibre's dimension is computed
 
@@ -158,7 +159,7 @@ def _discover(
     sampler = Sampler(predict, params, inputs, sample, rng, block)
     fit, held = _divided(sampler, rng)
     seed = int(rng.integers(2**31))
-    reference = [sampler.draw(min(block, c + 16))]
+    reference = [[rng.standard_normal((min(block, c + 16), *shape)) for shape in shapes]]
     different = effective(found, reference, seed)
     count = 2 * c + 32 if samples is None else samples
     if count < different:
@@ -194,6 +195,12 @@ def _discover(
         _refuse_singular(action, sampler, orbit)
     closure = closure_residual(found, basis, solution.translations, sampler.draw(3), rng)
     invariance = flow_residual(predict, action, sampler, held)
+    if tolerance is None and not max(closure, invariance) <= _RESIDUAL:
+        raise ValueError(
+            f"`sample` or `inputs` are not generic: the {solution.dimension} fields found are no "
+            f"group of symmetries (brackets leave them by {closure:.1e}, finite elements change "
+            f"`predict` by {invariance:.1e}, relative). Sample leaves independently of each other."
+        )
     fibre = None
     if sampler.dimension <= _LARGEST_FIBRE and 8 * sampler.dimension**2 <= memory:
         fibre = fibre_dimension(sampler)
@@ -237,7 +244,6 @@ def _require_gap(solution: Solution, tolerance: float | None) -> None:
         between = values[(values > _SURELY_ZERO) & (values < _SURELY_NOT)]
         unclear = between.size > 0 or solution.kept < _GAP * solution.dropped
     else:
-        between = values[(values > tolerance / 10) & (values < tolerance * 10)]
         unclear = solution.kept < 10.0 * solution.dropped
     if unclear:
         near = np.sort(values)[:12]

@@ -117,9 +117,9 @@ def test_an_unclear_gap_is_not_guessed():
     with pytest.raises(ValueError, match="gap between symmetries and the rest is unclear"):
         gb.discover(nearly, params, X)
     assert gb.discover(nearly, params, X, tolerance=1e-5).dimension == 9
-    # As wide a cut as 0.1 lies among the values that are not zero.
+    # As wide a cut as 0.5 lies among the values that are not zero.
     with pytest.raises(ValueError, match="unclear"):
-        gb.discover(linear, params, X, tolerance=0.1)
+        gb.discover(linear, params, X, tolerance=0.5)
 
 
 def always_on(key, params):
@@ -138,6 +138,10 @@ def test_a_domain_of_ones_own():
         return p["u"] * jnp.sqrt(p["v"])
 
     def positive(key, params):
+        keys = dict(zip(params, jax.random.split(key), strict=True))
+        return {k: jnp.exp(jax.random.normal(keys[k], x.shape)) for k, x in params.items()}
+
+    def copied(key, params):
         return {k: jnp.exp(jax.random.normal(key, x.shape)) for k, x in params.items()}
 
     params = {"u": jnp.ones(2), "v": jnp.full(2, 3.0)}
@@ -145,6 +149,8 @@ def test_a_domain_of_ones_own():
         gb.discover(predict, params)
     found = gb.discover(predict, params, sample=positive)
     assert found.dimension == 2 and found.action.powers == (1.0, -2.0)
+    with pytest.raises(ValueError, match="not generic"):  # u = v hides half of the fields
+        gb.discover(predict, params, sample=copied)
 
 
 @pytest.mark.parametrize(
