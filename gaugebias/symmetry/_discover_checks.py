@@ -133,8 +133,8 @@ def fibre_dimension(sampler: Sampler) -> int | None:
 
     `None` where the data do not determine it: fewer scalar outputs than parameters.
     """
-    spare = 0 if sampler.inputs is None else 8
-    if sampler.count * sampler.outputs < sampler.dimension + spare:
+    enough = sampler.count * sampler.outputs >= sampler.dimension + 8
+    if sampler.inputs is not None and not enough:
         return None
     wanted = sampler.dimension + 16
     left = sampler.dimension
