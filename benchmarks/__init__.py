@@ -1,1 +1,1 @@
-"""Measurements of the package against its targets, one module each: `python -m benchmarks.NAME`."""
+"""Measurements against targets and worked examples on real data: `python -m benchmarks.NAME`."""

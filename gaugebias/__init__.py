@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from .dynamics import load as load, simulate as simulate
     from .quotient import (
         Quotient as Quotient,
+        distance_modulo as distance_modulo,
         fix_gauge as fix_gauge,
         horizontal as horizontal,
         log_orbit_volume as log_orbit_volume,
         orbit_gram as orbit_gram,
         vertical as vertical,
     )
-    from .symmetry import check_invariance as check_invariance
+    from .symmetry import check_invariance as check_invariance, discover as discover
     from .verdicts import compare as compare
 
 _ROOMS = (
@@ -49,6 +50,8 @@ _NAMES = {
     "Quotient": "quotient",
     "check_invariance": "symmetry",
     "compare": "verdicts",
+    "discover": "symmetry",
+    "distance_modulo": "quotient",
     "fix_gauge": "quotient",
     "horizontal": "quotient",
     "load": "dynamics",

@@ -1,5 +1,11 @@
 """The quotient of parameter space: orbit Grams, volumes, projections, gauges, its metric."""
 
+from ._balance_report import (
+    BalanceReport as BalanceReport,
+    LayerBalance as LayerBalance,
+    balance_report as balance_report,
+)
+from ._distance import ModuloDistance as ModuloDistance, distance_modulo as distance_modulo
 from ._domain import Domain as Domain
 from ._gauge import (
     AbstractGauge as AbstractGauge,

@@ -17,6 +17,7 @@ from ..symmetry import (
     Rescaling,
     RightOrthogonal,
 )
+from ._chain_gauge import by_components
 from ._gram_diagonal import entrywise_shape
 
 
@@ -47,6 +48,12 @@ def _rescaled(action: Rescaling, params: PyTree) -> PyTree | None:
 
 
 @balanced.register(Product)
+def _product(action: Product, params: PyTree) -> PyTree | None:
+    """Entrywise products in closed form, else factors that share no leaf one by one."""
+    fixed = _entrywise(action, params)
+    return by_components(action, params, balanced) if fixed is None else fixed
+
+
 def _entrywise(action: Product, params: PyTree) -> PyTree | None:
     """All factors of an entry to their geometric mean: entrywise products of `N` factors."""
     if entrywise_shape(action, params) is None:

@@ -62,8 +62,10 @@ class FunctionGauge(AbstractGauge):
 def fix_gauge(q: "Quotient", params: PyTree, *, max_steps: int = 128) -> PyTree:
     """The point of the orbit of `params` on the slice `chi = 0`.
 
-    Closed form for the moment map of rescalings, entrywise products of them and `GL(r)`; for the
-    rest Levenberg-Marquardt on `chi` along the orbit, through the action's own flow, so that the
+    Closed form for the moment map of rescalings, entrywise products of them and `GL(r)`, and for
+    products of these that share no leaf; Newton's method on the convex squared norm for
+    rescalings that share leaves, as the layers of a ReLU network do; for the rest
+    Levenberg-Marquardt on `chi` along the orbit, through the action's own flow, so that the
     result is always a group element away from `params`. Where the slice holds a whole compact
     orbit, any of its points may return.
 

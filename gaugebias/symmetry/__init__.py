@@ -17,6 +17,9 @@ from ._algebra import (
     stabiliser_dimension as stabiliser_dimension,
     structure_constants as structure_constants,
 )
+from ._discover import discover as discover
+from ._discover_fields import LinearFields as LinearFields
+from ._discover_result import Discovery as Discovery
 from ._fields import field_jacobians as field_jacobians
 from ._general_linear import GeneralLinear as GeneralLinear
 from ._generators import Generators as Generators

@@ -1,0 +1,314 @@
+"""Finding the linear and affine symmetries of a predictor."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
+
+from .._types import Array, Key, Params
+from ._action import AbstractAction, generator_name, orbit_jacobian
+from ._discover_candidates import Family, describe, families, rows, total
+from ._discover_checks import (
+    closure_residual,
+    commute,
+    fibre_dimension,
+    flow_residual,
+    orbit_rank_at,
+)
+from ._discover_identify import Found, identify, linear_fields
+from ._discover_null import Triangle
+from ._discover_result import Discovery
+from ._discover_samples import Sampler
+from ._discover_solve import Solution, effective, solve
+from ._leaves import is_moving, moving_dtype
+from ._product import Product
+
+_HELD_OUT = 4  # one input in four, and one evaluation in four
+_FEWEST = 4  # inputs
+_CUT = 1e-9
+_SURELY_ZERO = 2e-11
+_SURELY_NOT = 1e-7
+_GAP = 1e3
+_RESIDUAL = 1e-6
+_SMALL = 512  # candidates, up to which one thread is quicker than several
+_LARGEST_FIBRE = 2048  # parameters, up to which the fibre's dimension is computed
+
+
+def discover(
+    predict: Callable[..., Any],
+    params: Params,
+    inputs: Any = None,
+    *,
+    key: Key | None = None,
+    tolerance: float | None = None,
+    samples: int | None = None,
+    sample: Callable[..., Any] | None = None,
+    max_candidates: int = 2048,
+    memory: int = 2**28,
+) -> Discovery:
+    r"""Find the continuous linear and affine symmetries of a predictor.
+
+    Candidate fields on each leaf are matrices along each axis (left and right multiplication of a
+    matrix, channels of a convolution, all linear maps of a vector), which contain scalings by row,
+    column and unit; on a leaf with three axes also matrices that vary over another axis, as
+    attention heads do; and translations, constant along one axis (\(W + 1 b^\top\)) or, of a
+    vector, free. The symmetries are the null space, over freshly sampled parameters and the inputs,
+    of \(A \mapsto D_\theta f(\theta, x)[A.\theta]\), without the candidates that act trivially and
+    without those that move along a translation found already (\(W \to W + 1 v^\top W\) beside
+    \(W \to W + 1 b^\top\)).
+
+    One evaluation is the gradient of one random combination of the outputs at one sampled
+    parameter and one input, contracted with all candidates at once: a row. Rows are folded into a
+    triangular factor of c x c numbers for c candidates, whose singular values are theirs in full
+    precision (a Gram matrix would square them). Everything runs in float64, whatever the dtype of
+    `params`.
+
+    **Arguments:**
+
+    - `predict`: `predict(params, inputs)`, or `predict(params)` without `inputs`: any
+      deterministic function that JAX can differentiate in reverse, of floating outputs whose
+      first axis is the batch's. Everything that the loss sees: with weight decay in it only
+      orthogonal symmetries survive.
+    - `params`: any pytree: a dict, an Equinox module, a Flax state. Floating leaves move, others
+      stay. Only the shapes and the sizes of the leaves enter, unless `params` is singular.
+    - `inputs`: a pytree of arrays with a common first axis, at least four samples. The result is
+      the symmetry **on these inputs**: a pixel that is always zero frees its weights. One in four
+      is held out of the fit.
+    - `key`: random key of all sampling; a fixed one by default.
+    - `tolerance`: singular values up to this fraction of the largest are zero. By default those
+      below 2e-11 are and those above 1e-7 are not, and one between is refused.
+    - `samples`: the number of evaluations; twice the number of candidates by default.
+    - `sample`: `sample(key, params) -> params`, where the default (each leaf normal with the size
+      it has in `params`, so that each unit is seen on and off) leaves the predictor's domain.
+    - `max_candidates`: full matrices on the longest axes give way to scalings until the
+      candidates are no more than this.
+    - `memory`: bytes that a block of rows and its gradients may take; the factor takes about
+      four times 8 c^2 beside it.
+
+    **Returns:** a [`gaugebias.symmetry.Discovery`][].
+
+    **Raises:** `ValueError` where `predict` is not deterministic, not finite, not floating, or
+    mixes samples; where `inputs` has no common batch axis or too few samples; where `samples` are
+    fewer than the candidates that differ (saying how many are needed); where the gap between zero
+    and non-zero singular values is unclear; where `sample` shows too few activation patterns; and
+    where `params` is singular: on a smaller orbit than its neighbours (naming the generator).
+
+    Discrete symmetries are not seen. Source: derived for this project.
+
+    !!! Example
+
+        ```python
+        params = {"u": jnp.ones((3, 2)), "v": jnp.eye(2)}
+        found = discover(lambda p: p["u"] @ p["v"].T, params)
+        found.dimension, found.identification  # 4, ("GL(2) on leaves u, v",)
+        ```
+    """
+    _check_arguments(predict, params, inputs, tolerance, max_candidates)
+    key = jax.random.key(0) if key is None else key
+    from threadpoolctl import threadpool_limits
+
+    shapes = [x.shape for x in jax.tree.leaves(params) if is_moving(x)]
+    found = families(shapes, max_candidates)
+    # Many small factorisations: threads would wait for one another.
+    threads = 1 if total(found) <= _SMALL else None
+    with jax.enable_x64(True), threadpool_limits(threads):
+        return _discover(predict, params, inputs, found, key, tolerance, samples, sample, memory)
+
+
+def _check_arguments(
+    predict: Any, params: Any, inputs: Any, tolerance: float | None, most: int
+) -> None:
+    if not callable(predict):
+        raise ValueError(f"`predict` must be a function of parameters and inputs, not {predict!r}.")
+    if any(isinstance(x, Tracer) for x in jax.tree.leaves((params, inputs))):
+        raise ValueError("`params` or `inputs` is traced: call `discover` outside of jit.")
+    leaves = [x for x in jax.tree.leaves(params) if is_moving(x)]
+    if not leaves:
+        raise ValueError(
+            "`params` holds no floating array: integer and static leaves do not move. Pass the "
+            "parameters themselves, as floating arrays."
+        )
+    moving_dtype(params)
+    if not all(np.isfinite(np.asarray(x)).all() for x in leaves):
+        raise ValueError("`params` holds values that are not finite: give valid parameters.")
+    if tolerance is not None and not 0.0 < tolerance < 1.0:
+        raise ValueError(f"`tolerance` is {tolerance}: give a number between 0 and 1.")
+    if most < 1:
+        raise ValueError(f"`max_candidates` is {most}: give a positive number.")
+
+
+def _discover(
+    predict: Callable[..., Any],
+    params: Params,
+    inputs: Any,
+    found: tuple[Family, ...],
+    key: Key,
+    tolerance: float | None,
+    samples: int | None,
+    sample: Callable[..., Any] | None,
+    memory: int,
+) -> Discovery:
+    rng = np.random.default_rng([int(x) for x in np.ravel(jax.random.key_data(key))])
+    shapes = [x.shape for x in jax.tree.leaves(params) if is_moving(x)]
+    c = total(found)
+    width = c + sum(math.prod(shape) for shape in shapes)
+    block = min(max(8, int(memory // (8 * 4 * width))), 2 * c + 32, 512)
+    sampler = Sampler(predict, params, inputs, sample, rng, block)
+    fit, held = _divided(sampler, rng)
+    seed = int(rng.integers(2**31))
+    reference = [[rng.standard_normal((min(block, c + 16), *shape)) for shape in shapes]]
+    different = effective(found, reference, seed)
+    count = 2 * c + 32 if samples is None else samples
+    if count < different:
+        raise ValueError(
+            f"`samples` is too few to determine the null space: {count} evaluations for "
+            f"{different} candidates that differ; give at least {different}, better "
+            f"{2 * different}."
+        )
+    first, whole = Triangle(c), Triangle(c)
+    cut = _CUT if tolerance is None else tolerance
+    for triangle, chosen, wanted in ((first, fit, count), (whole, held, count // _HELD_OUT + 8)):
+        if triangle is whole:
+            whole.r, whole.squares, whole.count = first.r, first.squares.copy(), first.count
+        done = 0
+        while done < wanted:
+            size = min(block, wanted - done)
+            picks = np.resize(rng.permutation(chosen), size)
+            drawn = sampler.gradients(sampler.draw(size), picks)
+            bounds = [np.abs(x) for x in drawn.values], [np.abs(g) for g in drawn.grads]
+            triangle.add(rows(found, drawn.values, drawn.grads), rows(found, *bounds))
+            done += size
+    sampler.require_switching(min(block, 256))
+    solution = solve(found, whole, reference, cut, seed)
+    _require_gap(solution, tolerance)
+    _require_inputs(solution, solve(found, first, reference, cut, seed), sampler, different)
+
+    basis = solution.basis()
+    groups = identify(found, solution, sampler.paths, shapes)
+    point = [x[0, ...] for x in sampler.draw(1)]
+    action, groups = _assembled(groups, found, sampler, shapes, point, rng)
+    orbit = orbit_rank_at(found, basis, point)
+    if orbit_rank_at(found, basis, sampler.leaves) < orbit:
+        _refuse_singular(action, sampler, orbit)
+    closure = closure_residual(found, basis, solution.translations, sampler.draw(3), rng)
+    invariance = flow_residual(predict, action, sampler, held)
+    if tolerance is None and not max(closure, invariance) <= _RESIDUAL:
+        raise ValueError(
+            f"`sample` or `inputs` are not generic: the {solution.dimension} fields found are no "
+            f"group of symmetries (brackets leave them by {closure:.1e}, finite elements change "
+            f"`predict` by {invariance:.1e}, relative). Sample leaves independently of each other."
+        )
+    fibre = None
+    if sampler.dimension <= _LARGEST_FIBRE and 8 * sampler.dimension**2 <= memory:
+        fibre = fibre_dimension(sampler)
+    return Discovery(
+        action=action,
+        identification=tuple(group.text for group in groups),
+        dimension=solution.dimension,
+        gap=solution.kept / max(solution.dropped, float(np.finfo(np.float64).eps)),
+        residual=max(closure, invariance),
+        closure=closure,
+        invariance=invariance,
+        smallest_kept=solution.kept,
+        largest_dropped=solution.dropped,
+        orbit_dimension=orbit,
+        fibre_dimension=fibre,
+        candidates=c,
+        effective=different,
+        evaluations=whole.count,
+        patterns=len(sampler.patterns),
+        searched=describe(found, sampler.paths),
+    )
+
+
+def _divided(sampler: Sampler, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the inputs to fit and of those held out."""
+    if sampler.inputs is None:
+        return np.zeros(1, int), np.zeros(1, int)
+    if sampler.count < _FEWEST:
+        raise ValueError(
+            f"`inputs` holds {sampler.count} samples along its first axis: too few to hold one in "
+            f"{_HELD_OUT} out. Give at least {_FEWEST}, generic ones."
+        )
+    order = rng.permutation(sampler.count)
+    held = max(1, sampler.count // _HELD_OUT)
+    return order[held:], order[:held]
+
+
+def _require_gap(solution: Solution, tolerance: float | None) -> None:
+    values = np.concatenate([spectrum.values for spectrum in solution.spectra])
+    if tolerance is None:
+        between = values[(values > _SURELY_ZERO) & (values < _SURELY_NOT)]
+        unclear = between.size > 0 or solution.kept < _GAP * solution.dropped
+    else:
+        unclear = solution.kept < 10.0 * solution.dropped
+    if unclear:
+        near = np.sort(values)[:12]
+        raise ValueError(
+            "`tolerance`: the gap between symmetries and the rest is unclear: relative singular "
+            f"values go down to {', '.join(f'{x:.1e}' for x in near)}, and the smallest that is "
+            f"kept, {solution.kept:.1e}, is too near to what would count as zero "
+            f"({solution.dropped:.1e}). A symmetry may be broken slightly (by the epsilon of a "
+            "normalisation, or by float32 inside `predict`), or the samples may be badly scaled: "
+            "decide with `tolerance=`, or change `params` or `sample`."
+        )
+
+
+def _require_inputs(whole: Solution, first: Solution, sampler: Sampler, different: int) -> None:
+    if first.dimension > whole.dimension:
+        needed = max(2 * sampler.count, math.ceil(different / max(sampler.outputs, 1)) + 1)
+        raise ValueError(
+            f"`inputs` or `samples` are too few to determine the null space: {first.dimension} "
+            f"fields are symmetries on three quarters of the {sampler.count} inputs and only "
+            f"{whole.dimension} with the rest: give at least {needed} generic inputs."
+        )
+
+
+def _assembled(
+    groups: list[Found],
+    found: Any,
+    sampler: Sampler,
+    shapes: list[tuple[int, ...]],
+    point: list[np.ndarray],
+    rng: np.random.Generator,
+) -> tuple[AbstractAction, list[Found]]:
+    """One action of all groups; groups that do not commute become one set of fields."""
+    if not groups:
+        return linear_fields(found, np.zeros((0, total(found))), sampler.paths, shapes), []
+    clusters: list[list[Found]] = []
+    for group in groups:
+        mixed = [
+            cluster
+            for cluster in clusters
+            if any(not commute(found, group.coeffs, g.coeffs, point, rng) for g in cluster)
+        ]
+        clusters = [c for c in clusters if not any(c is m for m in mixed)]
+        clusters.append([g for m in mixed for g in m] + [group])
+    actions = [
+        cluster[0].action
+        if len(cluster) == 1
+        else linear_fields(
+            found, np.concatenate([g.coeffs for g in cluster]), sampler.paths, shapes
+        )
+        for cluster in clusters
+    ]
+    return actions[0] if len(actions) == 1 else Product(*actions), groups
+
+
+def _refuse_singular(action: AbstractAction, sampler: Sampler, orbit: int) -> None:
+    frame: Array = orbit_jacobian(action, sampler.params)
+    matrix = np.asarray(frame)
+    _, s, vt = np.linalg.svd(matrix, full_matrices=True)
+    rank = int((s > 1e-9 * max(s.max(initial=0.0), 1e-300)).sum())
+    # Of all stabilised directions take the generator that lies in them most.
+    share = np.sum(vt[rank:] ** 2, axis=0)
+    name = generator_name(action, sampler.params, int(np.argmax(share)))
+    raise ValueError(
+        f"`params` lies on a singular stratum: its orbit has dimension {rank}, that of parameters "
+        f"nearby {orbit}. Generator {name} of the action found is stabilised (a factor without "
+        "full rank, a unit of zeros): discover at other parameters, for example at a small "
+        "perturbation of these."
+    )

@@ -1,0 +1,258 @@
+"""Gradients of a predictor at freshly sampled parameters, and what a predictor must fulfil."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .._types import Params, PyTree
+from ._discover_gates import gates_of
+from ._leaves import build_params, is_moving, leaf_paths
+
+
+class Block(NamedTuple):
+    """Sampled parameters and gradients, for each moving leaf an array of shape (n, *leaf)."""
+
+    values: list[np.ndarray]
+    grads: list[np.ndarray]
+
+
+def _double(tree: PyTree) -> PyTree:
+    return jax.tree.map(
+        lambda x: jnp.asarray(np.asarray(x), jnp.float64) if is_moving(x) else x, tree
+    )
+
+
+def batch_size(inputs: Any) -> int:
+    """The common length of the first axis of `inputs`.
+
+    **Raises:** `ValueError` where there is none.
+    """
+    arrays = [x for x in jax.tree.leaves(inputs) if eqx.is_array_like(x)]
+    shapes = [np.shape(x) for x in arrays]
+    if not shapes or any(not shape for shape in shapes) or len({s[0] for s in shapes}) != 1:
+        raise ValueError(
+            "`inputs` must be arrays with one common batch axis, the first: their shapes are "
+            f"{shapes}. Move the batch axis to the front."
+        )
+    return shapes[0][0]
+
+
+class Sampler:
+    """Draws parameters and inputs, and takes gradients of random combinations of the outputs."""
+
+    def __init__(
+        self,
+        predict: Callable[..., Any],
+        params: Params,
+        inputs: Any,
+        sample: Callable[..., Any] | None,
+        rng: np.random.Generator,
+        block: int,
+    ):
+        self.block = block
+        leaves = jax.tree.leaves(params)
+        self.index = [i for i, x in enumerate(leaves) if is_moving(x)]
+        self.paths = [leaf_paths(params)[i] for i in self.index]
+        self.params = _double(params)
+        self.leaves = [np.asarray(jax.tree.leaves(self.params)[i]) for i in self.index]
+        self.inputs = None if inputs is None else jax.tree.map(np.asarray, _double(inputs))
+        self.count = 1 if inputs is None else batch_size(inputs)
+        self.sample = sample
+        self.rng = rng
+        sizes = [float(np.sqrt(np.mean(x**2))) if x.size else 0.0 for x in self.leaves]
+        usual = [s for s in sizes if s > 0]
+        self.sizes = [s if s > 0 else (float(np.median(usual)) if usual else 1.0) for s in sizes]
+        self.on: np.ndarray | None = None
+        self.off: np.ndarray | None = None
+        self.patterns: set[bytes] = set()
+        self.outputs, self.weights = self._check(predict)
+        self._gradients = self._compile(predict)
+
+    @property
+    def dimension(self) -> int:
+        return sum(x.size for x in self.leaves)
+
+    def with_leaves(self, values: list[Any]) -> Params:
+        return build_params(self.params, dict(zip(self.index, values, strict=True)))
+
+    def rows_of(self, chosen: Any) -> Any:
+        """The inputs with these indices, each a batch of one: leaves of shape (n, 1, ...)."""
+        return jax.tree.map(lambda x: x[chosen][:, None] if np.ndim(x) else x, self.inputs)
+
+    # -- what a predictor must fulfil ------------------------------------------------------------
+
+    def _call(self, predict: Callable[..., Any], inputs: Any) -> list[np.ndarray]:
+        try:
+            value = predict(self.params) if inputs is None else predict(self.params, inputs)
+        except Exception as error:
+            shapes = [np.shape(x) for x in jax.tree.leaves(inputs)]
+            raise ValueError(
+                f"`predict` fails on `inputs` of shapes {shapes} ({type(error).__name__}: {error})"
+                ": it takes a batch whose first axis runs over samples, of any length."
+            ) from error
+        out = jax.tree.leaves(value)
+        if not out or not all(
+            eqx.is_array(x) and jnp.issubdtype(x.dtype, jnp.floating) for x in out
+        ):
+            raise ValueError("`predict` must return floating arrays, and at least one.")
+        return [np.asarray(x) for x in out]
+
+    def _check(self, predict: Callable[..., Any]) -> tuple[int, list[np.ndarray]]:
+        """Scalar outputs for each input, and the weights that make output leaves comparable."""
+        first, second = self._call(predict, self.inputs), self._call(predict, self.inputs)
+        for one, other in zip(first, second, strict=True):
+            if not np.array_equal(one, other, equal_nan=True):
+                raise ValueError(
+                    "`predict` is not deterministic: two calls with the same arguments differ. "
+                    "Fix its random keys, and turn dropout off."
+                )
+            if not np.isfinite(one).all():
+                raise ValueError("`predict` is not finite at `params`: give valid parameters.")
+        if self.inputs is not None:
+            shapes = [x.shape for x in first]
+            if any(not shape or shape[0] != self.count for shape in shapes):
+                raise ValueError(
+                    f"`inputs` has a batch of {self.count} along its first axis, and `predict` "
+                    f"returns shapes {shapes}: the batch must be the first axis of inputs and "
+                    "outputs alike. Move it there."
+                )
+            again = jax.tree.map(lambda x: np.repeat(x[:1], self.count, axis=0), self.inputs)
+            for one, whole in zip(self._call(predict, again), first, strict=True):
+                size = np.abs(whole).max(initial=0.0)
+                if not np.allclose(one, whole[:1], rtol=1e-5, atol=1e-5 * size):
+                    raise ValueError(
+                        "`predict` gives another value for the first input among others than "
+                        "among copies of itself: the first axis of `inputs` must run over "
+                        "independent samples (move the batch axis there, and put batch "
+                        "normalisation in inference mode)."
+                    )
+            first = [x[:1] for x in first]
+        weights = []
+        for x in first:
+            size = float(np.sqrt(np.mean(x**2))) if x.size else 0.0
+            weights.append(np.full(x.shape, 1.0 / size if size > 0 else 1.0))
+        return sum(x.size for x in first), weights
+
+    # -- gradients -------------------------------------------------------------------------------
+
+    def _compile(self, predict: Callable[..., Any]) -> Callable[..., Any]:
+        def outputs(leaves: list[Any], rest: Any) -> list[Any]:
+            params = build_params(self.params, dict(zip(self.index, leaves, strict=True)))
+            value = predict(params) if self.inputs is None else predict(params, rest)
+            return jax.tree.leaves(value)
+
+        gates = gates_of(outputs)
+
+        def combined(leaves: list[Any], rest: Any, signs: list[Any]) -> tuple[Any, Any]:
+            out = outputs(leaves, rest)
+            total = sum(jnp.sum(x * u) for x, u in zip(out, signs, strict=True))
+            return total, gates(leaves, rest)
+
+        one = jax.value_and_grad(combined, has_aux=True)
+        compiled = jax.jit(jax.vmap(one))
+
+        def gradients(*args: Any) -> Any:
+            try:
+                return compiled(*args)
+            except (TypeError, ValueError, NotImplementedError, jax.errors.JAXTypeError) as error:
+                raise ValueError(
+                    f"`predict` cannot be differentiated for one input ({type(error).__name__}: "
+                    f"{error}): it must take a batch of length 1 and be a function that JAX can "
+                    "trace and differentiate in reverse."
+                ) from error
+
+        return gradients
+
+    def draw(self, count: int) -> list[np.ndarray]:
+        """Fresh parameters, shape (count, *leaf) for each moving leaf."""
+        if self.sample is None:
+            spread = [
+                np.exp(0.25 * self.rng.standard_normal((count,) + (1,) * x.ndim))
+                for x in self.leaves
+            ]
+            return [
+                size * factor * self.rng.standard_normal((count, *x.shape))
+                for x, size, factor in zip(self.leaves, self.sizes, spread, strict=True)
+            ]
+        seeds = self.rng.integers(0, 2**31, count)
+        sample = self.sample
+
+        def one(seed: Any) -> list[Any]:
+            drawn = jax.tree.leaves(sample(jax.random.key(seed), self.params))
+            return [drawn[i] for i in self.index]
+
+        drawn = [np.asarray(x, np.float64) for x in jax.vmap(one)(jnp.asarray(seeds))]
+        for x, leaf, path in zip(drawn, self.leaves, self.paths, strict=True):
+            if x.shape[1:] != leaf.shape:
+                raise ValueError(
+                    f"`sample` returns shape {x.shape[1:]} for leaf {path!r} of shape {leaf.shape}."
+                )
+        return drawn
+
+    def gradients(self, values: list[np.ndarray], chosen: np.ndarray) -> Block:
+        """Gradients at each of `values`, with the input of that number in `chosen`."""
+        parts = [
+            self._part([x[i : i + self.block] for x in values], chosen[i : i + self.block])
+            for i in range(0, len(chosen), self.block)
+        ]
+        grads = [np.concatenate(g) for g in zip(*parts, strict=True)]
+        return Block(values, grads)
+
+    def _part(self, values: list[np.ndarray], chosen: np.ndarray) -> list[np.ndarray]:
+        """One block, padded to the size for which the gradient is compiled."""
+        count = self.block
+        real = len(chosen)
+        chosen = np.resize(chosen, count)
+        values = [x[np.resize(np.arange(real), count)] for x in values]
+        rest = None if self.inputs is None else self.rows_of(chosen)
+        signs = [w * self.rng.standard_normal((count, *w.shape)) for w in self.weights]
+        (total, gates), grads = self._gradients(values, rest, signs)
+        grads = [np.asarray(g, np.float64) for g in grads]
+        good = np.isfinite(np.asarray(total))
+        for g in grads:
+            good &= np.isfinite(g.reshape(count, -1)).all(axis=1)
+        if not good.all():
+            raise ValueError(
+                f"`predict` or its derivative is not finite at {int((~good).sum())} of {count} "
+                "sampled parameters (each leaf normal, of the size it has in `params`): give "
+                "`sample=`, a function (key, params) -> params that draws valid ones."
+            )
+        self._see(np.asarray(gates)[:real])
+        return [g[:real] for g in grads]
+
+    def _see(self, gates: np.ndarray) -> None:
+        on, off = gates.any(axis=0), (~gates).any(axis=0)
+        self.on = on if self.on is None else self.on | on
+        self.off = off if self.off is None else self.off | off
+        if gates.shape[1]:
+            self.patterns.update(row.tobytes() for row in np.packbits(gates, axis=1))
+
+    def require_switching(self, rows: int) -> None:
+        """Refuse a `sample` that leaves gates on one side of zero which could switch.
+
+        Under the default sampling every sign is as likely as its opposite, so a gate that stays
+        put there (the variance inside a normalisation, say) stays put everywhere.
+        """
+        if self.sample is None or self.on is None or self.off is None or self.on.size == 0:
+            return
+        seen = self.on & self.off
+        kept = self.sample, self.on, self.off, self.patterns
+        self.sample, self.on, self.off, self.patterns = None, None, None, set()
+        try:
+            self.gradients(self.draw(rows), self.rng.integers(0, self.count, rows))
+            able = self.on & self.off if self.on is not None and self.off is not None else seen
+        except ValueError:
+            able = seen  # the predictor is not defined there: nothing to compare with
+        self.sample, self.on, self.off, self.patterns = kept
+        frozen = int((able & ~seen).sum())
+        if frozen:
+            raise ValueError(
+                f"`sample` shows too few activation patterns: {frozen} of {seen.size} gates (ReLU "
+                f"units, comparisons with zero) never switched in {rows} evaluations "
+                f"({len(self.patterns)} patterns), and a unit that is always on or always off "
+                "makes spurious symmetries. Sample parameters more widely, or leave `sample` out."
+            )
