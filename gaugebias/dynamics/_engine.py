@@ -139,9 +139,9 @@ def observer(observe: Callable, still: PyTree, axis: int) -> Callable:
 
 
 def recorded(
-    advance: Callable, see: Callable, y: PyTree, most: int, records: Array, axis: int
-) -> tuple[PyTree, PyTree, Array]:
-    """`records` times `advance(y, i)`; what `see(y)` gives after each, and which chains are finite.
+    advance: Callable, see: Callable, y: PyTree, most: int, records: Array
+) -> tuple[PyTree, PyTree]:
+    """`records` times `advance(y, i)`; what `see(y)` gives after each.
 
     `records` is the number `most` as an array: were it known to the compiler, a loop of one step
     would be inlined and rounded differently, and cuts of a run would not be exact.
@@ -154,15 +154,13 @@ def recorded(
 
     empty = jax.tree.map(lambda s: jnp.zeros((most, *s.shape), s.dtype), jax.eval_shape(see, y))
     y, seen = jax.lax.fori_loop(0, records, record, (y, empty))
-    return y, seen, finite_chains(y, axis)
+    return y, seen
 
 
 def finite_chains(y: PyTree, axis: int) -> Array:
     """Which chains hold finite numbers only, shape `(chains,)`."""
     finite = jnp.asarray(True)
     for leaf in jax.tree.leaves(y):
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
-            continue
         axes = tuple(i for i in range(leaf.ndim) if i != axis % leaf.ndim)
         finite = finite & jnp.all(jnp.isfinite(leaf), axis=axes)
     return finite

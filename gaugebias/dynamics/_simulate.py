@@ -15,6 +15,7 @@ from ._checks import scalar
 from ._engine import (
     check_lengths,
     drive,
+    finite_chains,
     identity,
     initial,
     observer,
@@ -26,7 +27,7 @@ from ._ensemble import DIVERGED, OK, Ensemble, SimulationError
 from ._integrate import SMALL_STATE, choose_solver, stretch
 from ._path import as_key, chain_keys
 from ._regauge import check_keeps_slice
-from ._sde import AbstractSDE
+from ._sde import AbstractSampledSDE, AbstractSDE
 
 
 class _Plan(eqx.Module):
@@ -65,9 +66,9 @@ def _chunk(sde, y, still, keys, start, dt, observe, plan: _Plan, records: Array)
             max_steps=None,
         )
 
-    return recorded(
-        advance, observer(observe, still, plan.axis), y, plan.records, records, plan.axis
-    )
+    see = observer(observe, still, plan.axis)
+    y, seen = recorded(advance, see, y, plan.records, records)
+    return y, seen, finite_chains(y, plan.axis)
 
 
 def simulate(
@@ -156,8 +157,10 @@ def simulate(
     y, still, chains = initial(init, key, chains, batched)
     if not all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(y)):
         raise ValueError("`init` holds values that are not finite.")
+    point = eqx.combine(jax.tree.map(lambda x: x[0], y), still)
+    if isinstance(sde, AbstractSampledSDE):
+        sde.check_start(point)
     if regauge is not None:
-        point = eqx.combine(jax.tree.map(lambda x: x[0], y), still)
         check_keeps_slice(sde, regauge, point)
 
     size = sum(x.size for x in jax.tree.leaves(y)) // chains
