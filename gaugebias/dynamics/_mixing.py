@@ -27,9 +27,11 @@ def check_samples_apart(samples: PerSample, params: PyTree) -> None:
     leaves = jax.tree.leaves((samples, eqx.filter(params, eqx.is_array)))
     if samples.size < 2 or any(isinstance(x, Tracer) for x in leaves):
         return
-    mixed = _in_batches if samples.vectorised else _in_closure
     for index in (0, samples.size // 2):
-        here, there = mixed(samples, params, index)
+        pair = (_in_batches if samples.vectorised else _in_closure)(samples, params, index)
+        if pair is None:
+            return
+        here, there = pair
         if not bool(jnp.all(jnp.isfinite(here))):
             continue
         size = float(jnp.max(jnp.abs(here), initial=0.0))
@@ -61,8 +63,11 @@ def _in_batches(samples: PerSample, params: PyTree, index: int) -> tuple[Array, 
     return at(others), at(copies)
 
 
-def _in_closure(samples: PerSample, params: PyTree, index: int) -> tuple[Array, Array]:
-    """The gradient of sample `index`, as it is and with the other rows of captured data changed."""
+def _in_closure(samples: PerSample, params: PyTree, index: int) -> tuple[Array, Array] | None:
+    """The gradient of sample `index`, as it is and with the other rows of captured data changed.
+
+    `None` where no data are captured.
+    """
     point, still = eqx.partition(params, eqx.is_inexact_array)
     sample = jax.tree.map(lambda x: x[index], samples.data)
     leaves = [np.asarray(x) for x in jax.tree.leaves(samples.data)]
@@ -88,8 +93,7 @@ def _in_closure(samples: PerSample, params: PyTree, index: int) -> tuple[Array, 
     closed = jax.make_jaxpr(value)(*flat)
     other = _with_constants(closed, swap)
     if not changed:
-        nothing = jnp.zeros((0,), jnp.result_type(*flat))
-        return nothing, nothing
+        return None
 
     def gradient(jaxpr):
         run = jaxpr_as_fun(jaxpr)

@@ -32,8 +32,9 @@ def as_data(data: PyTree, batch_size=None) -> tuple[PyTree, int]:
     for leaf in leaves:
         if isinstance(leaf, Tracer) or not jnp.issubdtype(leaf.dtype, jnp.inexact):
             continue
-        if not bool(jnp.all(jnp.isfinite(leaf))):
-            bad = int(np.argmax(~np.isfinite(np.asarray(leaf)).reshape(n, -1).all(axis=1)))
+        finite = np.isfinite(np.asarray(leaf)).reshape(n, -1).all(axis=1)
+        if not finite.all():
+            bad = int(np.argmin(finite))
             raise ValueError(
                 f"`data` holds values that are not finite (first at sample {bad}): drop or fill "
                 "them."

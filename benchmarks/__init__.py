@@ -1,0 +1,1 @@
+"""Measurements and longer experiments, run by hand: `python -m benchmarks.NAME`."""
