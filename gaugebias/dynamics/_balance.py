@@ -131,9 +131,7 @@ def _search(sde: AbstractSampledSDE, action: AbstractAction, params: PyTree, tol
     return solution.value, left
 
 
-def noise_equilibrium(
-    sde: AbstractSampledSDE, action: AbstractAction, params: PyTree
-) -> NoiseEquilibrium:
+def noise_equilibrium(sde, action: AbstractAction, params: PyTree) -> NoiseEquilibrium:
     r"""The point of the orbit of `params` where noise no longer moves any `theta^T A_a theta`.
 
     Along the orbit, per-sample gradients of an invariant loss move by the inverse transpose, so

@@ -81,7 +81,7 @@ def _check_linear(sde: AbstractSDE, params: PyTree) -> None:
         )
 
 
-def _convert(sde: AbstractSDE, calculus: str, at: PyTree) -> AbstractSDE:
+def _convert(sde, calculus: str, at: PyTree) -> AbstractSDE:
     if not isinstance(sde, AbstractSDE):
         raise ValueError("`sde` must be a process of `gaugebias.dynamics`.")
     if at is not None:
@@ -93,7 +93,7 @@ def _convert(sde: AbstractSDE, calculus: str, at: PyTree) -> AbstractSDE:
     return Converted(sde, calculus)
 
 
-def to_ito(sde: AbstractSDE, *, at: PyTree = None) -> AbstractSDE:
+def to_ito(sde, *, at: PyTree = None) -> AbstractSDE:
     """The same process, written in Ito's calculus.
 
     **Arguments:**
@@ -116,6 +116,6 @@ def to_ito(sde: AbstractSDE, *, at: PyTree = None) -> AbstractSDE:
     return _convert(sde, "ito", at)
 
 
-def to_stratonovich(sde: AbstractSDE, *, at: PyTree = None) -> AbstractSDE:
+def to_stratonovich(sde, *, at: PyTree = None) -> AbstractSDE:
     """The same process, written in Stratonovich's calculus; the mirror of `to_ito`."""
     return _convert(sde, "stratonovich", at)

@@ -35,13 +35,6 @@ class IsotropicMatched(AbstractSampledSDE):
         self.sde = sde
         self.calculus = "ito"
 
-    def __check_init__(self):
-        if not isinstance(self.sde, AbstractSampledSDE):
-            raise ValueError(
-                "`sde` must be a process whose noise is made by data, as `MinibatchSDE` or "
-                "`LabelNoiseSDE`."
-            )
-
     def _size(self, params: PyTree) -> Array:
         dimension = sum(x.size for x in jax.tree.leaves(moving(params)))
         return jnp.sqrt(self.sde.sum_over_noise(params, squared_norm) / dimension)
@@ -78,10 +71,15 @@ class IsotropicMatched(AbstractSampledSDE):
         self.sde.check_start(params)
 
 
-def isotropic_matched(sde: AbstractSampledSDE) -> IsotropicMatched:
+def isotropic_matched(sde) -> IsotropicMatched:
     """The control of a minibatch process: its drift, and isotropic noise of the same trace.
 
     The other control, Gaussian noise of the same covariance, is `MinibatchSDE` itself (with
     `dt=learning_rate` step for step), or [`gaugebias.train`][] with `noise="gaussian"`.
     """
+    if not isinstance(sde, AbstractSampledSDE):
+        raise ValueError(
+            "`sde` must be a process whose noise is made by data, as `MinibatchSDE` or "
+            "`LabelNoiseSDE`."
+        )
     return IsotropicMatched(sde)
