@@ -11,7 +11,7 @@ from gaugebias.dynamics import LabelNoiseSDE, balance_rates, noise_equilibrium
 
 from ._report import Report
 
-RATE, BATCH, SAMPLES = 0.1, 16, 64
+RATE, BATCH, SAMPLES = 0.02, 2, 64
 STD = jnp.array([0.3, 0.6, 1.2])
 ACTION = gb.symmetry.GeneralLinear("U", "V")
 

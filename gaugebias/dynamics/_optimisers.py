@@ -161,7 +161,7 @@ def _drift(runner: _Runner, action: AbstractAction, point: PyTree, steps: Array,
 
 
 def optimiser_symmetries(
-    optimisers: Callable | Mapping[str, Callable],
+    optimisers: Any,
     loss: Callable,
     action: AbstractAction,
     params: PyTree,

@@ -1,6 +1,6 @@
 """The discrete process: minibatch training with any optimiser, as an ensemble."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
@@ -145,7 +145,7 @@ def train(
     key,
     steps: int,
     chains: int | None = None,
-    learning_rates: ArrayLike | None = None,
+    learning_rates: ArrayLike | Sequence[float] | None = None,
     observe: Callable | None = None,
     burn_in: int = 0,
     every: int | None = None,
@@ -305,7 +305,7 @@ def _as_source(data, batch_size: int, noise: str) -> tuple[Callable | None, PyTr
     return data, jax.tree.map(lambda x: jnp.asarray(x)[None], data(jr.key(0)))
 
 
-def _as_rates(learning_rates: ArrayLike | None, optimiser: Any) -> Array:
+def _as_rates(learning_rates, optimiser: Any) -> Array:
     made = hasattr(optimiser, "init") and hasattr(optimiser, "update")
     if learning_rates is None:
         if not made:
