@@ -73,7 +73,7 @@ def closed_form_misfit(p, std):
     return float(jnp.linalg.norm(one - two) / jnp.linalg.norm(one))
 
 
-def experiment(figure, *, chains=24, steps=12_000):
+def experiment(figure, *, chains=12, steps=36_000):
     """The table, and the figure where `figure` is a path."""
     even = jnp.full(3, jnp.sqrt(jnp.mean(STD**2)))
     report = Report(

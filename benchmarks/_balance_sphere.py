@@ -15,7 +15,7 @@ from ._report import Report
 FEATURES, HIDDEN, SAMPLES = 10, 8, 100
 DIMENSION = FEATURES * HIDDEN + HIDDEN * 10
 ACTION = gb.symmetry.Scale(("w", "u"))
-RATE, BATCH, DECAY = 0.1, 4, 0.05
+RATE, BATCH, DECAY = 0.1, 2, 0.05
 TEMPERATURE, RIDGE, STEP = 0.02, 0.5, 4e-3
 
 
