@@ -188,7 +188,8 @@ def test_anisotropic_label_noise_balances_elsewhere():
 @pytest.mark.slow
 def test_training_with_anisotropic_label_noise_goes_there():
     """Rank one, 12,000 steps of batch 2, 32 chains: `log |u|^2/|v|^2` settles at the noise-balanced
-    value within 10% (a correction of the order of the step is left); equal norms are rejected at 1e-6 by a test of the mean."""
+    value within 10% (a correction of the order of the step is left); equal norms are
+    rejected at 1e-6 by a test of the mean."""
     left, right = jnp.array([1.0, 0.2]), jnp.array([0.9, -0.3])
     std, root = jnp.array([0.3, 0.9]), jnp.sqrt(jnp.array([1.5, 0.5]))
     act = gb.symmetry.Rescaling("u", "v", axes=(None, None))
