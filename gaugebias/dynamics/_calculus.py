@@ -90,7 +90,7 @@ def _convert(sde, calculus: str, at: PyTree) -> AbstractSDE:
         return sde
     if isinstance(sde, Converted):
         return sde.sde
-    return Converted(sde, calculus)
+    return Converted(sde=sde, calculus=calculus)
 
 
 def to_ito(sde, *, at: PyTree = None) -> AbstractSDE:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ._checks import scalar, strong
@@ -67,7 +68,7 @@ class LabelNoiseSDE(AbstractSampledSDE):
         if not eqx.is_array(data[1]):
             raise ValueError("`data` must be a pair (inputs, targets) with one array of targets.")
         std = strong(label_std)
-        if eqx.is_array(std) and not isinstance(std, jax.core.Tracer):
+        if eqx.is_array(std) and not isinstance(std, Tracer):
             if not bool(jnp.all(jnp.isfinite(std) & (std >= 0))):
                 raise ValueError("`label_std` must be finite and non-negative.")
         if std.shape not in ((), data[1].shape[1:]):
