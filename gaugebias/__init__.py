@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         verdicts as verdicts,
         verify as verify,
     )
-    from .dynamics import load as load, simulate as simulate
+    from .dynamics import load as load, simulate as simulate, train as train
     from .quotient import (
         Quotient as Quotient,
         distance_modulo as distance_modulo,
@@ -58,6 +58,7 @@ _NAMES = {
     "log_orbit_volume": "quotient",
     "orbit_gram": "quotient",
     "simulate": "dynamics",
+    "train": "dynamics",
     "vertical": "quotient",
 }
 

@@ -20,7 +20,8 @@ def compiled_once(fn: Callable) -> Callable:
     those of `jit` by rounding at most. Within another trace, which is compiled as its owner
     wishes, `fn` is called as it is.
     """
-    compiled = eqx.filter_jit(fn, compiler_options=_QUICKLY)
+    options: dict[str, Any] = {"compiler_options": _QUICKLY}
+    compiled = eqx.filter_jit(fn, **options)
 
     def call(*args: Any) -> Any:
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(args)):

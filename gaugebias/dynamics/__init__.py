@@ -1,11 +1,36 @@
 """Stochastic processes on parameters and on the quotient, and ensembles of them."""
 
+from ._balance import (
+    BalanceRates as BalanceRates,
+    NoiseEquilibrium as NoiseEquilibrium,
+    balance_rates as balance_rates,
+    noise_equilibrium as noise_equilibrium,
+)
+from ._calculus import to_ito as to_ito, to_stratonovich as to_stratonovich
 from ._ensemble import Ensemble as Ensemble, SimulationError as SimulationError
 from ._generator import expected_rate as expected_rate, imbalance_rate as imbalance_rate
 from ._integrate import integrate as integrate
+from ._label_noise import LabelNoiseSDE as LabelNoiseSDE
 from ._langevin import Langevin as Langevin, ProjectedLangevin as ProjectedLangevin
+from ._matched import IsotropicMatched as IsotropicMatched, isotropic_matched as isotropic_matched
+from ._minibatch import MinibatchSDE as MinibatchSDE
+from ._noise_covariance import (
+    HorizontalityReport as HorizontalityReport,
+    horizontality as horizontality,
+    noise_covariance_product as noise_covariance_product,
+    noise_trace as noise_trace,
+)
+from ._optimisers import (
+    SymmetryReport as SymmetryReport,
+    optimiser_symmetries as optimiser_symmetries,
+)
 from ._path import CounterPath as CounterPath
 from ._quotient_sde import QuotientSDE as QuotientSDE
-from ._sde import SDE as SDE, AbstractSDE as AbstractSDE
+from ._sde import (
+    SDE as SDE,
+    AbstractSampledSDE as AbstractSampledSDE,
+    AbstractSDE as AbstractSDE,
+)
 from ._simulate import simulate as simulate
 from ._store import load as load
+from ._train import train as train

@@ -24,6 +24,8 @@ class Ensemble(eqx.Module):
     - `final`: the parameters at the end, a pytree with a leading chain axis on moving leaves: a
         batch from which `simulate(..., batched=True, start=...)` goes on.
     - `key_data`: the random key's data; `settings`: what was asked for, JSON-able.
+    - `carry`: what a process carries beside its parameters, as an optimiser's state of each chain
+        (`train(..., carry=...)` goes on from it); `None` for most. It is not saved.
     """
 
     values: PyTree
@@ -33,6 +35,7 @@ class Ensemble(eqx.Module):
     final: PyTree
     key_data: np.ndarray
     settings: dict[str, Any]
+    carry: PyTree = None
 
     @property
     def chains(self) -> int:

@@ -11,7 +11,7 @@ from jaxtyping import PyTree
 
 from ..quotient import MomentMapGauge, require_moment_map
 from ..symmetry import AbstractAction
-from ._sde import AbstractSDE
+from ._sde import AbstractSampledSDE, AbstractSDE
 
 
 def expected_rate(sde: AbstractSDE, fn: Callable, params: PyTree) -> PyTree:
@@ -29,6 +29,8 @@ def expected_rate(sde: AbstractSDE, fn: Callable, params: PyTree) -> PyTree:
     **Returns:** a pytree as `fn` returns, per unit time.
     """
     point, still = eqx.partition(params, eqx.is_inexact_array)
+    if isinstance(sde, AbstractSampledSDE):
+        return _sampled_rate(sde, fn, point, still)
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sde.noise_like(params))
     flat, unravel = ravel_pytree(zeros)
 
@@ -54,13 +56,29 @@ def expected_rate(sde: AbstractSDE, fn: Callable, params: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: a + 0.5 * jnp.sum(b, axis=0), first, seconds)
 
 
+def _sampled_rate(sde: AbstractSampledSDE, fn: Callable, point: PyTree, still: PyTree) -> PyTree:
+    """The Ito generator with the noise summed in bounded memory, not over a basis of it."""
+    params = eqx.combine(point, still)
+
+    def along(x, direction):
+        return jax.jvp(lambda p: fn(eqx.combine(p, still)), (x,), (direction,))[1]
+
+    def second(sigma):
+        return jax.jvp(lambda x: along(x, sigma), (point,), (sigma,))[1]
+
+    first = along(point, sde.drift(params))
+    return jax.tree.map(lambda a, b: a + 0.5 * b, first, sde.sum_over_noise(params, second))
+
+
 def imbalance_rate(sde: AbstractSDE, action: AbstractAction, params: PyTree) -> PyTree:
     """Predicted drift of every conserved quantity, `d E[chi_a] / dt` at `params`.
 
     `chi_a = 1/2 theta^T A_a theta` is the moment map of a linear action, conserved by gradient
     flow. Under horizontal Ito noise of temperature `T` the rate is `T tr(P A_a)`, without a
     martingale part, less `2 lambda chi_a` for weight decay `(lambda/2)|theta|^2`; under
-    Stratonovich horizontal noise only the decay is left. This is the answer where no law applies.
+    Stratonovich horizontal noise only the decay is left. Under minibatch noise it is
+    `(eta/2B) tr(Sigma A_a)`: see [`gaugebias.dynamics.noise_equilibrium`][] for where that leads.
+    This is the answer where no law applies.
 
     **Returns:** a coefficient pytree of the action's algebra, per unit time (antisymmetric
     directions are 0).

@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 from .._arguments import as_key
 from ._checks import count, scalar, strong
 from ._path import CounterPath
-from ._sde import AbstractSDE
+from ._sde import AbstractSampledSDE, AbstractSDE
 from ._threefry import fastest
 
 LONGEST_STRETCH = 2**24 - 1  # integers up to here are exact in float32
@@ -74,6 +74,29 @@ class _Diffusion(diffrax.AbstractTerm):
         return _cast(self.over(apply, vf, control), vf, jnp.sqrt(self.dt))
 
 
+class _Increment(diffrax.AbstractTerm):
+    """Drift and noise of a step in one evaluation, for equations that share work between them."""
+
+    sde: AbstractSampledSDE
+    still: PyTree
+    dt: Array
+    path: CounterPath
+    over: _Batched
+
+    def vf(self, t, y, args):
+        return y
+
+    def contr(self, t0, t1, **kwargs):
+        return self.path.evaluate(t0, t1)
+
+    def prod(self, vf, control):
+        def apply(p, z):
+            return self.sde.increment(eqx.combine(p, self.still), z, self.dt)
+
+        moved = self.over(apply, vf, control)
+        return jax.tree.map(lambda x, y: x.astype(y.dtype), moved, vf)
+
+
 class _Regauged(diffrax.AbstractSolver):
     """A solver followed, after each step, by a group element that returns to the slice."""
 
@@ -132,7 +155,8 @@ def choose_solver(sde: AbstractSDE, solver: diffrax.AbstractSolver | None):
             f"`solver` {name} converges to the {'Ito' if ito else 'Stratonovich'} solution, but "
             f"the equation is tagged {sde.calculus!r}. The two differ by the drift "
             "(1/2) sum_j (D sigma_j) sigma_j: add it to the drift (Stratonovich to Ito) or "
-            "subtract it (Ito to Stratonovich), or leave `solver` out."
+            "subtract it (Ito to Stratonovich), as `to_ito` and `to_stratonovich` do, or leave "
+            "`solver` out."
         )
     if not isinstance(solver, (diffrax.Euler, diffrax.EulerHeun)):
         raise ValueError(
@@ -163,9 +187,12 @@ def stretch(
     shapes = sde.noise_like(eqx.combine(point, still))
     path = CounterPath(keys, start, shapes, 0 if axis is None else axis)
     dt = jnp.asarray(dt, jnp.result_type(*jax.tree.leaves(y)))
-    terms = diffrax.MultiTerm(
-        _Drift(sde, still, dt, over), _Diffusion(sde, still, dt, path, over)
-    )
+    if isinstance(sde, AbstractSampledSDE):
+        terms = _Increment(sde, still, dt, path, over)
+    else:
+        terms = diffrax.MultiTerm(
+            _Drift(sde, still, dt, over), _Diffusion(sde, still, dt, path, over)
+        )
     if regauge is not None:
         solver = _Regauged(solver, regauge, still, over)
     grid = jnp.arange(steps + 1, dtype=jnp.float32)

@@ -7,7 +7,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 CALCULI = ("ito", "stratonovich")
 
@@ -45,6 +45,26 @@ class AbstractSDE(eqx.Module):
     @abc.abstractmethod
     def noise_like(self, params: PyTree) -> PyTree:
         """A pytree of `jax.ShapeDtypeStruct`: the noise vector's structure."""
+
+
+class AbstractSampledSDE(AbstractSDE):
+    """An Ito equation whose noise is made by a data set.
+
+    Drift and noise share their pass over the samples, and there are as many noise numbers as
+    samples: sums over them are taken in bounded memory.
+    """
+
+    @abc.abstractmethod
+    def increment(self, params: PyTree, noise: PyTree, dt: Array) -> PyTree:
+        """`dt * drift(params) + sqrt(dt) * diffusion(params, noise)`, computed together."""
+
+    @abc.abstractmethod
+    def sum_over_noise(self, params: PyTree, fn: Callable) -> PyTree:
+        """`sum_j fn(diffusion(params, e_j))` over an orthonormal basis of the noise."""
+
+    @abc.abstractmethod
+    def check_start(self, params: PyTree) -> None:
+        """`ValueError` where the equation cannot start at `params` (one concrete point)."""
 
 
 def moving(params: PyTree) -> PyTree:

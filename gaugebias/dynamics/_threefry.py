@@ -57,7 +57,7 @@ def _random_bits(key: Array, bit_width: int, shape: tuple[int, ...]) -> Array:
     return (high ^ low).astype(_WORDS[bit_width])
 
 
-def _fold_in(key: Array, data: Array) -> Array:
+def _fold_in(key: Array, data: int | Array) -> Array:
     data = jnp.asarray(data).astype(jnp.uint32)
     return jnp.stack(_hash(key, jnp.zeros_like(data), data))
 

@@ -46,7 +46,7 @@ class Known(NamedTuple):
 Message = Started | Reached | Known
 
 
-def attempt(case: Case, settings: Settings, tell: Callable[[Message], object]) -> Outcome:
+def attempt(case: Case, settings: Settings, tell: Callable[[Message], None]) -> Outcome:
     """Run a case, again if an expected law failed; errors and interruptions are outcomes too."""
     progress = _Attempts(case, settings, tell)
     try:
@@ -62,7 +62,7 @@ def attempt(case: Case, settings: Settings, tell: Callable[[Message], object]) -
 class _Attempts:
     """The state of a case while it runs, so that an interruption can report what there is."""
 
-    def __init__(self, case: Case, settings: Settings, tell: Callable[[Message], object]) -> None:
+    def __init__(self, case: Case, settings: Settings, tell: Callable[[Message], None]) -> None:
         self.case, self.settings, self.tell = case, settings, tell
         self.chains = settings.chains or (case.quick_chains if settings.quick else case.chains)
         self.started = time.monotonic()

@@ -75,8 +75,8 @@ def run_in_workers(
     cases: Sequence[Case],
     settings: Settings,
     workers: int,
-    tell: Callable[[Message], object],
-    finished: Callable[[Outcome], object],
+    tell: Callable[[Message], None],
+    finished: Callable[[Outcome], None],
 ) -> bool:
     """Run `cases` in `workers` processes, long ones first; `False` where Ctrl-C ended it.
 

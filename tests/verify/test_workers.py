@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from gaugebias.verify import Case, run_cases
+from gaugebias.verify import Case, CaseResult, run_cases
 from gaugebias.verify._attempt import Settings
 from gaugebias.verify._workers import can_travel, run_in_workers
 
@@ -75,7 +75,7 @@ def test_an_interruption_stops_the_workers_and_keeps_what_is_known(travelling, t
 
 def test_cases_of_local_functions_stay_in_this_process(fake, tmp_path):
     cases = [fake("one", {"expected a": 0.5}), fake("two", {"expected a": 0.5})]
-    assert not can_travel([Case("one", "Local", lambda context: None)])
+    assert not can_travel([Case("one", "Local", lambda context: CaseResult(()))])
     report = run_cases(
         [Case(c.name, "Local", lambda context, c=c: c(context)) for c in cases],
         out=tmp_path, workers=2,
