@@ -1,7 +1,14 @@
 """Settings shared by every test: float64, no implicit broadcasting, fixed seeds, checked types."""
 
+import atexit
 import itertools
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
+
+# Most of a test's time is compilation of what then runs for a moment.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
 
 import jax
 import matplotlib
@@ -16,6 +23,15 @@ install_import_hook(
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Many tests compile what another one has compiled: one cache for all workers of a run.
+if "GAUGEBIAS_TEST_CACHE" not in os.environ:
+    folder = tempfile.mkdtemp(prefix="gaugebias-tests-")
+    os.environ["GAUGEBIAS_TEST_CACHE"] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", os.environ["GAUGEBIAS_TEST_CACHE"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 matplotlib.use("Agg")
 
 settings.register_profile(

@@ -25,7 +25,6 @@ from ._engine import (
     source,
 )
 from ._ensemble import DIVERGED, OK, Ensemble, SimulationError
-from ._fits import check_fits
 from ._integrate import SMALL_STATE, choose_solver, stretch
 from ._path import chain_keys
 from ._regauge import check_keeps_slice
@@ -165,7 +164,6 @@ def simulate(
     point = eqx.combine(jax.tree.map(lambda x: x[0], y), still)
     if isinstance(sde, AbstractSampledSDE):
         sde.check_start(point)
-    check_fits(sde, observe, point)
     if regauge is not None:
         check_keeps_slice(sde, regauge, point)
 
@@ -177,7 +175,16 @@ def simulate(
     def chunk(y, now, length, records):
         plan = _Plan(length, records, axis, solver, regauge)
         number = jnp.asarray(records, jnp.int32)
-        return _chunk(sde, y, still, keys, now, dt, observe, plan, number)
+        try:
+            out = _chunk(sde, y, still, keys, now, dt, observe, plan, number)
+        except (KeyError, AttributeError, IndexError) as error:
+            raise ValueError(
+                f"`init` lacks what the process or `observe` reads ({type(error).__name__}: "
+                f"{error}): give parameters of the structure that they were written for."
+            ) from error
+        if not jax.tree.leaves(out[1]):
+            raise ValueError("`observe` returns no array: let it return what is to be recorded.")
+        return out
 
     y, values, recorded_at, failed_by = drive(
         chunk, y, schedule(steps, burn_in, every), chains, start, progress

@@ -86,7 +86,9 @@ def test_it_can_be_differentiated():
 
     def entry(t):
         moved = jax.tree.map(lambda x, y: x + t * y, p, v)
-        return balanced(GROUP, moved)["w1"][0, 0]
+        fixed = balanced(GROUP, moved)
+        assert fixed is not None
+        return fixed["w1"][0, 0]
 
     slope = jax.jvp(entry, (0.0,), (1.0,))[1]
     np.testing.assert_allclose(slope, (entry(1e-5) - entry(-1e-5)) / 2e-5, rtol=1e-6)

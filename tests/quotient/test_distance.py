@@ -45,8 +45,8 @@ def test_rotations_agree_with_procrustes(reflected):
     sign = np.sign(np.linalg.det(u @ vt))
     best = s.sum() if reflected else s[:2].sum() + sign * s[2]
     expected = np.sqrt(np.sum(a**2) + np.sum(b**2) - 2.0 * best)
-    flip = {"elements": (lambda p: p * jnp.array([[1.0, 1.0, -1.0]]),)} if reflected else {}
-    got = gb.distance_modulo(RightOrthogonal(lambda p: p), a, b, **flip)
+    flips = (lambda p: p * jnp.array([[1.0, 1.0, -1.0]]),) if reflected else ()
+    got = gb.distance_modulo(RightOrthogonal(lambda p: p), a, b, elements=flips)
     np.testing.assert_allclose(got.distance, expected, rtol=1e-8)
     assert got.element == (1 if reflected and sign < 0 else 0)
 

@@ -188,7 +188,7 @@ CASES = {
     # And the rescaling of 4 units between (gain, shift) and w2: 9.
     "layer norm, affine": (
         layer_norm,
-        MLP | {"gain": normal(7, 4), "shift": normal(8, 4)},
+        MLP | {"gain": normal(7, 4), "shift": 0.2 * normal(8, 4)},  # every unit switches
         X,
         9,
         0,

@@ -148,6 +148,7 @@ def test_a_domain_of_ones_own():
     with pytest.raises(ValueError, match="`sample=`"):
         gb.discover(predict, params)
     found = gb.discover(predict, params, sample=positive)
+    assert isinstance(found.action, gb.symmetry.Rescaling)
     assert found.dimension == 2 and found.action.powers == (1.0, -2.0)
     with pytest.raises(ValueError, match="not generic"):  # u = v hides half of the fields
         gb.discover(predict, params, sample=copied)
