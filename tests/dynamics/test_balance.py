@@ -101,6 +101,7 @@ def test_rates_are_the_expected_change_of_one_step_exactly(ridge):
     assert np.all(np.abs(found.noise) > 1e-6)
 
 
+@pytest.mark.slow  # rates of one step are tested exactly
 def test_the_imbalance_rate_is_half_of_noise_and_drift():
     sde = MinibatchSDE(relu, DATA, RATE, 4, chunk=4)
     found = balance_rates(sde, UNITS, NET)
@@ -168,6 +169,7 @@ def factors(p, x):
     return p["U"] @ (p["V"].T @ x)
 
 
+@pytest.mark.slow  # fifteen seconds
 def test_anisotropic_label_noise_balances_elsewhere():
     """`tr(C_xi) V^T C_x V = tr(C_x) U^T C_xi U` at the minimum, found for GL(2) by root search;
     `U^T U = V^T V` it is not."""

@@ -80,6 +80,7 @@ def test_float32_costs_rounding_only():
     assert all(layer.imbalance_after < 1e-6 for layer in got.layers)
 
 
+@pytest.mark.slow  # eight seconds
 def test_it_can_be_differentiated():
     p = network()
     v = {k: jnp.sin(jnp.arange(x.size, dtype=float)).reshape(x.shape) for k, x in p.items()}

@@ -145,6 +145,7 @@ def test_structure_is_named_and_its_loss_explained():
     assert structure(tied) == "block diagonal: dense: factors 0, 2 and 3 share leaves; diagonal"
 
 
+@pytest.mark.slow  # its blocks have tests of their own
 def test_a_product_of_groups_on_leaves_of_their_own_is_block_diagonal():
     rng = np.random.default_rng(2)
     shapes = {"a": (4, 2), "b": (3, 2), "c": (3, 2), "d": (2,), "e": (2, 3)}
