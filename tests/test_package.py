@@ -121,7 +121,7 @@ def test_readme_has_the_two_commands():
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
     assert len(lines) == 2 and all("-c constraints.txt" in line for line in lines)
     assert lines[0].endswith("gaugebias verify") and lines[1].endswith("-m pytest -n 2")
-    assert len(README.splitlines()) < 200
+    assert len(README.splitlines()) < 240  # with the catalogue's table
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from ._options import parse
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -48,9 +50,7 @@ class Options:
 
 def run(argv: Sequence[str]) -> int:
     """Parse `argv`, print what is asked for and return the exit code."""
-    options = tyro.cli(
-        Options, prog="gaugebias catalogue", description=_DESCRIPTION, args=list(argv)
-    )
+    options = parse(Options, argv, prog="gaugebias catalogue", description=_DESCRIPTION)
     if not 0 <= options.seed < 2**32:
         raise ValueError(f"`seed` is {options.seed}: give an integer from 0 to 4294967295.")
     from rich.console import Console

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import jax
 import pytest
@@ -29,6 +30,13 @@ def test_the_table_has_every_entry_within_100_columns(capsys):
         (row,) = [line for line in lines if line.startswith(name + " ")]
         assert model.description.formula in row and model.description.group in row
         assert model.description.slice in text
+
+
+def test_the_readme_shows_what_is_printed(capsys):
+    main(["catalogue"])
+    printed = [line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines()]
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(printed) in readme
 
 
 def test_one_entry_with_its_three_values(few, capsys):

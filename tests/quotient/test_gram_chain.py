@@ -112,6 +112,7 @@ def test_a_balanced_deep_linear_network_in_closed_form():
     np.testing.assert_allclose(gram.log_det(), expected, atol=1e-10)
 
 
+@pytest.mark.slow  # simulations run that way
 def test_chains_of_parameters_may_come_last():
     action, params = SCENES["stabilised"]
     batch = tuple(jnp.stack([x, jnp.zeros_like(x).at[0, 0].set(1.0)], -1) for x in params)

@@ -34,6 +34,7 @@ def test_the_pseudo_inverse_is_that_of_numpy_and_its_derivative_that_of_differen
     np.testing.assert_allclose(slope, difference, atol=1e-7 * np.abs(difference).max())
 
 
+@pytest.mark.slow  # as for the orbit Grams
 def test_the_log_determinant_has_a_finite_hessian_at_equal_singular_values():
     def value(x):
         return log_pseudo_det_gram(x)

@@ -133,6 +133,7 @@ def test_too_few_activation_patterns():
         gb.discover(relu, PARAMS, X, sample=always_on)
 
 
+@pytest.mark.slow  # five seconds
 def test_a_domain_of_ones_own():
     def predict(p):
         return p["u"] * jnp.sqrt(p["v"])
