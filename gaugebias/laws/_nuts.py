@@ -260,7 +260,14 @@ def sample_nuts(
     spread = 0.3 * jax.random.normal(k_start, (_CHAINS, centre.size), centre.dtype)
     sampler = _Sampler(target, centre[None, :] + spread)
     sampler.warm_up(k_warm)
-    pilot, _ = sampler.run(jax.random.fold_in(k_pilot, 0), _PILOT[0], 1)
+    pilot, divergent = sampler.run(jax.random.fold_in(k_pilot, 0), _PILOT[0], 1)
+    for smaller in range(1, 5):
+        # A density whose curvature varies much asks for smaller steps than the mean acceptance.
+        if divergent <= 0.01 * _CHAINS * _BLOCK * _PILOT[0]:
+            break
+        sampler.step_size *= 0.5
+        k_smaller = jax.random.fold_in(k_pilot, 1000 + smaller)
+        pilot, divergent = sampler.run(k_smaller, _PILOT[0], 1)
     while pilot.shape[1] < _PILOT[1] * _BLOCK and _rhat(pilot) > _MIXED:
         # Forget the first half: what warm-up left is not the law yet.
         more = jax.random.fold_in(k_pilot, pilot.shape[1])
