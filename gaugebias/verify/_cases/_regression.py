@@ -49,6 +49,16 @@ def _scales(gram: np.ndarray, w: np.ndarray, depth: int, temperature: float):
     return float(rates[0]), float(rates[-1])
 
 
+def _crossing(gram: np.ndarray, w: np.ndarray, depth: int, temperature: float) -> float:
+    """Time in which noise alone carries the widest coefficient from its place to 0.
+
+    In the root `a = |w|^(1/N)` the metric is `N da^2`, and for `N >= 3` the loss is flat at 0:
+    nothing but diffusion, `N a^2 / (2 T)`, brings the process there and back.
+    """
+    size = np.maximum(np.abs(w), np.sqrt(temperature / np.diag(gram)))
+    return float(np.max(depth * size ** (2.0 / depth)) / (2.0 * temperature)) if depth > 2 else 0.0
+
+
 class _InRoots:
     """A law of `w` in the roots `a`, `w_i = +-|a_i|^N`, where a Hamiltonian sampler moves freely.
 
@@ -106,7 +116,7 @@ def _regression(
     slow, fast = _scales(gram, solution, depth, temperature)
     dt = 0.2 / fast
     relaxations = 2.0 if context.quick else 4.0
-    time = relaxations / slow
+    time = relaxations * max(1.0 / slow, _crossing(gram, solution, depth, temperature))
     if time / dt > _MOST_STEPS:
         raise ValueError(
             f"`csv`: the columns are so nearly collinear that {time / dt:,.0f} steps are needed "
