@@ -1,6 +1,5 @@
 """Attention heads: logits `Q K^T` and value-output products `W_V W_O`, each with `GL(head)`."""
 
-import math
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -9,10 +8,10 @@ from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
 from ..symmetry import AbstractAction, GeneralLinear
-from ._base import AbstractModel, box, check_tuple, positive_int
+from ._base import AbstractModel, check_tuple, positive_int
 from ._chain import Chain
 from ._describe import Description, Dimensions, LawStatement
-from ._heads import Heads, check_head, copies, over_copies
+from ._heads import Heads, check_head
 
 
 class AttentionLogits(AbstractModel):
@@ -70,16 +69,15 @@ class AttentionLogits(AbstractModel):
 
     @property
     def dimensions(self) -> Dimensions:
-        return copies(self._heads.chain.dimensions, self.heads)
+        return self._heads.dimensions
 
     @property
     def domain(self) -> Domain:
-        return box(math.prod(self._heads.shape))
+        return self._heads.domain
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:
-        laws = self._heads.chain.laws("GL(r) is")
-        return laws if self.heads == 1 else over_copies(laws, "h")
+        return self._heads.laws
 
     @property
     def description(self) -> Description:
@@ -174,16 +172,15 @@ class ValueOutput(AbstractModel):
 
     @property
     def dimensions(self) -> Dimensions:
-        return copies(self._heads.chain.dimensions, self.heads)
+        return self._heads.dimensions
 
     @property
     def domain(self) -> Domain:
-        return box(math.prod(self._heads.shape))
+        return self._heads.domain
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:
-        laws = self._heads.chain.laws("GL(r) is")
-        return laws if self.heads == 1 else over_copies(laws, "h")
+        return self._heads.laws
 
     @property
     def description(self) -> Description:

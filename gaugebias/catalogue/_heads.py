@@ -1,12 +1,14 @@
 """Independent copies of one chain of two factors, as the heads of an attention layer are."""
 
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
-from ._base import check_array
+from ..quotient import Domain
+from ._base import box, check_array
 from ._chain import Chain
 from ._describe import Description, Dimensions, LawStatement
 
@@ -39,6 +41,22 @@ class Heads:
     def __init__(self, heads: int, chain: Chain):
         self.heads, self.chain = heads, chain
         self.shape = (heads, chain.widths[-1], chain.widths[0])
+
+    @property
+    def dimensions(self) -> Dimensions:
+        """Those of all heads together."""
+        return copies(self.chain.dimensions, self.heads)
+
+    @property
+    def domain(self) -> Domain:
+        """All of the space of predictors."""
+        return box(math.prod(self.shape))
+
+    @property
+    def laws(self) -> tuple[LawStatement, ...]:
+        """The laws of one head, or of several."""
+        laws = self.chain.laws("GL(r) is")
+        return laws if self.heads == 1 else over_copies(laws, "h")
 
     def spectrum(self, w: ArrayLike) -> Array:
         """The singular values of each head, shape `(heads, r)`."""

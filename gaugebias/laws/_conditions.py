@@ -19,8 +19,8 @@ from ..quotient import (
     fix_gauge,
     predictor_jacobian,
 )
-from ..quotient._slice import field_jacobians, off_slice
-from ..symmetry import check_invariance, orbit_jacobian
+from ..quotient._slice import off_slice
+from ..symmetry import check_invariance, field_jacobians, orbit_jacobian
 from ._errors import Condition
 from ._keys import fingerprint
 

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array
 
 from .._arguments import as_key
-from .._compile import compiled_once
 from ..quotient import Domain
+from ..stats._chains import diagnostic
 from ._conditions import interior_point
 from ._coordinates import Coordinates, coordinates_of
 from ._law import AbstractLaw, anonymous
@@ -239,8 +239,6 @@ def sample_nuts(
     **Raises:** `ValueError` for a domain with breaks inside or a start outside of it;
     `RuntimeError` where chains diverge, or stay apart however long the pilot run.
     """
-    from blackjax.diagnostics import effective_sample_size
-
     key = as_key(key)
     if n < 1:
         raise ValueError("`n` must be at least 1.")
@@ -268,20 +266,21 @@ def sample_nuts(
         sampler.step_size *= 0.5
         k_smaller = jax.random.fold_in(k_pilot, 1000 + smaller)
         pilot, divergent = sampler.run(k_smaller, _PILOT[0], 1)
-    while pilot.shape[1] < _PILOT[1] * _BLOCK and _rhat(pilot) > _MIXED:
+    rhat = _rhat(pilot)
+    while pilot.shape[1] < _PILOT[1] * _BLOCK and rhat > _MIXED:
         # Forget the first half: what warm-up left is not the law yet.
         more = jax.random.fold_in(k_pilot, pilot.shape[1])
         longer, _ = sampler.run(more, pilot.shape[1] // _BLOCK, 1)
         pilot = jnp.concatenate([pilot[:, pilot.shape[1] // 2 :], longer], axis=1)
+        rhat = _rhat(pilot)
     if not bool(jnp.all(jnp.isfinite(pilot))):
         raise RuntimeError(f"NUTS on the {law.name} law left the domain: give a `start` inside.")
-    rhat = _rhat(pilot)
     if rhat > _MIXED:
         raise RuntimeError(
             f"NUTS chains on the {law.name} law stay apart (R-hat {rhat:.3f}): the density has "
             "several modes, or is not normalisable; restrict `domain`."
         )
-    effective = float(jnp.min(compiled_once(effective_sample_size)(pilot)))
+    effective = float(jnp.min(diagnostic("effective_sample_size")(pilot)))
     every = max(1, math.ceil(2.0 * pilot.shape[0] * pilot.shape[1] / max(effective, 1.0)))
     blocks = math.ceil(n / (_CHAINS * _BLOCK))
     draws, divergent = sampler.run(k_run, blocks, every)
@@ -297,6 +296,4 @@ def sample_nuts(
 
 def _rhat(draws: Array) -> float:
     """The largest R-hat over coordinates of draws `(chains, draws, ...)`."""
-    from blackjax.diagnostics import potential_scale_reduction
-
-    return float(jnp.max(compiled_once(potential_scale_reduction)(draws)))
+    return float(jnp.max(diagnostic("potential_scale_reduction")(draws)))

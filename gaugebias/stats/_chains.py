@@ -9,7 +9,7 @@ from ._checks import Numbers, as_array
 
 
 @cache
-def _compiled(name: str) -> Callable:
+def diagnostic(name: str) -> Callable:
     """A diagnostic of blackjax for (chains, draws), compiled once a shape: op by op it takes four
     times as long to compile."""
     import blackjax.diagnostics
@@ -20,7 +20,7 @@ def _compiled(name: str) -> Callable:
 def _per_coordinate(name: str, array: np.ndarray) -> np.ndarray:
     flat = array.reshape(*array.shape[:2], -1)
     with jax.numpy_rank_promotion("allow"):
-        found = [float(_compiled(name)(jnp.asarray(flat[..., i]))) for i in range(flat.shape[2])]
+        found = [float(diagnostic(name)(jnp.asarray(flat[..., i]))) for i in range(flat.shape[2])]
     return np.asarray(found).reshape(array.shape[2:])
 
 

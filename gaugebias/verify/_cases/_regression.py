@@ -38,12 +38,14 @@ def _standardised(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(axis=0)) / x.std(axis=0)
 
 
-def _scales(gram: np.ndarray, w: np.ndarray, depth: int, temperature: float):
-    """Slowest and fastest rate of the linearised quotient process.
+def _sizes(gram: np.ndarray, w: np.ndarray, temperature: float) -> np.ndarray:
+    """Sizes of the coefficients, at least the thermal width of each: below it noise moves them."""
+    return np.maximum(np.abs(w), np.sqrt(temperature / np.diag(gram)))
 
-    A coefficient is taken at least as large as its own thermal width, below which noise moves it.
-    """
-    size = np.maximum(np.abs(w), np.sqrt(temperature / np.diag(gram)))
+
+def _scales(gram: np.ndarray, w: np.ndarray, depth: int, temperature: float):
+    """Slowest and fastest rate of the linearised quotient process."""
+    size = _sizes(gram, w, temperature)
     root = np.sqrt(depth * size ** (2.0 - 2.0 / depth))
     rates = np.linalg.eigvalsh(root[:, None] * gram * root[None, :])
     return float(rates[0]), float(rates[-1])
@@ -55,7 +57,7 @@ def _crossing(gram: np.ndarray, w: np.ndarray, depth: int, temperature: float) -
     In the root `a = |w|^(1/N)` the metric is `N da^2`, and for `N >= 3` the loss is flat at 0:
     nothing but diffusion, `N a^2 / (2 T)`, brings the process there and back.
     """
-    size = np.maximum(np.abs(w), np.sqrt(temperature / np.diag(gram)))
+    size = _sizes(gram, w, temperature)
     return float(np.max(depth * size ** (2.0 / depth)) / (2.0 * temperature)) if depth > 2 else 0.0
 
 
