@@ -52,10 +52,10 @@ def digits(seed: int) -> tuple[Any, Any, Any, Any]:
     """Training and test pictures (scaled to 0..1) and labels; one in five is for the test."""
     from sklearn.datasets import load_digits
 
-    data = load_digits()
-    order = np.random.default_rng(seed).permutation(len(data.target))
-    x = jnp.asarray(data.data[order] / 16.0, jnp.float32)
-    y = jnp.asarray(data.target[order])
+    pictures, labels = (np.asarray(a) for a in load_digits(return_X_y=True))
+    order = np.random.default_rng(seed).permutation(len(labels))
+    x = jnp.asarray(pictures[order] / 16.0, jnp.float32)
+    y = jnp.asarray(labels[order])
     cut = len(order) // 5
     return x[cut:], y[cut:], x[:cut], y[:cut]
 
@@ -172,7 +172,7 @@ def save_figures(result: dict[str, Any], folder: Path) -> list[Path]:
 
 def main() -> int:
     """Run the example; 1 where predictions changed by more than the limit."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for figure and numbers")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()

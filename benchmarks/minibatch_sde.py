@@ -170,7 +170,8 @@ def measure(loss, data, params, chains, steps, turns, chunk):
 
     def temporaries(fn, *args):
         compiled = jax.jit(fn).lower(*args).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
+        analysis = compiled.memory_analysis()
+        return float("nan") if analysis is None else analysis.temp_size_in_bytes
 
     def one(process):
         return temporaries(lambda p: integrate(process, p, key=key, steps=4, dt=RATE), params)
@@ -188,7 +189,7 @@ def measure(loss, data, params, chains, steps, turns, chunk):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--turns", type=int, default=9)
     turns = parser.parse_args(argv).turns
     x = jr.normal(jr.key(1), (64,), jnp.float32)

@@ -23,7 +23,7 @@ import jax
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("noise_balance"))
     parser.add_argument("--only", choices=("digits", "labels", "sphere"))
     options = parser.parse_args(argv)

@@ -1,6 +1,5 @@
 """Attention heads: logits `Q K^T` and value-output products `W_V W_O`, each with `GL(head)`."""
 
-
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr

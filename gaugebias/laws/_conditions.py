@@ -281,8 +281,9 @@ def representative_condition(q: Quotient, params: PyTree, key: Array) -> Conditi
     off, wrong, tolerance = errors.off, errors.wrong, errors.tolerance
     if not (off <= tolerance and wrong <= tolerance):
         what = (
-            f"phi(lift(w)) is {wrong:.2e} away from w" if not wrong <= tolerance else
-            f"chi(lift(w)) is {off:.2e}, relative to |lift(w)|^2"
+            f"phi(lift(w)) is {wrong:.2e} away from w"
+            if not wrong <= tolerance
+            else f"chi(lift(w)) is {off:.2e}, relative to |lift(w)|^2"
         )
         detail = (
             f"`lift` does not give points of the slice: {what}, at predictors around phi(at). Give "
@@ -310,8 +311,8 @@ def _lift_errors(q: Quotient, params: PyTree, key: Array) -> _LiftErrors:
     eps = float(jnp.finfo(ravel_pytree(eqx.filter(params, eqx.is_inexact_array))[0].dtype).eps)
     tolerance = 10.0 * eps**0.5
     finite = bool(np.all(np.isfinite(frames)))
-    meets = finite and off[0] <= tolerance and _rank(frames[0], eps**0.5) == _rank(
-        frames[1], eps**0.5
+    meets = (
+        finite and off[0] <= tolerance and _rank(frames[0], eps**0.5) == _rank(frames[1], eps**0.5)
     )
     return _LiftErrors(float(off.max()), float(wrong.max()), tolerance, bool(meets))
 

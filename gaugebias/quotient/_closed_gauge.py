@@ -107,24 +107,30 @@ def _adjugate(m: Array) -> Array:
     return jnp.stack([jnp.stack([m[1, 1], -m[0, 1]]), jnp.stack([-m[1, 0], m[0, 0]])])
 
 
-def _gram_2x2(x: Array) -> Array:
+def _gram_2x2(x: Array) -> tuple[Array, Array]:
+    """`X^T X` and the root of its determinant: the area that the two columns span.
+
+    The area is taken of the columns themselves: `ad - b^2` of the Gram loses it to rounding, and
+    its sign with it, where the columns are nearly parallel.
+    """
     a, b = x[:, 0], x[:, 1]
-    off = jnp.sum(a * b)
-    return jnp.stack([jnp.stack([jnp.sum(a * a), off]), jnp.stack([off, jnp.sum(b * b)])])
+    size, off = jnp.sum(a * a), jnp.sum(a * b)
+    rest = b - a * (off / size)
+    gram = jnp.stack([jnp.stack([size, off]), jnp.stack([off, jnp.sum(b * b)])])
+    return gram, jnp.sqrt(size) * jnp.sqrt(jnp.sum(rest * rest))
 
 
 def _balance_2x2(u: Array, v: Array) -> tuple[Array, Array]:
     """`A` and `A^-T` with `A^2 = a^-1 # b`, the geometric mean, in closed form for `r = 2`.
 
-    Elementwise arithmetic, so that it vectorises over chains inside a simulation.
+    `a^-1 # b` is parallel to `adj(a)/|a| + b/|b|` with roots of determinants for `|.|`, which is
+    well conditioned near the slice however small a singular value is. Elementwise arithmetic, so
+    that it vectorises over chains inside a simulation.
     """
-    a, b = _gram_2x2(u), _gram_2x2(v)
-    inverse = _adjugate(a) / (a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0])
-    da = jnp.sqrt(inverse[0, 0] * inverse[1, 1] - inverse[0, 1] * inverse[1, 0])
-    db = jnp.sqrt(b[0, 0] * b[1, 1] - b[0, 1] * b[1, 0])
-    mean = inverse / da + b / db
+    (a, va), (b, vb) = _gram_2x2(u), _gram_2x2(v)
+    mean = _adjugate(a) / va + b / vb
     det = mean[0, 0] * mean[1, 1] - mean[0, 1] * mean[1, 0]
-    root = _root_2x2(mean * jnp.sqrt(da * db) / jnp.sqrt(det))
+    root = _root_2x2(mean * jnp.sqrt(vb / (va * det)))
     back = _adjugate(root) / (root[0, 0] * root[1, 1] - root[0, 1] * root[1, 0])
     return root, back
 

@@ -15,7 +15,7 @@ class Triangle:
     """R of the rows seen so far, with the size that each column would have without cancellation."""
 
     def __init__(self, columns: int):
-        self.r = np.zeros((0, columns))
+        self.r: np.ndarray = np.zeros((0, columns))
         self.squares = np.zeros(columns)
         self.count = 0
 
@@ -25,7 +25,7 @@ class Triangle:
         inverse = np.where(size > 0, 1.0 / np.where(size > 0, size, 1.0), 0.0)[:, None]
         self.squares += ((bounds * inverse) ** 2).sum(axis=0)
         stacked = np.concatenate([self.r, rows * inverse])
-        self.r = np.linalg.qr(stacked, mode="r")
+        self.r = np.asarray(np.linalg.qr(stacked, mode="r"))
         self.count += rows.shape[0]
 
     @property

@@ -225,9 +225,9 @@ class Sampler:
         return [g[:real] for g in grads]
 
     def _see(self, gates: np.ndarray) -> None:
-        on, off = gates.any(axis=0), (~gates).any(axis=0)
-        self.on = on if self.on is None else self.on | on
-        self.off = off if self.off is None else self.off | off
+        on, off = (np.any(g, axis=0, keepdims=True)[0] for g in (gates, ~gates))
+        self.on = on if self.on is None else np.logical_or(self.on, on)
+        self.off = off if self.off is None else np.logical_or(self.off, off)
         if gates.shape[1]:
             self.patterns.update(row.tobytes() for row in np.packbits(gates, axis=1))
 

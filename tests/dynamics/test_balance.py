@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import gaugebias as gb
 from gaugebias.dynamics import (
@@ -44,16 +45,16 @@ def imbalance(p):
 
 def gradients(p):
     rows = [jax.grad(relu)(p, (X[i], LABELS[i])) for i in range(N)]
-    return jnp.stack([jax.flatten_util.ravel_pytree(g)[0] for g in rows])
+    return jnp.stack([ravel_pytree(g)[0] for g in rows])
 
 
 def test_the_covariance_is_applied_and_traced_without_being_formed():
     g = np.asarray(gradients(NET))
     sigma = np.cov(g.T, bias=True)
-    v, unravel = jax.flatten_util.ravel_pytree(jax.tree.map(jnp.sin, NET))
+    v, unravel = ravel_pytree(jax.tree.map(jnp.sin, NET))
     for chunk in (None, 3):
         got = noise_covariance_product(relu, NET, DATA, unravel(v), chunk=chunk)
-        np.testing.assert_allclose(jax.flatten_util.ravel_pytree(got)[0], sigma @ v, atol=1e-12)
+        np.testing.assert_allclose(ravel_pytree(got)[0], sigma @ v, atol=1e-12)
         np.testing.assert_allclose(
             noise_trace(relu, NET, DATA, chunk=chunk), np.trace(sigma), rtol=1e-10
         )

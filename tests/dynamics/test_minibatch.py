@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import gaugebias as gb
 from gaugebias.dynamics import (
@@ -41,9 +42,7 @@ def covariance():
 def dense(sde):
     """`b b^T` from the diffusion, column by column."""
     shapes = sde.noise_like(P)
-    zeros, unravel = jax.flatten_util.ravel_pytree(
-        jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    )
+    zeros, unravel = ravel_pytree(jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes))
     columns = jax.vmap(lambda z: sde.diffusion(P, unravel(z)))(jnp.eye(zeros.size))
     b = vector(columns)
     return b.T @ b
@@ -167,7 +166,9 @@ def test_no_matrix_of_gradients_is_formed():
         sde = MinibatchSDE(deep, x, RATE, BATCH, chunk=chunk)
         step = jax.jit(lambda p, z: sde.increment(p, z, jnp.array(0.1)))
         compiled = step.lower(params, jnp.ones(n)).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
+        analysis = compiled.memory_analysis()
+        assert analysis is not None
+        return analysis.temp_size_in_bytes
 
     whole, chunked = temporaries(None), temporaries(16)
     assert whole < 8 * n * h * h / 4

@@ -99,9 +99,7 @@ def test_seeded_noise_never_changes():
 def test_exactly_the_number_of_steps_asked_for(dtype):
     count = SDE(jnp.ones_like, lambda y, z: 0.0 * z, calculus="ito")
     for steps in (1, 7, 1000):
-        ens = gb.simulate(
-            count, jnp.zeros((), dtype), key=KEY, chains=2, steps=steps, dt=1.0
-        )
+        ens = gb.simulate(count, jnp.zeros((), dtype), key=KEY, chains=2, steps=steps, dt=1.0)
         assert ens.values.dtype == dtype
         np.testing.assert_array_equal(ens.values, steps)
 
@@ -115,9 +113,7 @@ def test_a_temperature_scan_is_one_trace():
 
     spread = []
     for t in np.linspace(0.1, 1.0, 5):
-        ens = gb.simulate(
-            Langevin(loss, t), jnp.array(0.0), key=KEY, chains=64, steps=32, dt=0.05
-        )
+        ens = gb.simulate(Langevin(loss, t), jnp.array(0.0), key=KEY, chains=64, steps=32, dt=0.05)
         spread.append(ens.values.std())
         if len(spread) == 1:
             first = len(traces)
@@ -209,9 +205,7 @@ def test_bad_processes(make, message):
 def test_only_processes_that_keep_the_slice_are_regauged():
     q = gb.Quotient(lambda p: p["u"] * p["v"], PAIR)
     kept = run(regauge=q)
-    np.testing.assert_allclose(
-        np.abs(kept.final["u"]), np.abs(kept.final["v"]), rtol=1e-12
-    )
+    np.testing.assert_allclose(np.abs(kept.final["u"]), np.abs(kept.final["v"]), rtol=1e-12)
     with pytest.raises(ValueError, match="its noise moves the moment map"):
         run(sde=Langevin(well, 0.1), regauge=q)
     neuron = gb.catalogue.ReLUNeuron(3)

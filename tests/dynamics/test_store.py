@@ -15,8 +15,14 @@ def flow(x):
 @pytest.fixture(scope="module")
 def ensemble():
     return gb.simulate(
-        gb.dynamics.Langevin(flow, 0.1), {"w": jnp.ones(3)}, key=jax.random.key(3), chains=4,
-        steps=20, every=5, dt=0.1, observe=lambda p: {"w": p["w"], "size": jnp.sum(p["w"] ** 2)},
+        gb.dynamics.Langevin(flow, 0.1),
+        {"w": jnp.ones(3)},
+        key=jax.random.key(3),
+        chains=4,
+        steps=20,
+        every=5,
+        dt=0.1,
+        observe=lambda p: {"w": p["w"], "size": jnp.sum(p["w"] ** 2)},
     )
 
 
@@ -37,8 +43,12 @@ def test_an_ensemble_survives_a_round_trip(ensemble, tmp_path):
 
 def test_a_single_array_comes_back_as_an_array(tmp_path):
     ens = gb.simulate(
-        gb.dynamics.Langevin(lambda x: 0.5 * x**2, 0.1), jnp.array(0.0), key=jax.random.key(3),
-        chains=4, steps=4, dt=0.1,
+        gb.dynamics.Langevin(lambda x: 0.5 * x**2, 0.1),
+        jnp.array(0.0),
+        key=jax.random.key(3),
+        chains=4,
+        steps=4,
+        dt=0.1,
     )
     ens.save(tmp_path / "a")
     np.testing.assert_array_equal(gb.load(tmp_path / "a").values, ens.values)

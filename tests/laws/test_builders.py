@@ -342,9 +342,7 @@ def test_a_gauge_of_ones_own_conditions_without_a_residual_group():
     )
     law = gb.laws.conditioned(q, lambda r: 0.5 * r**2, 1.0)
     r = np.array([0.3, 1.0, 2.0])
-    np.testing.assert_allclose(
-        np.diff(law.log_density(r)), np.diff(-0.5 * r**2), atol=1e-8
-    )
+    np.testing.assert_allclose(np.diff(law.log_density(r)), np.diff(-0.5 * r**2), atol=1e-8)
     free = gb.quotient.FunctionGauge(lambda p: 0.0 * p[0][1])
     loose = gb.Quotient(q.phi, action, gauge=free, lift=q.lift, at=q.at, domain=q.domain)
     with pytest.raises(gb.laws.LawRefused, match="fixes 0 of the 1 directions"):

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
@@ -48,10 +49,14 @@ def cases(getkey):
             ),
             (normal(3), normal(3), normal(3)),
         ),
-        "gl2": (gb.Quotient(lambda p: p[0] @ p[1].T, GeneralLinear("0", "1")),
-                (normal(3, 2), normal(2, 2))),
-        "gl3": (gb.Quotient(lambda p: p[0] @ p[1].T, GeneralLinear("0", "1")),
-                (normal(4, 3), normal(3, 3))),
+        "gl2": (
+            gb.Quotient(lambda p: p[0] @ p[1].T, GeneralLinear("0", "1")),
+            (normal(3, 2), normal(2, 2)),
+        ),
+        "gl3": (
+            gb.Quotient(lambda p: p[0] @ p[1].T, GeneralLinear("0", "1")),
+            (normal(4, 3), normal(3, 3)),
+        ),
     }
 
 
@@ -157,9 +162,7 @@ def test_representatives_by_newton_agree_with_the_lift():
     at = model.lift(jnp.array(0.5))
     newton = gb.Quotient(model.invariants, model.action, at=at)
     w = jnp.array(0.8)
-    np.testing.assert_allclose(
-        jnp.abs(jnp.stack(newton.representative(w))), jnp.sqrt(w), rtol=1e-8
-    )
+    np.testing.assert_allclose(jnp.abs(jnp.stack(newton.representative(w))), jnp.sqrt(w), rtol=1e-8)
     np.testing.assert_allclose(newton.predictor_log_det(w), model.log_det_gram(w), atol=1e-8)
     slope = jax.grad(newton.predictor_log_det)(w)
     np.testing.assert_allclose(slope, jax.grad(model.log_det_gram)(w), rtol=1e-6)
@@ -214,3 +217,19 @@ def test_values_that_are_not_finite_are_not_hidden():
     factors = (jnp.full((2, 2), jnp.nan), jnp.eye(2))
     assert jnp.isnan(gb.log_orbit_volume(GeneralLinear("0", "1"), factors))
     assert jnp.isnan(gb.quotient.predictor_log_det(lambda p: p[0] * p[1], nan))
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 3)])
+@pytest.mark.parametrize("small", [1e-3, 1e-7])
+def test_single_precision_reaches_the_slice_near_rank_one(shape, small, getkey):
+    """By the columns themselves: determinants of their Grams err by up to .3 here, or are < 0."""
+    n, m = shape
+    orthonormal = [jnp.linalg.qr(jr.normal(getkey(), (k, 2)))[0] for k in (n, m, 2)]
+    root = jnp.diag(jnp.sqrt(jnp.array([1.0, small]))) @ orthonormal[2]
+    moved = jnp.eye(2) + 0.02 * jr.normal(getkey(), (2, 2))
+    u = orthonormal[0] @ root @ moved
+    v = orthonormal[1] @ root @ jnp.linalg.inv(moved).T
+    q = gb.Quotient(lambda p: p[0] @ p[1].T, GeneralLinear("0", "1"))
+    u, v = gb.fix_gauge(q, (u.astype(jnp.float32), v.astype(jnp.float32)))
+    assert u.dtype == jnp.float32
+    np.testing.assert_allclose(u.T @ u, v.T @ v, atol=2e-6)

@@ -253,9 +253,7 @@ def test_every_dimension_and_no_more(name):
 
 # The rest of the list breaks in the same ways, and is run with `-m slow`.
 QUICK = ("relu2", "deep linear", "attention with output", "layer norm, affine", "softmax", "tied")
-CONTROLS = [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES
-]
+CONTROLS = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 
 @pytest.mark.parametrize("name", CONTROLS)

@@ -78,7 +78,8 @@ def test_cases_of_local_functions_stay_in_this_process(fake, tmp_path):
     assert not can_travel([Case("one", "Local", lambda context: CaseResult(()))])
     report = run_cases(
         [Case(c.name, "Local", lambda context, c=c: c(context)) for c in cases],
-        out=tmp_path, workers=2,
+        out=tmp_path,
+        workers=2,
     )
     assert report.exit_code == 0 and all(len(c.contexts) == 1 for c in cases)
     with pytest.raises(ValueError, match="`workers`"):

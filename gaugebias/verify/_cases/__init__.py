@@ -17,7 +17,15 @@ def cases() -> "tuple[Case, ...]":
     from ._scalar import case as scalar
 
     return (
-        scalar, depth, radial, conjugation, symmetric, factorisation, diabetes, relu, deep_linear,
+        scalar,
+        depth,
+        radial,
+        conjugation,
+        symmetric,
+        factorisation,
+        diabetes,
+        relu,
+        deep_linear,
     )
 
 

@@ -27,8 +27,13 @@ def run(context: Context) -> CaseResult:
     loss = model.loss(potential)
     sde = ProjectedLangevin(loss, model.action, TEMPERATURE)
     ens = runs(
-        "horizontal noise", sde, at, time=24.0 if context.quick else 30.0,
-        dt=0.01 if context.quick else 7.5e-3, observe=model.invariants, regauge=q,
+        "horizontal noise",
+        sde,
+        at,
+        time=24.0 if context.quick else 30.0,
+        dt=0.01 if context.quick else 7.5e-3,
+        observe=model.invariants,
+        regauge=q,
     )
     line = Domain.line(breaks=(0.0,))
 
@@ -56,8 +61,15 @@ def run(context: Context) -> CaseResult:
     rows += (
         virial_row(ens, loss, model.action, TEMPERATURE, case=NAME, dynamics=dynamics),
         Row(
-            test="crossings", case=NAME, dynamics=dynamics, law="share of chains at w < 0",
-            reference="none", role="report", draws=w.size, statistic=negative, kind="share",
+            test="crossings",
+            case=NAME,
+            dynamics=dynamics,
+            law="share of chains at w < 0",
+            reference="none",
+            role="report",
+            draws=w.size,
+            statistic=negative,
+            kind="share",
             detail=f"the law has {float(laws[names[0]].cdf(0.0)):.4f}",
         ),
     )

@@ -32,9 +32,7 @@ def run(context: Context) -> CaseResult:
     loss = model.loss(potential)
     sde = ProjectedLangevin(loss, model.action, TEMPERATURE)
     time, dt = 6.0 if context.quick else 8.0, 6e-3 if context.quick else 4e-3
-    ens = runs(
-        "horizontal noise", sde, at, time=time, dt=dt, observe=model.invariants, regauge=q
-    )
+    ens = runs("horizontal noise", sde, at, time=time, dt=dt, observe=model.invariants, regauge=q)
     w = ens.last()
     spectra = np.linalg.svd(w, compute_uv=False)
     domain = Domain.box([0.0, 0.0], [np.inf, np.inf], ordered=True)
@@ -56,7 +54,12 @@ def run(context: Context) -> CaseResult:
     names = list(laws)
     dynamics = "horizontal, balanced start"
     rows = judge_rows(
-        spectra, list(laws.values()), names, case=NAME, dynamics=dynamics, expected=names[:1],
+        spectra,
+        list(laws.values()),
+        names,
+        case=NAME,
+        dynamics=dynamics,
+        expected=names[:1],
         joint=True,
     )
     rows += (
@@ -81,9 +84,15 @@ def _flips(w: np.ndarray, at, dynamics: str, how: str) -> Row:
     sign = float(jnp.sign(jnp.linalg.det(at[0] @ at[1].T)))
     share = float((np.sign(np.linalg.det(w)) != sign).mean())
     return Row(
-        test=f"flips of det W, {how}", case=NAME, dynamics=dynamics,
-        law=f"share of chains with det W flipped, {how}", reference="none", role="report",
-        draws=len(w), statistic=share, kind="share",
+        test=f"flips of det W, {how}",
+        case=NAME,
+        dynamics=dynamics,
+        law=f"share of chains with det W flipped, {how}",
+        reference="none",
+        role="report",
+        draws=len(w),
+        statistic=share,
+        kind="share",
         detail="the process itself never crosses det W = 0 from an exactly balanced start",
     )
 

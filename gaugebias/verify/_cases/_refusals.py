@@ -56,13 +56,19 @@ def run_relu(context: Context) -> CaseResult:
     dynamics = "horizontal, Ito"
     rows: tuple[Row, ...] = (
         refusal(
-            lambda: horizontal(q, potential, TEMPERATURE), case=name, dynamics=dynamics,
+            lambda: horizontal(q, potential, TEMPERATURE),
+            case=name,
+            dynamics=dynamics,
             law="horizontal: |z|^-3/2",
         ),
     )
     ens = runs(
-        "Ito noise and the imbalance", _with_integral(ito, rate), (at, jnp.zeros_like(chi(at))),
-        time=2.0, dt=2e-3 if context.quick else 1e-3, observe=lambda s: (chi(s[0]), s[1]),
+        "Ito noise and the imbalance",
+        _with_integral(ito, rate),
+        (at, jnp.zeros_like(chi(at))),
+        time=2.0,
+        dt=2e-3 if context.quick else 1e-3,
+        observe=lambda s: (chi(s[0]), s[1]),
     )
     moved, predicted = ens.last()
     moved = moved - float(chi(at))
@@ -73,22 +79,35 @@ def run_relu(context: Context) -> CaseResult:
     )
     rows += (
         Row(
-            test="imbalance rate", law="d chi = T tr(P A) dt, as predicted", role="expected",
-            statistic=found.statistic, p_value=found.p_value,
-            detail=f"moved {moved.mean():.4f}, predicted {predicted.mean():.4f}", **common,
+            test="imbalance rate",
+            law="d chi = T tr(P A) dt, as predicted",
+            role="expected",
+            statistic=found.statistic,
+            p_value=found.p_value,
+            detail=f"moved {moved.mean():.4f}, predicted {predicted.mean():.4f}",
+            **common,
         ),
         Row(
-            test="imbalance conserved", law="chi conserved", role="rival",
-            statistic=unmoved.statistic, p_value=unmoved.p_value,
-            detail=f"moved {moved.mean():.4f}", **common,
+            test="imbalance conserved",
+            law="chi conserved",
+            role="rival",
+            statistic=unmoved.statistic,
+            p_value=unmoved.p_value,
+            detail=f"moved {moved.mean():.4f}",
+            **common,
         ),
     )
     stratonovich = ProjectedLangevin(loss, model.action, TEMPERATURE, calculus="stratonovich")
     horizontal(q, potential, TEMPERATURE, calculus="stratonovich")  # raises if a condition fails
     dynamics = "horizontal, Stratonovich"
     ens = runs(
-        "Stratonovich noise", stratonovich, at, time=6.0, dt=8e-3 if context.quick else 5e-3,
-        observe=lambda p: jnp.sqrt(jnp.sum(model.invariants(p) ** 2)), regauge=q,
+        "Stratonovich noise",
+        stratonovich,
+        at,
+        time=6.0,
+        dt=8e-3 if context.quick else 5e-3,
+        observe=lambda p: jnp.sqrt(jnp.sum(model.invariants(p) ** 2)),
+        regauge=q,
     )
     half_line = Domain.line(lower=0.0)
 
@@ -102,7 +121,9 @@ def run_relu(context: Context) -> CaseResult:
 
     laws = {
         "horizontal: r^1/2 (|z|^-3/2 dz)": density(
-            "horizontal", lambda r, t: weight(r, t) + model.log_radial_density(r, 0.0), half_line,
+            "horizontal",
+            lambda r, t: weight(r, t) + model.log_radial_density(r, 0.0),
+            half_line,
             TEMPERATURE,
         ),
         "flat in r": power(0.0),
@@ -134,8 +155,10 @@ def run_deep_linear(context: Context) -> CaseResult:
     dynamics = "horizontal, Ito, ridge 0.25"
     rows: tuple[Row, ...] = (
         refusal(
-            lambda: horizontal(q, potential, TEMPERATURE, ridge=ridge), case=name,
-            dynamics=dynamics, law="horizontal (s = 0)",
+            lambda: horizontal(q, potential, TEMPERATURE, ridge=ridge),
+            case=name,
+            dynamics=dynamics,
+            law="horizontal (s = 0)",
         ),
     )
 
@@ -159,10 +182,17 @@ def run_deep_linear(context: Context) -> CaseResult:
     other = mean_test(norms, TEMPERATURE * model.dimensions.parameters / ridge)
     rows += (
         Row(
-            test="counts parameters", case=name, dynamics=dynamics,
+            test="counts parameters",
+            case=name,
+            dynamics=dynamics,
             law=f"T dim(parameters)/lam = {TEMPERATURE * model.dimensions.parameters / ridge:g}",
-            reference="none", role="rival", draws=len(norms), statistic=other.statistic,
-            p_value=other.p_value, kind="mean", detail=f"mean {norms.mean():.4f}",
+            reference="none",
+            role="rival",
+            draws=len(norms),
+            statistic=other.statistic,
+            p_value=other.p_value,
+            kind="mean",
+            detail=f"mean {norms.mean():.4f}",
         ),
     )
     gamma = density(
@@ -173,9 +203,12 @@ def run_deep_linear(context: Context) -> CaseResult:
     )
     high = float(np.quantile(norms, 0.999))
     picture = figure(
-        dynamics, r"$|\theta|^2$", norms,
+        dynamics,
+        r"$|\theta|^2$",
+        norms,
         {f"gamma law of {dimension} quadratic degrees of freedom": curve(gamma, 1e-3, high)},
-        (), (0.0, high),
+        (),
+        (0.0, high),
     )
     note = f"E|theta|^2 = {norms.mean():.4f}; T dim(quotient)/lam = {target:g}."
     return CaseResult(rows, (picture,), (note,))
@@ -183,6 +216,10 @@ def run_deep_linear(context: Context) -> CaseResult:
 
 relu = Case("relu-neuron", "a ReLU neuron: Ito refused, Stratonovich right", run_relu, 4096, 2048)
 deep_linear = Case(
-    "deep-linear", "three 2 x 2 linear layers: refused, the virial identity", run_deep_linear,
-    2048, 2048, cost=2.4,
+    "deep-linear",
+    "three 2 x 2 linear layers: refused, the virial identity",
+    run_deep_linear,
+    2048,
+    2048,
+    cost=2.4,
 )

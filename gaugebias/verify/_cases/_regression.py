@@ -124,9 +124,7 @@ def _regression(
             f"`csv`: the columns are so nearly collinear that {time / dt:,.0f} steps are needed "
             f"(at most {_MOST_STEPS:,} are run): drop or combine columns, or raise `temperature`."
         )
-    ens = runs(
-        "horizontal noise", sde, at, time=time, dt=dt, observe=model.invariants, regauge=q
-    )
+    ens = runs("horizontal noise", sde, at, time=time, dt=dt, observe=model.invariants, regauge=q)
     context.progress("draws of the predicted law", 0.9)
     sampler = _InRoots(potential, depth, np.sign(solution), temperature)
     keys = jax.random.split(jax.random.fold_in(context.key, 101))
@@ -141,7 +139,12 @@ def _regression(
         laws["flat in w"] = np.asarray(sample_nuts(flat, keys[1], count, start=solution))
     names, dynamics = list(laws), "horizontal, balanced start"
     rows = judge_rows(
-        ens, list(laws.values()), names, case=name, dynamics=dynamics, expected=names[:1],
+        ens,
+        list(laws.values()),
+        names,
+        case=name,
+        dynamics=dynamics,
+        expected=names[:1],
         joint=True,
     )
     rows = tuple(dataclasses.replace(row, reference="lebesgue") for row in rows)
@@ -250,8 +253,13 @@ def run_diabetes(context: Context) -> CaseResult:
 
     data: Any = load_diabetes(scaled=False)
     return _regression(
-        context, "diabetes", np.asarray(data["data"]), np.asarray(data["target"]),
-        tuple(data["feature_names"]), 2, 0.01,
+        context,
+        "diabetes",
+        np.asarray(data["data"]),
+        np.asarray(data["target"]),
+        tuple(data["feature_names"]),
+        2,
+        0.01,
     )
 
 
@@ -259,15 +267,17 @@ def csv_case(table: Table, depth: int, temperature: float) -> Case:
     """The same analysis of a user's table under a depth-`depth` Hadamard parametrisation."""
 
     def run(context: Context) -> CaseResult:
-        return _regression(
-            context, "table", table.x, table.y, table.columns, depth, temperature
-        )
+        return _regression(context, "table", table.x, table.y, table.columns, depth, temperature)
 
     title = f"{table.target} on {len(table.columns)} columns, depth {depth}"
     return Case("table", title, run, 2048, 1024)
 
 
 diabetes = Case(
-    "diabetes", "Hadamard regression on the diabetes table, T = 0.01", run_diabetes, 2048, 512,
+    "diabetes",
+    "Hadamard regression on the diabetes table, T = 0.01",
+    run_diabetes,
+    2048,
+    512,
     cost=5.0,
 )

@@ -47,7 +47,10 @@ def run_radial(context: Context) -> CaseResult:
         dynamics = _label(alpha, beta)
         sde = ProjectedLangevin(loss, model.action, TEMPERATURE, alpha, beta)
         ens = runs(
-            dynamics, sde, at, time=6.0 if context.quick else 8.0,
+            dynamics,
+            sde,
+            at,
+            time=6.0 if context.quick else 8.0,
             dt=8e-3 if context.quick else 5e-3,
             observe=model.invariants,
         )
@@ -57,14 +60,18 @@ def run_radial(context: Context) -> CaseResult:
         )
         rows += (
             virial_row(
-                ens, loss, model.action, TEMPERATURE, case=name, dynamics=dynamics, alpha=alpha,
+                ens,
+                loss,
+                model.action,
+                TEMPERATURE,
+                case=name,
+                dynamics=dynamics,
+                alpha=alpha,
                 beta=beta,
             ),
         )
         curves = {key: curve(law, 1e-3, 2.5) for key, law in laws.items()}
-        pictures.append(
-            figure(dynamics, "$r = |x|$", ens.last(), curves, expected, (0.0, 2.2))
-        )
+        pictures.append(figure(dynamics, "$r = |x|$", ens.last(), curves, expected, (0.0, 2.2)))
     return CaseResult(rows, tuple(pictures))
 
 
@@ -100,7 +107,13 @@ def _spectral(context: Context, name: str, model, loss, weight, lower, at, pairs
         )
         rows += (
             virial_row(
-                ens, loss, model.action, TEMPERATURE, case=name, dynamics=dynamics, alpha=alpha,
+                ens,
+                loss,
+                model.action,
+                TEMPERATURE,
+                case=name,
+                dynamics=dynamics,
+                alpha=alpha,
                 beta=beta,
             ),
         )
@@ -126,9 +139,16 @@ def run_conjugation(context: Context) -> CaseResult:
         return 0.5 * jnp.sum(params**2) + 0.25 * square
 
     return _spectral(
-        context, "conjugation", model, loss, weight, -np.inf,
-        jnp.array([0.5, 0.0, -0.5, 0.1, 0.0, 0.1]), ((1.0, 1.0), (1.0, 0.5)),
-        (r"$\lambda_1$", 0), 6e-3 if context.quick else 4e-3,
+        context,
+        "conjugation",
+        model,
+        loss,
+        weight,
+        -np.inf,
+        jnp.array([0.5, 0.0, -0.5, 0.1, 0.0, 0.1]),
+        ((1.0, 1.0), (1.0, 0.5)),
+        (r"$\lambda_1$", 0),
+        6e-3 if context.quick else 4e-3,
     )
 
 
@@ -147,8 +167,15 @@ def run_symmetric(context: Context) -> CaseResult:
     q = model.quotient(at=at)
     pushforward(q, potential, TEMPERATURE)  # its conditions hold here: raises if they did not
     return _spectral(
-        context, "symmetric-factorisation", model, loss, weight, 0.0, at,
-        ((1.0, 1.0), (1.0, 0.5)), (r"$w_3$", 2),
+        context,
+        "symmetric-factorisation",
+        model,
+        loss,
+        weight,
+        0.0,
+        at,
+        ((1.0, 1.0), (1.0, 0.5)),
+        (r"$w_3$", 2),
         6e-3 if context.quick else 4e-3,
     )
 

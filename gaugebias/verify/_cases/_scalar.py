@@ -45,8 +45,13 @@ def _balanced(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
     loss = model.loss(potential)
     sde = ProjectedLangevin(loss, model.action, TEMPERATURE)
     ens = runs(
-        "horizontal noise", sde, q.at, time=6.0 if quick else 8.0, dt=6e-3 if quick else 4e-3,
-        observe=q.phi, regauge=q,
+        "horizontal noise",
+        sde,
+        q.at,
+        time=6.0 if quick else 8.0,
+        dt=6e-3 if quick else 4e-3,
+        observe=q.phi,
+        regauge=q,
     )
     laws = {
         "horizontal: |w|^-1/2": law,
@@ -55,7 +60,11 @@ def _balanced(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
     }
     names = list(laws)
     rows = judge_rows(
-        ens, list(laws.values()), names, case=NAME, dynamics="horizontal, balanced start",
+        ens,
+        list(laws.values()),
+        names,
+        case=NAME,
+        dynamics="horizontal, balanced start",
         expected=names[:1],
     )
     rows += (
@@ -64,7 +73,9 @@ def _balanced(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
         ),
         refusal(
             lambda: conditioned(q, potential, TEMPERATURE, ridge=RIDGE, domain=line),
-            case=NAME, dynamics="conditioned on chi", law="|w|^-1 on the whole line",
+            case=NAME,
+            dynamics="conditioned on chi",
+            law="|w|^-1 on the whole line",
             kind=NotNormalisable,
         ),
     )
@@ -84,7 +95,12 @@ def _isotropic(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
     draws = 18
     every = runs.steps(GAP, dt)
     ens = runs(
-        "isotropic noise with a ridge", sde, q.at, time=GAP * (draws + 3), dt=dt, burn_in=3 * every,
+        "isotropic noise with a ridge",
+        sde,
+        q.at,
+        time=GAP * (draws + 3),
+        dt=dt,
+        burn_in=3 * every,
         every=every,
     )
     u, v = (np.asarray(x)[ens.successful] for x in ens.values)
@@ -97,12 +113,21 @@ def _isotropic(runs: Runs, model: HadamardProduct, q: Quotient, quick: bool):
     names = list(laws)
     last = (u * v)[:, -1]
     rows = judge_rows(
-        last, list(laws.values()), names, case=NAME, dynamics="isotropic, ridge 0.2",
+        last,
+        list(laws.values()),
+        names,
+        case=NAME,
+        dynamics="isotropic, ridge 0.2",
         expected=names[:1],
     )
     rows += (
         virial_row(
-            ens, loss, model.action, TEMPERATURE, case=NAME, dynamics="isotropic, ridge 0.2",
+            ens,
+            loss,
+            model.action,
+            TEMPERATURE,
+            case=NAME,
+            dynamics="isotropic, ridge 0.2",
             beta=1.0,
         ),
     )
@@ -133,7 +158,11 @@ def _shells(q: Quotient, u: np.ndarray, v: np.ndarray):
         kept = w[(np.abs(chi) < HALF_WIDTH) & (w >= CUT)]
         dynamics = f"isotropic, |{gauge}| < {HALF_WIDTH}"
         rows += judge_rows(
-            kept, list(candidates.values()), names, case=NAME, dynamics=dynamics,
+            kept,
+            list(candidates.values()),
+            names,
+            case=NAME,
+            dynamics=dynamics,
             expected=(expected,),
         )
         curves = {name: curve(law, CUT + 1e-4, 2.4) for name, law in candidates.items()}
@@ -147,7 +176,10 @@ def _shells(q: Quotient, u: np.ndarray, v: np.ndarray):
         "push-forward: K_0(.2 |w|/T)": pushforward(q, potential, TEMPERATURE, RIDGE),
     }
     rows += judge_rows(
-        inside, list(exact.values()), list(exact), case=NAME,
+        inside,
+        list(exact.values()),
+        list(exact),
+        case=NAME,
         dynamics=f"isotropic, |(u^2 - v^2)/2| < {HALF_WIDTH}, whole line",
         expected=("exact shell density",),
     )

@@ -66,9 +66,7 @@ def density(
     exponent: float = 0.0,
 ) -> DensityLaw:
     """A candidate density: a rival, or a closed form that needs no check of conditions."""
-    return DensityLaw(
-        weight, domain, temperature, volume=volume, exponent=exponent, name=name
-    )
+    return DensityLaw(weight, domain, temperature, volume=volume, exponent=exponent, name=name)
 
 
 def judge_rows(
