@@ -194,6 +194,14 @@ def _dilation_row(
     )
 
 
+def _change(mean: float, base: float) -> str:
+    """How far a mean coefficient is from least squares, towards 0 or away from it."""
+    if mean * base <= 0.0:
+        return "of the other sign"
+    change = abs(mean) / abs(base) - 1.0
+    return f"{'shrunk' if change <= 0.0 else 'grown'} by {abs(change):.0%}"
+
+
 def _shrinkage(columns, solution, draws, laws, temperature) -> tuple[str, ...]:
     """Which coefficients the bias shrinks, and by how much relative to T -> 0."""
     predicted, *others = laws.values()
@@ -202,7 +210,7 @@ def _shrinkage(columns, solution, draws, laws, temperature) -> tuple[str, ...]:
         f"mean coefficients at T = {temperature:g} against the T -> 0 limit (least squares): of "
         "the process, of the predicted law"
         + (" and of the same Gibbs density flat in w" if others else "")
-        + "; shrinkage is 1 - |mean|/|least squares|:"
+        + "; percentages are of the least-squares size:"
     ]
     for i, column in enumerate(columns):
         base = solution[i]
@@ -210,9 +218,9 @@ def _shrinkage(columns, solution, draws, laws, temperature) -> tuple[str, ...]:
         named = ", ".join(f"{w} {m:+.3f}" for w, m in zip(words, means[1:], strict=False))
         text = f"  {column}: {base:+.3f} -> {means[0]:+.3f} ({named})"
         if abs(base) > 0.5 * draws[:, i].std():
-            shares = [1.0 - abs(mean) / abs(base) for mean in means]
-            named = ", ".join(f"{w} {m:+.0%}" for w, m in zip(words, shares[1:], strict=False))
-            text += f"; shrunk by {shares[0]:+.0%} ({named})"
+            shares = [_change(mean, base) for mean in means]
+            named = ", ".join(f"{w} {c}" for w, c in zip(words, shares[1:], strict=False))
+            text += f"; {shares[0]} ({named})"
         else:
             text += "; least squares is within half a standard deviation of 0"
         lines.append(text)

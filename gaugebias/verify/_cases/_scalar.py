@@ -183,6 +183,11 @@ def _shells(q: Quotient, u: np.ndarray, v: np.ndarray):
         dynamics=f"isotropic, |(u^2 - v^2)/2| < {HALF_WIDTH}, whole line",
         expected=("exact shell density",),
     )
+    curves = {name: curve(law, -0.8, 2.4, 601) for name, law in exact.items()}
+    title = f"given |(u^2 - v^2)/2| < {HALF_WIDTH}, whole line"
+    pictures.append(
+        figure(title, "$w = uv$", inside, curves, ("exact shell density",), (-0.5, 2.2))
+    )
     return rows, pictures
 
 
