@@ -161,9 +161,8 @@ def pushforward(
             return build(context, OrbitVolume(q), jnp.ones(()))
         if context.ridge is None:
             reason = (
-                f"the action is not isometric ({isometric.detail[:-1]}), so that the volume of its "
-                "orbits is not what is integrated; orbits that are not compact (of rescalings, of "
-                "GL(r)) have infinite volume, and exp(-L/T) is not normalisable in the parameters "
+                f"{isometric.detail[:-1]}; orbits that are not compact (of rescalings, of GL(r)) "
+                "have infinite volume, and exp(-L/T) is not normalisable in the parameters "
                 "without weight decay."
             )
             raise LawRefused(

@@ -181,7 +181,7 @@ class AbstractLaw(eqx.Module):
         return self.log_weight_at(jnp.asarray(x), self.temperature, self.exponent)
 
     def log_density(self, x: ArrayLike) -> Array:
-        """Log density at `x`, shape `(...)`; `-inf` outside of the domain.
+        """Log density at `x`, shape `(...)`; `-inf` outside of the domain, NaN at NaN.
 
         Traceable and differentiable. See `normalised` for its constant.
         """
@@ -361,7 +361,8 @@ class AbstractLaw(eqx.Module):
 
 def _inside_log_weight(law: AbstractLaw, x: Array) -> Array:
     inside = in_domain(law.domain, x.reshape(-1))
-    return jnp.where(inside, law.log_weight(x), -jnp.inf)
+    outside = jnp.where(jnp.any(jnp.isnan(x)), jnp.nan, -jnp.inf)
+    return jnp.where(inside, law.log_weight(x), outside)
 
 
 class _Entry(eqx.Module):

@@ -78,8 +78,13 @@ def fix_gauge(q: "Quotient", params: PyTree, *, max_steps: int = 128) -> PyTree:
     **Returns:** parameters of the same structure. Where no zero is found (an orbit that never
     meets the slice, as `u != 0, v = 0`) the moving leaves are NaN inside `jit` and `vmap`.
 
-    **Raises:** `ValueError` where no zero is found and the values are concrete.
+    **Raises:** `ValueError` where no zero is found, or `params` is not finite, and the values are
+    concrete.
     """
+    given = jax.tree.leaves(eqx.filter(params, eqx.is_inexact_array))
+    concrete = not any(isinstance(x, Tracer) for x in given)
+    if concrete and not all(bool(jnp.all(jnp.isfinite(x))) for x in given):
+        raise ValueError("`params` holds values that are not finite: give valid parameters.")
     if isinstance(q.gauge, MomentMapGauge):
         fixed = balanced(q.action, params)
         if fixed is None:

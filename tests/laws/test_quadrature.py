@@ -105,6 +105,7 @@ def test_a_restricted_domain_is_normalisable():
         integral = mpmath.quad(lambda w: mpmath.exp(-5 * (w - 1) ** 2) / w, [0.1, 0.5, 1, 2, 6])
     assert x.log_normaliser() == pytest.approx(float(mpmath.log(integral)), abs=1e-9)
     assert float(x.log_density(0.05)) == -np.inf
+    assert np.isnan(float(x.log_density(np.nan)))
 
 
 def test_nan_and_unlisted_singularities_are_errors():

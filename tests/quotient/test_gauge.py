@@ -93,6 +93,8 @@ def test_an_orbit_that_never_meets_the_slice_is_refused():
     q = gb.Quotient(product, PAIR)
     with pytest.raises(ValueError, match="`params` has no point of its orbit on the slice"):
         gb.fix_gauge(q, (jnp.array(1.0), jnp.array(0.0)))
+    with pytest.raises(ValueError, match="`params` holds values that are not finite"):
+        gb.fix_gauge(q, (jnp.array(1.0), jnp.array(jnp.nan)))
 
 
 def test_a_gauge_function_of_ones_own():
