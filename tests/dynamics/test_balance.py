@@ -160,6 +160,48 @@ def test_no_equilibrium_where_one_sign_is_not_charged():
     assert float(found.rates.noise) < 0
 
 
+def test_an_equilibrium_is_found_from_far_away_and_in_exact_coordinates():
+    """Rates are saturated to rounding at `u / v = 1e16`; `exp(coefficients)` is the group element
+    from the given point, for GL(2) too."""
+    sde = LabelNoiseSDE(product, (INPUTS, INPUTS), RATE, 4, 0.7)
+    for far in (1e-4, 1e8):
+        p = {"u": jnp.array(far), "v": jnp.array(1.0 / far)}
+        found = noise_equilibrium(sde, PAIR, p)
+        np.testing.assert_allclose(found.params["u"], 1.0, rtol=1e-6)
+        np.testing.assert_allclose(found.coefficients, -np.log(far), rtol=1e-6)
+
+
+def test_where_no_noise_comes_the_statement_says_so():
+    """At zero loss there is none; and noise on one side is balanced by weight decay, at
+    `|theta|^2 = tau tr Sigma / (2 lam)`."""
+    p = {"u": jnp.array(2.0), "v": jnp.array(0.5)}
+    quiet = MinibatchSDE(lambda p, x: 0.5 * (product(p, x) - x) ** 2, INPUTS, RATE, 1)
+    found = noise_equilibrium(quiet, PAIR, p)
+    assert found.exists and "no noise reaches any generator" in found.statement
+    np.testing.assert_array_equal(found.params["u"], p["u"])
+
+    def cosine(p, sample):
+        x, y = sample
+        angle = (p["u"] * x + p["v"]) / jnp.sqrt(p["u"] ** 2 + p["v"] ** 2)
+        return 0.5 * (angle - y) ** 2 + 0.05 * (p["u"] ** 2 + p["v"] ** 2)
+
+    sphere = MinibatchSDE(cosine, (INPUTS, 1.0 + INPUTS), RATE, 2)
+    found = noise_equilibrium(sphere, gb.symmetry.Scale(("u", "v")), p)
+    assert found.exists and "the drift cancel" in found.statement
+    size = found.params["u"] ** 2 + found.params["v"] ** 2
+    trace = noise_trace(cosine, found.params, (INPUTS, 1.0 + INPUTS))
+    np.testing.assert_allclose(size, RATE / 2 * trace / 0.2, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_dead_unit_has_no_noise_while_the_others_balance():
+    dead = NET | {"b": NET["b"].at[3].set(-100.0)}
+    sde = MinibatchSDE(relu, DATA, RATE, 2)
+    found = noise_equilibrium(sde, UNITS, dead)
+    assert found.exists and "no noise reaches coeffs[3]" in found.statement
+    np.testing.assert_allclose(balance_rates(sde, UNITS, found.params).noise, 0.0, atol=1e-8)
+
+
 STD = jnp.array([0.3, 0.6, 1.2])
 COLUMNS = jnp.linalg.qr(jax.random.normal(jax.random.key(7), (6, 3)))[0]
 CX = jnp.array([2.0, 1.0, 0.5])
@@ -329,6 +371,16 @@ def test_bad_input():
     shift = gb.symmetry.Translation("u", axis=None)
     with pytest.raises(ValueError, match="`action` is not linear"):
         noise_equilibrium(sde, shift, p)
-    with pytest.raises(ValueError, match="see `imbalance_rate`"):
-        noise_equilibrium(gb.dynamics.Langevin(lambda p: p["u"] ** 2, 0.1), PAIR, p)
+    for measure in (balance_rates, noise_equilibrium):
+        with pytest.raises(ValueError, match="see `imbalance_rate`"):
+            measure(gb.dynamics.Langevin(lambda p: p["u"] ** 2, 0.1), PAIR, p)
+        with pytest.raises(ValueError, match="`action` must be an action"):
+            measure(sde, None, p)
+        with pytest.raises(ValueError, match="`params` holds values that are not finite"):
+            measure(sde, PAIR, p | {"u": jnp.array(jnp.nan)})
+        shear = gb.symmetry.Generators(
+            lambda p, c: {"u": c * p["v"], "v": 0 * p["v"]}, jnp.zeros(())
+        )
+        with pytest.raises(ValueError, match="not closed under transpose"):
+            measure(sde, shear, p)
     assert isotropic_matched(sde).calculus == "ito"
