@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
-from ._checks import flag, function, scalar, strong
+from ._checks import evaluated, flag, function, scalar, strong
 from ._minibatch import RATE, centred, noise_dtype, sampling_factor
 from ._mixing import check_samples_apart
 from ._samples import PerSample, as_data, block_gradient
@@ -155,6 +155,8 @@ class LabelNoiseSDE(AbstractSampledSDE):
         )
 
     def check_start(self, params: PyTree) -> None:
+        x = jax.tree.map(lambda a: a[0], self.samples.data[0])
+        evaluated(self.predict, "predict", "predict(params, x)", params, x)
         check_samples_apart(self.samples, params)
 
 

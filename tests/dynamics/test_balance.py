@@ -111,6 +111,10 @@ def test_the_imbalance_rate_is_half_of_noise_and_drift():
     modified = balance_rates(second, UNITS, NET)
     np.testing.assert_array_equal(modified.finite_step, 0.0)
     np.testing.assert_allclose(modified.drift, found.finite_step, rtol=1e-8)
+    # isotropic noise of the same trace: tr A = 3 + 1 - 4 of 40 parameters a unit, so none
+    control = balance_rates(isotropic_matched(sde), UNITS, NET)
+    np.testing.assert_allclose(control.noise, 0.0, atol=1e-12)
+    np.testing.assert_allclose(control.finite_step, found.finite_step, rtol=1e-10)
 
 
 PAIR = gb.symmetry.Rescaling("u", "v", axes=(None, None))
