@@ -207,6 +207,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--turns", type=int, default=9)
     turns = parser.parse_args(argv).turns
+    if turns < 1:
+        parser.error("--turns must be at least 1")
     x = jr.normal(jr.key(1), (64,), jnp.float32)
     small = {"u": jnp.float32(1.0), "v": jnp.float32(0.5)}
     images = digits(512)
