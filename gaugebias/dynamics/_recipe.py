@@ -94,15 +94,26 @@ def carried(
     return jax.tree.map(lambda x: jnp.moveaxis(jnp.asarray(x), 0, axis), carry)
 
 
-def check_moves(recipe: Recipe, moving: PyTree, rate: Array) -> None:
-    """`ValueError` where two updates with a gradient of ones change nothing at all."""
+def check_moves(recipe: Recipe, moving: PyTree, rate: Array, steps: int) -> None:
+    """`ValueError` where `steps` updates with a gradient of ones change nothing at all."""
     transformation = recipe.transformation(rate)
-    state = transformation.init(moving)
     ones = jax.tree.map(jnp.ones_like, moving)
-    for _ in range(2):  # a schedule may begin at zero
+
+    def update(state):
         changes, state = transformation.update(ones, state, moving)
-        if any(bool(jnp.any(x != 0)) for x in jax.tree.leaves(changes)):
-            return
-    raise ValueError(
-        "`optimiser` moves nothing: its learning rate is zero. Give it a positive one."
+        return state, jnp.any(jnp.stack([jnp.any(x != 0) for x in jax.tree.leaves(changes)]))
+
+    state, moved = update(transformation.init(moving))
+    if bool(moved):
+        return
+    # a schedule may begin at zero, for long
+    _, _, moved = jax.lax.while_loop(
+        lambda carry: (carry[0] < steps) & ~carry[2],
+        lambda carry: (carry[0] + 1, *update(carry[1])),
+        (1, state, moved),
     )
+    if not bool(moved):
+        raise ValueError(
+            f"`optimiser` moves nothing in {steps} steps: its learning rate is zero. Give it a "
+            "positive one."
+        )

@@ -183,7 +183,7 @@ def train(
     seen = jax.tree.leaves(evaluated(observe, "observe", "observe(params)", point))
     if not any(isinstance(x, jax.ShapeDtypeStruct) for x in seen):
         raise ValueError("`observe` returns no array: let it return what is to be recorded.")
-    check_moves(recipe, first, rates[0])
+    check_moves(recipe, first, rates[0], start + steps)
 
     size = sum(x.size for x in jax.tree.leaves(y)) // total
     axis = -1 if size <= SMALL_STATE else 0

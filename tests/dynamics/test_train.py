@@ -180,6 +180,15 @@ def test_fresh_samples_schedules_and_momentum():
     assert seen.settings["samples"] is None
 
 
+def test_a_schedule_may_begin_at_zero():
+    late = optax.sgd(lambda n: jnp.where(n < 20, 0.0, RATE))
+    seen = run(optimiser=late, every=4, observe=lambda p: p["u"]).values
+    np.testing.assert_array_equal(seen[:, :5], 1.5)
+    assert np.all(seen[:, 5] != 1.5)
+    with pytest.raises(ValueError, match="`optimiser` moves nothing in 20 steps"):
+        run(optimiser=late, steps=20)
+
+
 def test_results_are_saved_without_the_optimiser(whole, tmp_path):
     whole.save(tmp_path / "run.zarr")
     again = gb.load(tmp_path / "run.zarr")
