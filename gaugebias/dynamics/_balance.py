@@ -122,21 +122,16 @@ def require_symmetric_algebra(action: object, params: PyTree) -> None:
 
 @eqx.filter_jit
 def _departures(action: AbstractAction, params: PyTree) -> tuple[Array, Array]:
-    """How far fields are from linear, and transposes from the algebra: of one random generator.
+    """How far one random generator `A` is from linear, and `A^T theta` from the orbit's tangents.
 
-    At two random points, which tell generators apart wherever they act on half of the parameters
-    that they have: no matrix of a generator is formed.
+    At a random point `theta`. The second is what conservation needs: gradients of an invariant
+    loss are orthogonal to the tangents. Found by conjugate gradients; no matrix is formed.
     """
     algebra, basis = basis_of(action, params)
     flat, unravel = ravel_pytree(moving(params))
-    one, two, row = (
-        jax.random.normal(k, (size,), flat.dtype)
-        for k, size in zip(
-            jax.random.split(jax.random.key(1), 3),
-            (flat.size, flat.size, basis.shape[0]),
-            strict=True,
-        )
-    )
+    keys = jax.random.split(jax.random.key(1), 3)
+    one, two = (jax.random.normal(k, (flat.size,), flat.dtype) for k in keys[:2])
+    row = jax.random.normal(keys[2], (basis.shape[0],), flat.dtype)
 
     def field(x, coefficients):
         at = at_tangent(params, unravel(x))
@@ -149,10 +144,13 @@ def _departures(action: AbstractAction, params: PyTree) -> tuple[Array, Array]:
     scale = size(whole) + size(parts)
     bent = size(whole - parts) / jnp.where(scale > 0, scale, 1.0)
 
-    def transposed(x):
-        return jax.vjp(lambda y: field(y, row), jnp.zeros_like(x))[1](x)[0]
+    goal = jax.vjp(lambda x: field(x, row), jnp.zeros_like(one))[1](one)[0]
 
-    span = jnp.concatenate([jax.vmap(lambda c, x=x: field(x, c))(basis) for x in (one, two)], 1)
-    goal = jnp.concatenate([transposed(one), transposed(two)])
-    rest = goal - span.T @ jnp.linalg.lstsq(span.T, goal)[0]
+    def along(v):
+        return ravel_pytree(action.cotangent(at_tangent(params, unravel(one)), unravel(v)))[0]
+
+    found, _ = jax.scipy.sparse.linalg.cg(
+        lambda c: along(field(one, c)), along(goal), tol=1e-5, maxiter=200
+    )
+    rest = goal - field(one, found)
     return bent, size(rest) / jnp.where(size(goal) > 0, size(goal), 1.0)
