@@ -181,7 +181,7 @@ def test_fresh_samples_schedules_and_momentum():
 
 
 def test_a_schedule_may_begin_at_zero():
-    late = optax.sgd(lambda n: jnp.where(n < 20, 0.0, RATE))
+    late = optax.sgd(lambda n: jnp.where(jnp.asarray(n) < 20, 0.0, RATE))
     seen = run(optimiser=late, every=4, observe=lambda p: p["u"]).values
     np.testing.assert_array_equal(seen[:, :5], 1.5)
     assert np.all(seen[:, 5] != 1.5)
