@@ -1,6 +1,5 @@
 """A ReLU network on digits: what moves `|u|^2 - |w|^2` of a hidden unit, noise and finite step."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -67,8 +66,12 @@ def one_step(data, params, key, chains, noise="minibatch"):
     return (run.values[:, 0] - np.asarray(imbalance(params))) / RATE
 
 
-def paths(data, params, key, chains, steps, every, noise):
-    """Measured imbalances along runs, and the integral of what noise and finite steps predict."""
+def paths(data, params, key, chains, steps, noise):
+    """`Delta C / eta` of every step of runs, and what noise and finite step predict for it.
+
+    All of shape `(chains, steps, units)`. Given the past the prediction is the mean of the
+    measurement exactly, so that their differences are uncorrelated.
+    """
     run = gb.train(
         loss,
         params,
@@ -78,31 +81,26 @@ def paths(data, params, key, chains, steps, every, noise):
         key=key,
         chains=chains,
         steps=steps,
-        every=every,
+        every=1,
         noise=noise,
     )
-    predict = eqx.filter_jit(lambda p: (imbalance(p), *rates(data, p)))
-    first = predict(params)
-    rows = []
-    for c in range(chains):
-        points = [jax.tree.map(lambda x, c=c, d=d: x[c, d], run.values) for d in range(run.draws)]
-        rows.append([first, *(predict(p) for p in points)])
-    measured, noises, finites = (
-        np.array([[np.asarray(point[k]) for point in row] for row in rows]) for k in range(3)
-    )
-    weight = 0.5 * every * RATE
+    points = {
+        name: jnp.concatenate([jnp.broadcast_to(x, (chains, 1, *x.shape)), run.values[name]], 1)
+        for name, x in params.items()
+    }
 
-    def integral(rate):
-        steps_ = weight * (rate[:, 1:] + rate[:, :-1])
-        return np.concatenate([0 * rate[:, :1], np.cumsum(steps_, axis=1)], axis=1)
+    @jax.jit
+    def predict(p):
+        return jax.lax.map(lambda q: (imbalance(q), *rates(data, q)), p)
 
+    found = [predict(jax.tree.map(lambda x, c=c: x[c], points)) for c in range(chains)]
+    c, by_noise, by_step = (np.stack([np.asarray(x[k]) for x in found]) for k in range(3))
     if noise == "full":
-        noises = 0 * noises
-    times = np.concatenate([[0], run.steps])
-    return times, measured - measured[:, :1], integral(noises), integral(finites)
+        by_noise = 0 * by_noise
+    return np.diff(c, axis=1) / RATE, by_noise[:, :-1], by_step[:, :-1]
 
 
-def experiment(figure, *, chains=1024, long_chains=2, steps=300, every=2):
+def experiment(figure, *, chains=1024, long_chains=2, steps=300):
     """The table, and the figure where `figure` is a path."""
     data = digits()
     begin = start(jr.key(0))
@@ -125,7 +123,7 @@ def experiment(figure, *, chains=1024, long_chains=2, steps=300, every=2):
         f"Digits, 64-{HIDDEN}-10 ReLU, batch {BATCH}, learning rate {RATE}: "
         "sum over units of |d(|w_j|^2 + b_j^2 - |u_j|^2)/dt|"
     )
-    clouds = []
+    clouds = {}
     for at, params in points.items():
         noise, finite = (np.asarray(x) for x in rates(data, params))
         signs = np.sign(noise + finite)
@@ -134,7 +132,7 @@ def experiment(figure, *, chains=1024, long_chains=2, steps=300, every=2):
         error = seen.std(0, ddof=1) / np.sqrt(chains)
         alive = error > 0  # a dead unit does not move at all
         off = np.abs(seen.mean(0) - noise - finite)[alive] / error[alive]
-        clouds.append((noise + finite, seen.mean(0), error))
+        clouds[at] = (noise + finite, seen.mean(0), error)
         report.add(f"step {at}: noise + finite step", seen @ signs, (noise + finite) @ signs)
         report.add(f"step {at}: finite step alone", seen @ signs, finite @ signs, right=False)
         if finite @ signs > 6 * (seen @ signs).std() / np.sqrt(chains):
@@ -145,13 +143,27 @@ def experiment(figure, *, chains=1024, long_chains=2, steps=300, every=2):
             f"step {at}: live units within 4.8 s.e.", float(np.sum(off < 4.8)), alive.sum(), 0.0
         )
     long = {
-        noise: paths(data, begin, jr.key(9), c, steps, every, noise)
+        noise: paths(data, begin, jr.key(9), c, steps, noise)
         for noise, c in (("minibatch", long_chains), ("full", 1))
     }
-    for noise, (_, measured, by_noise, by_step) in long.items():
-        total = (by_noise + by_step)[:, -1].mean(0)
-        slope = float(measured[:, -1].mean(0) @ total / (total @ total))
-        report.note(f"{noise}: slope of measured on predicted, {steps} steps", slope, 1.0, 0.05)
+    measured, by_noise, by_step = long["minibatch"]
+    signs = np.sign(by_noise + by_step)  # known before the step, as the predictions are
+
+    def along(x):
+        return np.sum(signs * x, axis=-1).ravel()
+
+    for what, predicted, right in (
+        ("noise + finite step", by_noise + by_step, True),
+        ("finite step alone", by_step, False),
+        ("noise alone", by_noise, False),
+    ):
+        mean = along(predicted).mean()
+        sample = along(measured - predicted) + mean
+        report.add(f"{steps} steps on end: {what}", sample, mean, right=right)
+    full, _, by_step = (RATE * np.abs(x.sum((0, 1))).sum() for x in long["full"])
+    report.note(
+        f"{steps} steps of the full batch, sums of |Delta C|: finite step", full, by_step, 1e-6
+    )
     if figure is not None:
         _draw(figure, long, clouds)
     return report
@@ -162,27 +174,40 @@ def _draw(path, long, clouds):
 
     from gaugebias.plot._style import PALETTE, tidy
 
-    fig, axes = plt.subplots(1, 3, figsize=(11, 3.3), layout="constrained")
-    times, measured, by_noise, by_step = long["minibatch"]
-    total = (by_noise + by_step).mean(0)
-    order = np.argsort(total[-1])
+    fig, axes = plt.subplots(2, 2, figsize=(8.5, 6), layout="constrained")
+    axes = axes.ravel()
+    measured, by_noise, by_step = (RATE * x.mean(0).cumsum(0) for x in long["minibatch"])
+    full, _, full_step = (RATE * x.mean(0).cumsum(0) for x in long["full"])
+    times = 1 + np.arange(measured.shape[0])
+    order = np.argsort((by_noise + by_step)[-1])
     for colour, j in zip(PALETTE, order[[0, 5, 10, 15]], strict=False):
-        axes[0].plot(times, measured[:, :, j].mean(0), color=colour, label=f"unit {j}")
-        axes[0].plot(times, total[:, j], "k:", lw=1.2)
-        axes[1].plot(times, by_noise[:, :, j].mean(0), color=colour)
-        axes[1].plot(times, by_step[:, :, j].mean(0), color=colour, ls="--")
-        full = long["full"]
-        axes[1].plot(full[0], full[1][0, :, j], color=colour, ls="-.", lw=1)
+        axes[0].plot(times, measured[:, j], color=colour, label=f"unit {j}")
+        axes[0].plot(times, (by_noise + by_step)[:, j], "k:", lw=1.2)
+        axes[1].plot(times, by_noise[:, j], color=colour)
+        axes[1].plot(times, by_step[:, j], color=colour, ls="--")
+        axes[2].plot(times, full[:, j], color=colour)
+        axes[2].plot(times, full_step[:, j], "k:", lw=1.2)
     axes[0].set(title=f"minibatch {BATCH} (dotted: predicted)", xlabel="step", ylabel="change of C")
     axes[1].set(
-        title="noise (-), finite step (--), full batch (-.)", xlabel="step", ylabel="change of C"
+        title="predicted parts: noise (-), finite step (--)", xlabel="step", ylabel="change of C"
+    )
+    axes[2].set(
+        title="full batch, same rate (dotted: finite step)", xlabel="step", ylabel="change of C"
     )
     axes[0].legend(frameon=False, fontsize=7)
-    for colour, (predicted, seen, error) in zip(PALETTE, clouds, strict=False):
-        axes[2].errorbar(predicted, seen, 2 * error, fmt="o", ms=3, color=colour, lw=1)
-    span = [min(p.min() for p, _, _ in clouds), max(p.max() for p, _, _ in clouds)]
-    axes[2].plot(span, span, "k:", lw=1)
-    axes[2].set(title="one step at three times", xlabel="predicted dC/dt", ylabel="measured")
+    for colour, (at, (predicted, seen, error)) in zip(PALETTE, clouds.items(), strict=False):
+        axes[3].errorbar(
+            predicted, seen, 2 * error, fmt="o", ms=3, color=colour, lw=1, label=f"at step {at}"
+        )
+    span = [
+        min(p.min() for p, _, _ in clouds.values()),
+        max(p.max() for p, _, _ in clouds.values()),
+    ]
+    axes[3].plot(span, span, "k:", lw=1)
+    axes[3].set_xscale("symlog", linthresh=2e-3)
+    axes[3].set_yscale("symlog", linthresh=2e-3)
+    axes[3].set(title="one step, every unit (2 s.e.)", xlabel="predicted dC/dt", ylabel="measured")
+    axes[3].legend(frameon=False, fontsize=7)
     for ax in axes:
         tidy(ax)
     fig.savefig(path, dpi=150)

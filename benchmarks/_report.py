@@ -32,6 +32,24 @@ class Report:
         self.passed &= off <= within
         self.rows.append((what, measured, np.nan, predicted, np.nan, verdict))
 
+    def part(self, what, measured, noise, step):
+        """Rows of a mean that noise and finite step make together, and the step alone does not.
+
+        All of shape `(chains, draws)`, of which means over draws are independent draws.
+        """
+        for name, predicted, right in (
+            ("noise + finite step", noise + step, True),
+            ("finite step alone", step, False),
+        ):
+            mean = predicted.mean()
+            sample = (measured - predicted).mean(axis=1) + mean
+            self.add(f"{what}: {name}", sample, mean, right=right)
+
+    def show(self, what, measured, predicted):
+        """One row that nothing is concluded from."""
+        off = abs(measured - predicted) / abs(predicted)
+        self.rows.append((what, measured, np.nan, predicted, np.nan, f"(off by {off:.1e})"))
+
     def text(self):
         lines = [
             f"\n{self.title}",

@@ -6,12 +6,12 @@
    minibatches, the part of the noise and that of the finite step apart, and the full batch at the
    same learning rate.
 2. `labels`: a factorisation with anisotropic label noise settles at the noise-balanced point, not
-   at equal norms.
+   at equal norms; three learning rates, extrapolated to zero.
 3. `sphere`: `|theta|^2` of a scale-invariant network, with weight decay and without.
 
 A right prediction agrees where Student's t gives `p > 1e-3`, a wrong one is rejected where
-`p < 1e-6`; rows without an error are numbers that must agree to a stated tolerance. The exit code
-is 0 where every row came out as it should.
+`p < 1e-6`; rows without an error are numbers that must agree to rounding, or, in brackets, numbers
+that nothing is concluded from. The exit code is 0 where every row came out as it should.
 """
 
 import argparse

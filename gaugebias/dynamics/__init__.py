@@ -1,11 +1,6 @@
 """Stochastic processes on parameters and on the quotient, and ensembles of them."""
 
-from ._balance import (
-    BalanceRates as BalanceRates,
-    NoiseEquilibrium as NoiseEquilibrium,
-    balance_rates as balance_rates,
-    noise_equilibrium as noise_equilibrium,
-)
+from ._balance import BalanceRates as BalanceRates, balance_rates as balance_rates
 from ._calculus import to_ito as to_ito, to_stratonovich as to_stratonovich
 from ._ensemble import Ensemble as Ensemble, SimulationError as SimulationError
 from ._generator import expected_rate as expected_rate, imbalance_rate as imbalance_rate
@@ -19,6 +14,10 @@ from ._noise_covariance import (
     horizontality as horizontality,
     noise_covariance_product as noise_covariance_product,
     noise_trace as noise_trace,
+)
+from ._noise_equilibrium import (
+    NoiseEquilibrium as NoiseEquilibrium,
+    noise_equilibrium as noise_equilibrium,
 )
 from ._optimisers import (
     SymmetryReport as SymmetryReport,

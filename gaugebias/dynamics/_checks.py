@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jaxtyping import Array, ArrayLike
+from jaxtyping import Array, ArrayLike, PyTree
 
 from .._arguments import real_scalar
 
@@ -41,3 +42,23 @@ def count(value, name: str, *, least: int) -> int:
     if value < least:
         raise ValueError(f"`{name}` must be at least {least}, but is {value}.")
     return int(value)
+
+
+def flag(value: object, name: str) -> bool:
+    """`value`, if it is `True` or `False`: any other text would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"`{name}` must be True or False, but is {value!r}.")
+    return bool(value)
+
+
+def evaluated(fn: Callable, name: str, call: str, *args: PyTree) -> PyTree:
+    """Shapes of `fn(*args)`; `ValueError` saying how it is called where that fails."""
+    try:
+        return eqx.filter_eval_shape(fn, *args)
+    except Exception as error:
+        text = str(error).strip().partition("\n")[0]
+        if isinstance(error, ValueError) and text.startswith("`"):
+            raise
+        raise ValueError(
+            f"`{name}` fails where it is called as {call} ({type(error).__name__}: {text})."
+        ) from error

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
-from ._checks import scalar, strong
+from ._checks import evaluated, flag, function, scalar, strong
 from ._minibatch import RATE, centred, noise_dtype, sampling_factor
 from ._mixing import check_samples_apart
 from ._samples import PerSample, as_data, block_gradient
@@ -67,7 +67,10 @@ class LabelNoiseSDE(AbstractSampledSDE):
         data, n = as_data(tuple(data), batch_size)
         if not eqx.is_array(data[1]):
             raise ValueError("`data` must be a pair (inputs, targets) with one array of targets.")
-        std = strong(label_std)
+        try:
+            std = strong(label_std)
+        except (TypeError, ValueError):
+            raise ValueError(f"`label_std` must be numbers, but is {label_std!r}.") from None
         if eqx.is_array(std) and not isinstance(std, Tracer):
             if not bool(jnp.all(jnp.isfinite(std) & (std >= 0))):
                 raise ValueError("`label_std` must be finite and non-negative.")
@@ -76,7 +79,8 @@ class LabelNoiseSDE(AbstractSampledSDE):
                 f"`label_std` must be a number or shaped as one target, {data[1].shape[1:]}, but "
                 f"has shape {std.shape}."
             )
-        self.predict = predict
+        replacement = flag(replacement, "replacement")
+        self.predict = function(predict, "predict", "(params, x) -> prediction")
         self.samples = PerSample(_SquaredLoss(predict), data, chunk)
         self.learning_rate = scalar(learning_rate, "learning_rate", positive=True, fix=RATE)
         self.variance = self.learning_rate * sampling_factor(n, batch_size, replacement)
@@ -151,6 +155,8 @@ class LabelNoiseSDE(AbstractSampledSDE):
         )
 
     def check_start(self, params: PyTree) -> None:
+        x = jax.tree.map(lambda a: a[0], self.samples.data[0])
+        evaluated(self.predict, "predict", "predict(params, x)", params, x)
         check_samples_apart(self.samples, params)
 
 

@@ -35,6 +35,16 @@ class IsotropicMatched(AbstractSampledSDE):
         self.sde = sde
         self.calculus = "ito"
 
+    @property
+    def learning_rate(self) -> Array:
+        """Of the process that is matched: its finite step is there without its noise's shape."""
+        return getattr(self.sde, "learning_rate", jnp.asarray(0.0))
+
+    @property
+    def second_order(self) -> bool:
+        """Whether the drift has the finite step already."""
+        return getattr(self.sde, "second_order", False)
+
     def _size(self, params: PyTree) -> Array:
         dimension = sum(x.size for x in jax.tree.leaves(moving(params)))
         return jnp.sqrt(self.sde.sum_over_noise(params, squared_norm) / dimension)

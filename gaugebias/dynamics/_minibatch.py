@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, PyTree
 
-from ._checks import scalar
+from ._checks import flag, scalar
 from ._mixing import check_samples_apart
 from ._samples import PerSample, as_data
 from ._sde import AbstractSampledSDE, moving
@@ -107,10 +107,11 @@ class MinibatchSDE(AbstractSampledSDE):
         vectorised: bool = False,
     ):
         data, n = as_data(data, batch_size)
+        replacement = flag(replacement, "replacement")
         self.samples = PerSample(per_sample_loss, data, chunk, vectorised)
         self.learning_rate = scalar(learning_rate, "learning_rate", positive=True, fix=RATE)
         self.variance = self.learning_rate * sampling_factor(n, batch_size, replacement)
-        self.second_order = second_order
+        self.second_order = flag(second_order, "second_order")
         self.calculus = "ito"
 
     def drift(self, params: PyTree) -> PyTree:

@@ -20,12 +20,16 @@ _BATCH = 8  # samples in the batches that are compared
 def check_samples_apart(samples: PerSample, params: PyTree) -> None:
     """`ValueError` where the gradient of a sample is seen to depend on other samples.
 
+    Also where the loss cannot be evaluated at `params` at all.
     A vectorised loss is compared on batches that share one sample. A loss of one sample cannot
     see the others through its arguments, but can through its closure: where it holds the data
     set, all other rows are replaced and the gradient must stay. Nothing is checked while tracing.
     """
     leaves = jax.tree.leaves((samples, eqx.filter(params, eqx.is_array)))
-    if samples.size < 2 or any(isinstance(x, Tracer) for x in leaves):
+    if any(isinstance(x, Tracer) for x in leaves):
+        return
+    samples.check(params)
+    if samples.size < 2:
         return
     for index in (0, samples.size // 2):
         pair = (_in_batches if samples.vectorised else _in_closure)(samples, params, index)

@@ -13,7 +13,7 @@ from ..symmetry import AbstractAction, algebra_dimension, generator_name
 from ..symmetry._action import unravel_coefficients
 from ._matched import squared_norm
 from ._samples import PerSample
-from ._sde import moving
+from ._sde import like, moving
 
 _RANDOM = 8  # random directions that generators are compared with
 
@@ -37,7 +37,15 @@ def noise_covariance_product(
 
     **Returns:** a tangent.
     """
-    return _product(PerSample(per_sample_loss, data, chunk, vectorised), params, tangent)
+    samples = PerSample(per_sample_loss, data, chunk, vectorised)
+    samples.check(params)
+    want, have = (like(moving(x)) for x in (params, tangent))
+    if jax.tree.structure(want) != jax.tree.structure(have) or want != have:
+        raise ValueError(
+            "`tangent` must have the structure, shapes and dtypes of the moving leaves of "
+            f"`params`, {want}, but has {have}."
+        )
+    return _product(samples, params, moving(tangent))
 
 
 def _product(samples: PerSample, params: PyTree, tangent: PyTree) -> PyTree:
@@ -111,7 +119,7 @@ def _measure(samples: PerSample, action: AbstractAction, params: PyTree):
 
 def horizontality(
     per_sample_loss: Callable,
-    action: AbstractAction,
+    action,
     params: PyTree,
     data: PyTree,
     *,
@@ -129,6 +137,9 @@ def horizontality(
     **Returns:** a [`gaugebias.dynamics.HorizontalityReport`][].
     """
     samples = PerSample(per_sample_loss, data, chunk, vectorised)
+    if not isinstance(action, AbstractAction):
+        raise ValueError(f"`action` must be an action of `gaugebias.symmetry`, but is {action!r}.")
+    samples.check(params)
     along, across, trace = _measure(samples, action, params)
     relative = np.asarray(along, np.float64)
     if relative.size == 0:

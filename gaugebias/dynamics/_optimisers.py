@@ -10,9 +10,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
-from ..symmetry import AbstractAction, algebra_dimension
+from ..symmetry import AbstractAction, algebra_dimension, generator_name
 from ..symmetry._action import unravel_coefficients
-from ._checks import count, scalar
+from ._balance import require_symmetric_algebra
+from ._checks import count, evaluated, scalar
 from ._sde import moving
 
 _STEPS = 4  # updates that are compared between a point and its image
@@ -160,10 +161,26 @@ def _drift(runner: _Runner, action: AbstractAction, point: PyTree, steps: Array,
     return jnp.sqrt(jnp.sum(change**2) / jnp.sum(most**2))
 
 
+def _check_invariant(loss: Callable, action: AbstractAction, params: PyTree) -> None:
+    """`ValueError` where the loss changes along a generator at `params`."""
+    point, still = eqx.partition(params, eqx.is_inexact_array)
+    gradient = jax.grad(lambda p: loss(eqx.combine(p, still)))(point)
+    along = np.asarray(ravel_pytree(action.cotangent(params, gradient))[0])
+    sizes = (jnp.sqrt(jnp.sum(ravel_pytree(x)[0] ** 2)) for x in (gradient, point))
+    scale = float(np.prod([float(x) for x in sizes]))
+    worst = int(np.argmax(np.abs(along)))
+    if abs(along[worst]) > float(jnp.finfo(along.dtype).eps) ** 0.5 * scale:
+        raise ValueError(
+            f"`loss` is not invariant under {generator_name(action, params, worst)} of `action` "
+            f"(its slope is {abs(along[worst]) / scale:.1e} of its size): nothing is conserved. "
+            "Leave terms that break the symmetry, as weight decay, to the optimiser."
+        )
+
+
 def optimiser_symmetries(
     optimisers: Any,
     loss: Callable,
-    action: AbstractAction,
+    action,
     params: PyTree,
     *,
     learning_rate: float = 1e-2,
@@ -185,8 +202,9 @@ def optimiser_symmetries(
     **Arguments:**
 
     - `optimisers`: a function of the learning rate, as `optax.sgd`, or a dictionary of them.
-    - `loss`: `params -> scalar`, invariant under the action.
-    - `action`: a linear action. `params`: one concrete point, not a critical one.
+    - `loss`: `params -> scalar`, invariant under the action (checked at `params`).
+    - `action`: a linear action whose algebra is closed under transpose. `params`: one concrete
+        point, not a critical one.
     - `learning_rate`: the largest; `steps`: at that learning rate.
 
     **Returns:** a [`gaugebias.dynamics.SymmetryReport`][] with a `table()`.
@@ -208,6 +226,8 @@ def optimiser_symmetries(
     """
     if not isinstance(optimisers, Mapping):
         optimisers = {getattr(optimisers, "__name__", "optimiser"): optimisers}
+    if not optimisers:
+        raise ValueError("`optimisers` is empty: give at least one function of a learning rate.")
     for name, make in optimisers.items():
         if hasattr(make, "update") or not callable(make):
             raise ValueError(
@@ -216,10 +236,15 @@ def optimiser_symmetries(
             )
     steps = count(steps, "steps", least=4)
     rate = scalar(learning_rate, "learning_rate", positive=True, fix="it is the largest step.")
+    require_symmetric_algebra(action, params)
+    shape = evaluated(lambda p: jnp.asarray(loss(p)), "loss", "loss(params)", params).shape
+    if shape != ():
+        raise ValueError(f"`loss` must return a scalar, but returns shape {shape}.")
     point, still = eqx.partition(params, eqx.is_inexact_array)
     size = jnp.max(jnp.abs(ravel_pytree(jax.grad(lambda p: loss(eqx.combine(p, still)))(point))[0]))
     if not (bool(jnp.isfinite(size)) and float(size) > 0):
         raise ValueError("`params` is a critical point of `loss`, or not finite: nothing moves.")
+    _check_invariant(loss, action, params)
     isometric, stretching = _split(action, params)
     rates = [float(rate) / 4**i for i in range(3)]
     dtype = jnp.result_type(*jax.tree.leaves(point))

@@ -1,6 +1,7 @@
 """A data set with a loss for each sample: sums over samples in bounded memory."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,14 +10,20 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
-from ._checks import count
+from ._checks import count, evaluated, flag
 
 BLOCK = 64  # samples whose gradients are held at once where each of them is needed
 
 
 def as_data(data: PyTree, batch_size=None) -> tuple[PyTree, int]:
     """`data` as arrays, and the number of samples; `ValueError` where it cannot be sampled."""
-    data = jax.tree.map(jnp.asarray, data)
+    try:
+        data = jax.tree.map(jnp.asarray, data)
+    except (TypeError, ValueError):
+        raise ValueError(
+            "`data` must hold numbers: a pytree of arrays with a leading sample axis (encode text "
+            "and categories as integers)."
+        ) from None
     leaves = jax.tree.leaves(data)
     if not leaves:
         raise ValueError("`data` has no array: give a pytree of arrays with a leading sample axis.")
@@ -97,6 +104,7 @@ class PerSample(eqx.Module):
             raise ValueError(
                 f"`per_sample_loss` must be a function of parameters and one sample, not {loss!r}."
             )
+        vectorised = flag(vectorised, "vectorised")
         self.loss = loss
         self.data, _ = as_data(data)
         self.chunk = None if chunk is None else count(chunk, "chunk", least=1)
@@ -107,12 +115,19 @@ class PerSample(eqx.Module):
         """Number of samples."""
         return jax.tree.leaves(self.data)[0].shape[0]
 
+    def check(self, params: PyTree) -> None:
+        """`ValueError` where the loss cannot be evaluated at `params`. Nothing is computed."""
+        one = jax.tree.map(lambda x: x[:1] if self.vectorised else x[0], self.data)
+        what = "batch" if self.vectorised else "sample"
+        fn = self.values if self.vectorised else self.value
+        evaluated(fn, "per_sample_loss", f"per_sample_loss(params, {what})", params, one)
+
     def values(self, params: PyTree, batch: PyTree) -> Array:
         """The losses of a batch, shape `(b,)`."""
         if not self.vectorised:
             return jax.vmap(lambda sample: self.value(params, sample))(batch)
         b = jax.tree.leaves(batch)[0].shape[0]
-        out = self.loss(params, batch)
+        out = _real(self.loss(params, batch))
         if jnp.shape(out) != (b,):
             raise ValueError(
                 "`per_sample_loss` with `vectorised=True` must return one loss for each sample, "
@@ -125,7 +140,7 @@ class PerSample(eqx.Module):
         if self.vectorised:
             return self.values(params, jax.tree.map(lambda x: x[None], sample))[0]
         try:
-            out = self.loss(params, sample)
+            out = _real(self.loss(params, sample))
         except NameError as error:
             if "axis name" not in str(error):
                 raise
@@ -187,3 +202,18 @@ class PerSample(eqx.Module):
             return jax.tree.map(lambda x: jnp.sum(x, axis=0), jax.vmap(one)(batch))
 
         return over_blocks(part, self.data, self.chunk or BLOCK)
+
+
+def _real(out: Any) -> Array:
+    """A loss, if it is a floating number or an array of them."""
+    if not isinstance(out, jax.Array | np.ndarray | np.generic | float | int | complex):
+        raise ValueError(
+            "`per_sample_loss` must return a number and nothing beside it, but returns a "
+            f"{type(out).__name__}."
+        )
+    if not jnp.issubdtype(jnp.result_type(out), jnp.floating):
+        raise ValueError(
+            "`per_sample_loss` must return a real floating number, but returns "
+            f"{jnp.result_type(out)}."
+        )
+    return jnp.asarray(out)

@@ -1,7 +1,7 @@
 """The discrete process: minibatch training with any optimiser, as an ensemble."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
 from .._arguments import as_key
-from ._checks import count, scalar
+from ._checks import count, evaluated, flag, function, scalar
 from ._engine import (
     check_lengths,
     drive,
@@ -25,73 +25,10 @@ from ._engine import (
 )
 from ._ensemble import DIVERGED, OK, Ensemble, SimulationError
 from ._integrate import SMALL_STATE
-from ._matched import squared_norm
-from ._minibatch import centred, noise_dtype, sampling_factor
 from ._mixing import check_samples_apart
 from ._path import chain_keys
+from ._recipe import NOISES, Recipe, carried, check_moves
 from ._samples import PerSample, as_data
-
-if TYPE_CHECKING:
-    import optax
-
-NOISES = ("minibatch", "gaussian", "isotropic", "full")
-
-
-class _Recipe(eqx.Module):
-    """The gradient of a step, and what the optimiser makes of it. All per chain."""
-
-    samples: PerSample
-    draw: Callable | None
-    optimiser: Any
-    batch_size: int = eqx.field(static=True)
-    replacement: bool = eqx.field(static=True)
-    noise: str = eqx.field(static=True)
-    scanned: bool = eqx.field(static=True)
-
-    def transformation(self, rate: Array) -> "optax.GradientTransformation":
-        return self.optimiser(rate) if self.scanned else self.optimiser
-
-    def gradient(self, params: PyTree, key: Array) -> PyTree:
-        samples, n, b = self.samples, self.samples.size, self.batch_size
-        if self.noise == "full":
-            return samples.gradient(params)
-        if self.noise == "minibatch":
-            return self._batch_gradient(params, self._batch(key))
-        factor = sampling_factor(n, b, self.replacement) ** 0.5
-        dtype = noise_dtype(params)
-        if self.noise == "gaussian":
-            weights = factor * centred(jr.normal(key, (n,), dtype)) + 1.0 / n
-            return samples.weighted_gradient(params, weights)
-        g = samples.gradient(params)
-        leaves, treedef = jax.tree.flatten(g)
-        dimension = sum(x.size for x in leaves)
-        trace = samples.sum_over_gradients(params, squared_norm, g) / n
-        size = factor * jnp.sqrt(trace / dimension)
-        flat = jr.normal(key, (dimension,), dtype)
-        cuts = np.cumsum([x.size for x in leaves])[:-1].tolist()
-        noise = [
-            size.astype(x.dtype) * z.reshape(x.shape).astype(x.dtype)
-            for x, z in zip(leaves, jnp.split(flat, cuts), strict=True)
-        ]
-        return jax.tree.map(jnp.add, g, jax.tree.unflatten(treedef, noise))
-
-    def _batch(self, key: Array) -> PyTree:
-        b, n = self.batch_size, self.samples.size
-        if self.draw is not None:
-            return jax.vmap(self.draw)(jr.split(key, b))
-        if self.replacement:
-            rows = jr.randint(key, (b,), 0, n)
-        else:
-            rows = jr.choice(key, n, (b,), replace=False)
-        return jax.tree.map(lambda x: jnp.take(x, rows, axis=0), self.samples.data)
-
-    def _batch_gradient(self, params: PyTree, batch: PyTree) -> PyTree:
-        point, still = eqx.partition(params, eqx.is_inexact_array)
-
-        def mean_loss(p):
-            return jnp.mean(self.samples.values(eqx.combine(p, still), batch))
-
-        return jax.grad(mean_loss)(point)
 
 
 class _Shape(eqx.Module):
@@ -102,7 +39,7 @@ class _Shape(eqx.Module):
 
 
 @eqx.filter_jit
-def _chunk(recipe: _Recipe, y, still, keys, rates, start, observe, shape: _Shape, steps, records):
+def _chunk(recipe: Recipe, y, still, keys, rates, start, observe, shape: _Shape, steps, records):
     """`records` times `steps` updates of all chains; the observable after each record."""
 
     def update(state, key, rate):
@@ -129,7 +66,7 @@ def _chunk(recipe: _Recipe, y, still, keys, rates, start, observe, shape: _Shape
 
 
 @eqx.filter_jit
-def _first_carry(recipe: _Recipe, y: PyTree, rates: Array, axis: int) -> PyTree:
+def _first_carry(recipe: Recipe, y: PyTree, rates: Array, axis: int) -> PyTree:
     def one(moving, rate):
         return recipe.transformation(rate).init(moving)
 
@@ -225,21 +162,28 @@ def train(
     batch_size = count(batch_size, "batch_size", least=1)
     draw, data = _as_source(data, batch_size, noise)
     samples = PerSample(per_sample_loss, data, chunk, vectorised)
+    replacement = flag(replacement, "replacement")
     rates = _as_rates(learning_rates, optimiser)
-    recipe = _Recipe(
+    recipe = Recipe(
         samples, draw, optimiser, batch_size, replacement, noise, learning_rates is not None
     )
     steps, burn_in, every, start = check_lengths(steps, burn_in, every, start)
     key = as_key(key)
-    observe = identity if observe is None else observe
+    observe = identity if observe is None else function(observe, "observe", "params -> arrays")
     chains = 64 if chains is None and not batched else chains
     y, still, total, chains = _starts(init, key, chains, batched, rates.shape[0])
     if not all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(y)):
         raise ValueError("`init` holds values that are not finite.")
     first = jax.tree.map(lambda x: x[0], y)
+    point = eqx.combine(first, still)
     if draw is None:
-        check_samples_apart(samples, eqx.combine(first, still))
-    _check_moves(recipe, first, rates[0])
+        check_samples_apart(samples, point)
+    else:
+        samples.check(point)
+    seen = jax.tree.leaves(evaluated(observe, "observe", "observe(params)", point))
+    if not any(isinstance(x, jax.ShapeDtypeStruct) for x in seen):
+        raise ValueError("`observe` returns no array: let it return what is to be recorded.")
+    check_moves(recipe, first, rates[0], start + steps)
 
     size = sum(x.size for x in jax.tree.leaves(y)) // total
     axis = -1 if size <= SMALL_STATE else 0
@@ -249,7 +193,7 @@ def train(
     if carry is None:
         state = _first_carry(recipe, y, rate_of, axis)
     else:
-        state = jax.tree.map(lambda x: jnp.moveaxis(jnp.asarray(x), 0, axis), carry)
+        state = carried(carry, recipe, first, rates[0], total, axis)
 
     def run(y, now, length, records):
         shape = _Shape(records, axis)
@@ -303,6 +247,7 @@ def _as_source(data, batch_size: int, noise: str) -> tuple[Callable | None, PyTr
             f"`noise={noise!r}` needs a data set: `data` draws fresh samples, of which there is no "
             "full gradient."
         )
+    evaluated(data, "data", "data(key)", jr.key(0))
     return data, jax.tree.map(lambda x: jnp.asarray(x)[None], data(jr.key(0)))
 
 
@@ -320,11 +265,19 @@ def _as_rates(learning_rates, optimiser: Any) -> Array:
             "`optimiser` must be a function of the learning rate where `learning_rates` are given, "
             "as `optax.sgd` or `lambda rate: optax.sgd(rate, momentum=0.9)`."
         )
-    rates = jnp.atleast_1d(jnp.asarray(learning_rates, float))
+    try:
+        rates = jnp.atleast_1d(jnp.asarray(learning_rates, float))
+    except (TypeError, ValueError):
+        raise ValueError(f"`learning_rates` must be numbers, but is {learning_rates!r}.") from None
     if rates.ndim != 1 or rates.shape[0] == 0:
         raise ValueError(f"`learning_rates` must have shape (r,), not {rates.shape}.")
     for rate in rates:
         scalar(rate, "learning_rates", positive=True, fix="each is the size of a step.")
+    if not hasattr(optimiser(rates[0]), "update"):
+        raise ValueError(
+            "`optimiser` must return an optax.GradientTransformation for a learning rate, as "
+            "`optax.sgd` does."
+        )
     return rates
 
 
@@ -341,20 +294,6 @@ def _starts(init, key, chains: int | None, batched: bool, rates: int):
             f"{rates} learning rates: leave `chains` out, or give the batch of all."
         )
     return y, still, total, total // rates
-
-
-def _check_moves(recipe: _Recipe, moving: PyTree, rate: Array) -> None:
-    """`ValueError` where two updates with a gradient of ones change nothing at all."""
-    transformation = recipe.transformation(rate)
-    state = transformation.init(moving)
-    ones = jax.tree.map(jnp.ones_like, moving)
-    for _ in range(2):  # a schedule may begin at zero
-        changes, state = transformation.update(ones, state, moving)
-        if any(bool(jnp.any(x != 0)) for x in jax.tree.leaves(changes)):
-            return
-    raise ValueError(
-        "`optimiser` moves nothing: its learning rate is zero. Give it a positive one."
-    )
 
 
 def _diverged(ensemble: Ensemble) -> str:

@@ -79,6 +79,24 @@ def test_noise_of_several_numbers_and_moving_leaves_only():
     np.testing.assert_allclose(to_stratonovich(joint).drift(p)["y"], -0.5 * p["y"])
 
 
+def test_noise_along_fields_that_do_not_commute():
+    """Rotations, `sigma_j = e_j x y`: `1/2 sum_j e_j x (e_j x y) = -y`. Stratonovich noise stays on
+    the sphere, Ito noise leaves it at `2 |y|^2`, however each is written."""
+    y = jnp.array([0.5, -1.0, 2.0])
+    for calculus, convert, sign, rate in (
+        ("stratonovich", to_ito, -1.0, 0.0),
+        ("ito", to_stratonovich, 1.0, 2 * jnp.sum(y**2)),
+    ):
+        sde = SDE(
+            lambda y: 0.0 * y, lambda y, z: jnp.cross(z, y), calculus=calculus, noise=jnp.zeros(3)
+        )
+        other = convert(sde, at=y)
+        np.testing.assert_allclose(other.drift(y), sign * y, rtol=1e-12)
+        for process in (sde, other):
+            found = expected_rate(process, lambda y: jnp.sum(y**2), y)
+            np.testing.assert_allclose(found, rate, atol=1e-12)
+
+
 def test_there_and_back_is_the_process_itself():
     sde = geometric("ito")
     assert to_ito(to_stratonovich(sde)) is sde

@@ -12,6 +12,8 @@ from gaugebias.dynamics import (
     MinibatchSDE,
     expected_rate,
     isotropic_matched,
+    noise_covariance_product,
+    noise_trace,
 )
 
 KEY = jax.random.key(11)
@@ -175,6 +177,93 @@ def test_no_matrix_of_gradients_is_formed():
     assert chunked < whole / 2
 
 
+def largest(jaxpr):
+    """The most numbers in any array of a program, those inside of it too."""
+    sizes = [v.aval.size for eqn in jaxpr.eqns for v in eqn.outvars if hasattr(v.aval, "size")]
+    inner = [largest(program) for program in inner_programs(jaxpr)]
+    return max(sizes + inner, default=0)
+
+
+def inner_programs(jaxpr):
+    for eqn in jaxpr.eqns:
+        for value in jax.tree.leaves(eqn.params, is_leaf=lambda x: hasattr(x, "eqns")):
+            program = getattr(value, "jaxpr", value)
+            if hasattr(program, "eqns"):
+                yield program
+
+
+def test_no_program_holds_a_matrix_of_parameters_by_parameters():
+    """Read off the programs themselves, at `n = 6`, `D = 459`: one backward pass has no array of
+    `n D` numbers either; sums over samples hold the gradients of a block and no more."""
+    n, h = 6, 51
+    data = (jnp.ones((n, 8)), jnp.ones(n))
+    params = {"a": jnp.ones((8, h)), "b": jnp.ones(h)}
+    dimension, dt = 9 * h, jnp.array(0.1)
+
+    def predict(p, x):
+        return jnp.tanh(x @ p["a"]) @ p["b"]
+
+    def squared(p, sample):
+        return 0.5 * (predict(p, sample[0]) - sample[1]) ** 2
+
+    def size(fn, *args):
+        return largest(jax.make_jaxpr(fn)(*args).jaxpr)
+
+    plain = MinibatchSDE(squared, data, RATE, 2)
+    labels = LabelNoiseSDE(predict, data, RATE, 2, 0.5)
+    noise = jnp.ones(n)
+    assert size(lambda p: jax.vmap(jax.grad(squared), (None, 0))(p, data), params) == n * 8 * h
+    single = {
+        "increment": (plain.increment, params, noise, dt),
+        "diffusion": (plain.diffusion, params, noise),
+        "drift": (plain.drift, params),
+        "second": (MinibatchSDE(squared, data, RATE, 2, second_order=True).drift, params),
+        "labels": (labels.increment, params, (noise, noise), dt),
+        "product": (lambda p: noise_covariance_product(squared, p, data, p), params),
+    }
+    for name, call in single.items():
+        assert size(*call) < n * dimension / 2, name
+    several = {
+        "trace": (lambda p: noise_trace(squared, p, data), params),
+        "isotropic": (isotropic_matched(plain).increment, params, params, dt),
+        "rates": (lambda p: expected_rate(plain, lambda p: jnp.sum(p["a"] ** 4), p), params),
+        "label rates": (lambda p: expected_rate(labels, lambda p: jnp.sum(p["a"] ** 4), p), params),
+    }
+    for name, call in several.items():
+        assert size(*call) <= n * dimension, name
+
+
+@pytest.mark.parametrize("second_order, order", [(False, 1.0), (True, 2.0)])
+def test_the_second_order_equation_follows_gradient_descent_more_closely(second_order, order):
+    """Without noise, to time 1.6: the distance of the flow (Runge-Kutta) from gradient descent
+    falls with the rate to the power 1 or 2."""
+
+    def distance(rate):
+        sde = MinibatchSDE(loss, DATA, rate, N, replacement=False, second_order=second_order)
+
+        def slope(x):
+            return jnp.stack(jax.tree.leaves(sde.drift({"u": x[0], "v": x[1]})))
+
+        def flow(x, _):
+            h = rate / 4
+            a = slope(x)
+            b = slope(x + h / 2 * a)
+            c = slope(x + h / 2 * b)
+            return x + h / 6 * (a + 2 * b + 2 * c + slope(x + h * c)), None
+
+        def descent(x, _):
+            g = jax.grad(lambda x: mean_loss({"u": x[0], "v": x[1]}))(x)
+            return x - rate * g, None
+
+        x = jnp.array([1.5, 0.4])
+        steps = round(1.6 / rate)
+        one = jax.lax.scan(flow, x, None, length=4 * steps)[0]
+        return jnp.linalg.norm(one - jax.lax.scan(descent, x, None, length=steps)[0])
+
+    found = jnp.log2(distance(0.02) / distance(0.01))
+    np.testing.assert_allclose(found, order, atol=0.1)
+
+
 def batch_mean(p, batch):
     f = p["u"] * p["v"] * batch[0]
     return (f - jnp.mean(f) - batch[1]) ** 2
@@ -235,6 +324,12 @@ def test_losses_that_do_not_are_let_through(fn, data, options):
             lambda: MinibatchSDE(mean_loss_of_batch, DATA, RATE, 1, vectorised=True).drift(P),
             "do not average",
         ),
+        (lambda: MinibatchSDE(loss, np.array(["a", "b"]), RATE, 1), "`data` must hold numbers"),
+        (lambda: started(lambda p, s: None), "must return a number and nothing beside it"),
+        (lambda: started(lambda p, s: (loss(p, s), 0.0)), "beside it, but returns a tuple"),
+        (lambda: started(lambda p, s: 1j * loss(p, s)), "must return a real floating number"),
+        (lambda: started(lambda p, s: p["w"] * s[0]), r"called as .*\(KeyError: 'w'\)"),
+        (lambda: started(lambda p: p["u"]), "called as .*takes 1 positional argument"),
         (lambda: LabelNoiseSDE(loss, X, RATE, 1, 0.1), "`data` must be a pair"),
         (lambda: LabelNoiseSDE(loss, DATA, RATE, 1, -0.1), "`label_std` must be finite"),
         (lambda: LabelNoiseSDE(loss, DATA, RATE, 1, jnp.ones(3)), "`label_std` must be a number"),
@@ -243,6 +338,10 @@ def test_losses_that_do_not_are_let_through(fn, data, options):
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def started(fn):
+    MinibatchSDE(fn, DATA, RATE, 1).check_start(P)
 
 
 def mean_loss_of_batch(p, batch):

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics import SimulationError, optimiser_symmetries
+from gaugebias.dynamics import LabelNoiseSDE, SimulationError, optimiser_symmetries
 from gaugebias.stats import mean_test
 
 KEY = jax.random.key(5)
@@ -132,6 +132,43 @@ def test_batches_without_replacement_have_the_smaller_spread():
     assert mean_test(spread, larger).p_value < 1e-6
 
 
+def test_a_step_with_fresh_labels_has_the_covariance_of_label_noise():
+    """4,000 single steps: mean and second moment of `u` as `LabelNoiseSDE` has them. Two tests at
+    1e-4; the second moment without the labels' noise is rejected at 1e-6."""
+    point = {"u": P["u"], "v": P["v"]}
+
+    def draw(key):
+        row, label = jax.random.split(key)
+        i = jax.random.randint(row, (), 0, N)
+        return X[i], Y[i] + 0.7 * jax.random.normal(label)
+
+    def moments(std):
+        sde = LabelNoiseSDE(lambda p, x: p["u"] * p["v"] * x, DATA, RATE, BATCH, std)
+        spread = sde.sum_over_noise(point, lambda g: g["u"] ** 2)
+        return 1.5 + RATE * float(sde.drift(point)["u"]), RATE * float(spread)
+
+    seen = run(init=point, data=draw, optimiser=SGD, chains=4000, steps=1).last()["u"]
+    mean, spread = moments(0.7)
+    assert mean_test(seen, mean).p_value > 1e-4
+    assert mean_test((seen - mean) ** 2, spread).p_value > 1e-4
+    assert mean_test((seen - mean) ** 2, moments(0.0)[1]).p_value < 1e-6
+
+
+def test_a_run_is_one_loop_that_is_traced_once():
+    """The loss is called as often for 480 steps as for 240."""
+    calls = []
+
+    def counted(p, sample):
+        calls.append(1)
+        return loss(p, sample)
+
+    run(loss=counted, optimiser=SGD, steps=240)
+    first = len(calls)
+    run(loss=counted, optimiser=SGD, steps=480)
+    checks = len(calls) - first
+    assert checks < first < 20
+
+
 def test_fresh_samples_schedules_and_momentum():
     def draw(key):
         x = jax.random.normal(key)
@@ -141,6 +178,15 @@ def test_fresh_samples_schedules_and_momentum():
     seen = run(data=draw, optimiser=falling, steps=200, observe=lambda p: p["u"] * p["v"])
     np.testing.assert_allclose(seen.values, 2.0, atol=1e-3)
     assert seen.settings["samples"] is None
+
+
+def test_a_schedule_may_begin_at_zero():
+    late = optax.sgd(lambda n: jnp.where(jnp.asarray(n) < 20, 0.0, RATE))
+    seen = run(optimiser=late, every=4, observe=lambda p: p["u"]).values
+    np.testing.assert_array_equal(seen[:, :5], 1.5)
+    assert np.all(seen[:, 5] != 1.5)
+    with pytest.raises(ValueError, match="`optimiser` moves nothing in 20 steps"):
+        run(optimiser=late, steps=20)
 
 
 def test_results_are_saved_without_the_optimiser(whole, tmp_path):
@@ -172,6 +218,13 @@ def test_diverged_chains_have_a_code():
         (dict(data=lambda key: (X[0], Y[0]), noise="full"), "draws fresh samples"),
         (dict(init=P | {"u": jnp.array(jnp.nan)}), "`init` holds values that are not finite"),
         (dict(every=25), "nothing would be recorded"),
+        (dict(optimiser=optax.sgd, learning_rates=jnp.ones((1, 1))), "must have shape .r,."),
+        (dict(optimiser=lambda r: 3, learning_rates=[0.1]), "`optimiser` must return an optax"),
+        (dict(observe=lambda p: p["w"]), r"`observe` fails where .*KeyError: 'w'"),
+        (dict(observe=lambda p: "u"), "`observe` returns no array"),
+        (dict(loss=lambda p, s: p["w"]), r"`per_sample_loss` fails where .*KeyError: 'w'"),
+        (dict(data=lambda: X), "`data` fails where it is called as data.key."),
+        (dict(carry=3), "`carry` does not hold the states of this optimiser for 5 chains"),
         (dict(loss=lambda p, s: p["u"] * jnp.mean(X * p["v"]) * s[0]), "mixes samples"),
     ],
 )
@@ -181,8 +234,8 @@ def test_bad_arguments(options, message):
 
 
 def test_optimisers_are_told_apart_by_measurement():
-    """Gradient descent and momentum are equivariant under rotations and keep moment maps, weight
-    decay is equivariant and does not keep them, Adam neither."""
+    """Gradient descent and momentum are equivariant under rotations and keep moment maps, on a
+    schedule too; weight decay is equivariant and does not keep them; Adam and AdamW neither."""
     act = gb.symmetry.GeneralLinear(lambda p: p[0], lambda p: p[1])
     u, v = jax.random.normal(jax.random.key(0), (2, 3, 2))
     report = optimiser_symmetries(
@@ -190,7 +243,9 @@ def test_optimisers_are_told_apart_by_measurement():
             "sgd": optax.sgd,
             "momentum": partial(optax.sgd, momentum=0.9),
             "decay": lambda r: optax.chain(optax.add_decayed_weights(0.1), optax.sgd(r)),
+            "schedule": lambda r: optax.sgd(optax.cosine_decay_schedule(r, 400)),
             "adam": optax.adam,
+            "adamw": optax.adamw,
         },
         lambda p: jnp.sum((p[0] @ p[1].T - jnp.eye(3)) ** 2) / 9,
         act,
@@ -202,12 +257,18 @@ def test_optimisers_are_told_apart_by_measurement():
         "sgd": (True, True),
         "momentum": (True, True),
         "decay": (True, False),
+        "schedule": (True, True),
         "adam": (False, False),
+        "adamw": (False, False),
     }
     assert report.isometries == 1 and report.charges == 3
     assert all(row.stretching > 0.1 for row in report.rows)
-    assert len(report.table().splitlines()) == 5
+    assert len(report.table().splitlines()) == 7
     with pytest.raises(ValueError, match="`optimisers` must be functions of the learning rate"):
         optimiser_symmetries(SGD, lambda p: jnp.sum(p[0] ** 2), act, (u, v))
     with pytest.raises(ValueError, match="critical point"):
         optimiser_symmetries(optax.sgd, lambda p: 0.0 * jnp.sum(p[0]), act, (u, v))
+    with pytest.raises(ValueError, match="`loss` is not invariant under coeffs"):
+        optimiser_symmetries(optax.sgd, lambda p: jnp.sum(p[0] ** 2), act, (u, v))
+    with pytest.raises(ValueError, match="`optimisers` is empty"):
+        optimiser_symmetries({}, lambda p: jnp.sum(p[0] ** 2), act, (u, v))
