@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gaugebias as gb
-from gaugebias.symmetry._discover_null import Triangle, null_space
+from gaugebias.symmetry._discover._null_space import Triangle, null_space
 
 
 def normal(seed, *shape):

@@ -4,7 +4,7 @@ from typing import final
 
 import equinox as eqx
 
-from ._action import AbstractAction
+from .._action import AbstractAction
 
 
 @final

@@ -8,23 +8,23 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from .._types import Array, Key, Params
-from ._action import AbstractAction, generator_name, orbit_jacobian
-from ._discover_candidates import Family, describe, families, rows, total
-from ._discover_checks import (
+from ..._types import Array, Key, Params
+from .._action import AbstractAction, generator_name, orbit_jacobian
+from .._leaves import is_moving, moving_dtype
+from .._product import Product
+from ._candidates import Family, describe, families, rows, total
+from ._checks import (
     closure_residual,
     commute,
     fibre_dimension,
     flow_residual,
     orbit_rank_at,
 )
-from ._discover_identify import Found, identify, linear_fields
-from ._discover_null import Triangle
-from ._discover_result import Discovery
-from ._discover_samples import Sampler
-from ._discover_solve import Solution, effective, solve
-from ._leaves import is_moving, moving_dtype
-from ._product import Product
+from ._identify import Found, identify, linear_fields
+from ._null_space import Triangle
+from ._result import Discovery
+from ._samples import Sampler
+from ._solve import Solution, effective, solve
 
 _HELD_OUT = 4  # one input in four, and one evaluation in four
 _FEWEST = 4  # inputs

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._action import AbstractAction
-from ._discover_candidates import Family, fields, place, scale_of, total
-from ._discover_fields import LinearFields
-from ._discover_null import span
-from ._discover_solve import Solution, flat
-from ._discover_templates import (
+from .._action import AbstractAction
+from .._linear_fields import LinearFields
+from ._candidates import Family, fields, place, scale_of, total
+from ._null_space import span
+from ._solve import Solution, flat
+from ._templates import (
     Slot,
     Template,
     block_general_linear,

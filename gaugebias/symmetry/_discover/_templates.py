@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._action import AbstractAction
-from ._discover_candidates import Family, place, total
-from ._discover_fields import LinearFields
-from ._general_linear import GeneralLinear
-from ._orthogonal import RightOrthogonal
-from ._rescaling import Rescaling, Scale, Translation
+from .._action import AbstractAction
+from .._general_linear import GeneralLinear
+from .._linear_fields import LinearFields
+from .._orthogonal import RightOrthogonal
+from .._rescaling import Rescaling, Scale, Translation
+from ._candidates import Family, place, total
 
 
 class Slot(NamedTuple):

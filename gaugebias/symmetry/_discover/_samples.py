@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._types import Params, PyTree
-from ._discover_gates import gates_of
-from ._leaves import build_params, is_moving, leaf_paths
+from ..._types import Params, PyTree
+from .._leaves import build_params, is_moving, leaf_paths
+from ._gates import gates_of
 
 
 class Block(NamedTuple):

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._action import AbstractAction, algebra_dimension, unravel_coefficients
-from ._discover_candidates import Family, fields, rows
-from ._discover_samples import Sampler
-from ._discover_solve import flat, outside, split
+from .._action import AbstractAction, algebra_dimension, unravel_coefficients
+from ._candidates import Family, fields, rows
+from ._samples import Sampler
+from ._solve import flat, outside, split
 
 _PAIRS = 6
 _POINTS = 3

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._discover_candidates import Family, fields, rows, total
-from ._discover_null import Spectrum, Triangle, complement, null_space, span
+from ._candidates import Family, fields, rows, total
+from ._null_space import Spectrum, Triangle, complement, null_space, span
 
 
 class Solution(NamedTuple):
