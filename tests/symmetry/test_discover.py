@@ -55,7 +55,11 @@ def softmax(p, x):
 
 
 def attention(p, x):
-    logits = jnp.einsum("nte,de,df,nsf->nts", x, p["q"], p["k"], x)
+    if "bk" in p:
+        q, k = x @ p["q"].T + p["bq"][None, None], x @ p["k"].T + p["bk"][None, None]
+        logits = jnp.einsum("ntd,nsd->nts", q, k)
+    else:
+        logits = jnp.einsum("nte,de,df,nsf->nts", x, p["q"], p["k"], x)
     out = jax.nn.softmax(logits) @ x @ p["v"].T
     return out @ p["o"].T if "o" in p else out
 
@@ -138,6 +142,16 @@ CASES = {
         4,
         1,
         ["GL(2) on leaves k, q"],
+    ),
+    # GL(2) on (q, bq) and k, 4. The keys' bias adds one number to all logits of a row, which
+    # softmax does not see: 2 translations, and no linear field of bk is more.
+    "attention with biases": (
+        attention,
+        leaves(q=(2, 3), k=(2, 3), v=(2, 3), bq=(2,), bk=(2,)),
+        SEQUENCE,
+        6,
+        1,
+        ["GL(2) on leaves bq, q, k", "translation of leaf bk"],
     ),
     # And GL(2) between v and o: 8.
     "attention with output": (
@@ -336,6 +350,31 @@ def test_long_axes_are_searched_by_scalings_only():
     found = gb.discover(relu2, MLP, X, max_candidates=60)
     assert found.dimension == 4 and found.candidates <= 60
     assert "scalings along axes" in found.searched[2]
+
+
+def test_a_leaf_that_the_predictor_does_not_see():
+    """Exactly, or up to rounding: its translations, and no fields beside them."""
+    params = leaves(w=(2, 3), b=(3, 2))
+    for predict in (
+        lambda p, x: x @ p["w"].T,
+        lambda p, x: x @ p["w"].T + (1.1 * jnp.sum(p["b"]) - jnp.sum(1.1 * p["b"])),
+    ):
+        found = gb.discover(predict, params, X)
+        assert found.dimension == found.fibre_dimension == 6
+        assert found.identification == ("translation of leaf b",)
+        assert found.searched[0] == "b: `predict` does not see it: translations"
+
+
+def test_sizes_of_leaves_do_not_matter():
+    """Found in units of each leaf: rescaled by what spans 12 orders of magnitude."""
+    predict, params, inputs, dimension, _, what = CASES["relu2"]
+    sized = params | {
+        "w1": 1e-6 * params["w1"],
+        "b1": 1e-6 * params["b1"],
+        "w2": 1e6 * params["w2"],
+    }
+    found = gb.discover(predict, sized, inputs)
+    assert found.dimension == dimension and list(found.identification) == what
 
 
 def test_a_symmetry_broken_by_little_is_not_a_symmetry():

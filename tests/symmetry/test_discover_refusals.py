@@ -122,6 +122,20 @@ def test_an_unclear_gap_is_not_guessed():
         gb.discover(linear, params, X, tolerance=0.5)
 
 
+def test_float32_inside_a_predictor_is_noticed():
+    """Softmax of float32 hides the invariance under the bias by rounding only: not guessed."""
+
+    def predict(p, x):
+        logits = (x @ p["w"].T + p["b"][None] + p["c"]).astype(jnp.float32)
+        return jax.nn.softmax(logits)
+
+    params = {"w": normal(1, 3, 2), "b": normal(2, 3), "c": jnp.array(0.5)}
+    with pytest.raises(ValueError, match=r"hardly sees leaves c \(.*float32 inside `predict`"):
+        gb.discover(predict, params, X)
+    found = gb.discover(predict, params, X, tolerance=1e-5)
+    assert found.dimension == 4 and "translation of leaf c" in found.identification
+
+
 def always_on(key, params):
     """All units on: the biases are large."""
     drawn = jax.tree.map(lambda x: jax.random.normal(key, x.shape), params)
@@ -175,7 +189,7 @@ def test_the_triangular_factor_keeps_what_a_gram_matrix_loses():
     rng = np.random.default_rng(0)
     q, _ = np.linalg.qr(rng.standard_normal((8, 8)))
     rows = rng.standard_normal((400, 8)) * np.array([1, 1, 1, 1, 1, 1e-10, 0, 0]) @ q
-    triangle = Triangle(8)
+    triangle = Triangle(np.ones(8))
     for part in np.split(rows, 8):
         triangle.add(part, np.abs(part))
     by_factor = null_space(triangle.r, 1e-13)

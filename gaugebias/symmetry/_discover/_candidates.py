@@ -7,7 +7,7 @@ costs one gradient and a few contractions, whatever the number of candidates.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -68,12 +68,15 @@ def _of_leaf(
     return out
 
 
-def families(shapes: Sequence[tuple[int, ...]], most: int) -> tuple[Family, ...]:
+def families(
+    shapes: Sequence[tuple[int, ...]], most: int, unseen: Collection[int] = ()
+) -> tuple[Family, ...]:
     """The richest candidates that number at most `most`.
 
     Matrices that vary over another axis, tried on leaves with three axes and on matrices of the
     shape of two of these (the biases of heads), go first; then full matrices on the longest axes
-    give way to diagonal ones.
+    give way to diagonal ones. Leaves `unseen` by the predictor have shifts only, of every entry:
+    anything else that moves them lies in these.
 
     **Raises:** `ValueError` where even diagonal candidates are too many.
     """
@@ -85,7 +88,11 @@ def families(shapes: Sequence[tuple[int, ...]], most: int) -> tuple[Family, ...]
         found = [
             family
             for leaf, shape in enumerate(shapes)
-            for family in _of_leaf(leaf, shape, largest, batched, heads)
+            for family in (
+                [Family("shift", leaf, None, None, shape, 0)]
+                if leaf in unseen
+                else _of_leaf(leaf, shape, largest, batched, heads)
+            )
         ]
         total = sum(family.size for family in found)
         if total <= most:
@@ -101,6 +108,15 @@ def families(shapes: Sequence[tuple[int, ...]], most: int) -> tuple[Family, ...]
 def total(found: Sequence[Family]) -> int:
     """The number of candidates."""
     return sum(family.size for family in found)
+
+
+def units(found: Sequence[Family], sizes: Sequence[float]) -> np.ndarray:
+    """What a candidate of order one is, shape (c,): a shift has the size of its leaf."""
+    out = np.ones(total(found))
+    for family in found:
+        if family.kind == "shift":
+            out[family.columns] = sizes[family.leaf]
+    return out
 
 
 def rows(
@@ -206,5 +222,7 @@ def describe(found: Sequence[Family], paths: Sequence[str]) -> tuple[str, ...]:
         words = [f"matrices along axes {full}"] if full else []
         words += [f"scalings along axes {thin}"] if thin else []
         words += [f"matrices for each index, (axis, batch) {heads}"] if heads else []
-        lines.append(f"{path or 'params'}: {', '.join([*words, 'translations'])}")
+        words += ["scaling"] if any(f.kind == "scale" for f in mine) else []
+        words += ["translations"] if words else ["`predict` does not see it: translations"]
+        lines.append(f"{path or 'params'}: {', '.join(words)}")
     return tuple(lines)

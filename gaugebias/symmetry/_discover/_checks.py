@@ -127,7 +127,7 @@ def orbit_rank_at(found: Sequence[Family], basis: np.ndarray, point: list[np.nda
     return int((s > 1e-9 * max(s[0], 1e-300)).sum()) if s[0] > 1e-9 else 0
 
 
-def fibre_dimension(sampler: Sampler) -> int | None:
+def fibre_dimension(sampler: Sampler, cut: float) -> int | None:
     """`D - rank` of the predictor's derivative, the least at eight sampled points
     (at one of them a unit may be dead on all inputs).
 
@@ -144,5 +144,5 @@ def fibre_dimension(sampler: Sampler) -> int | None:
         grads = flat(sampler.gradients(values, chosen).grads)
         size = np.linalg.norm(grads, axis=1, keepdims=True)
         s = np.linalg.svd(grads / np.maximum(size, 1e-300), compute_uv=False)
-        left = min(left, sampler.dimension - int((s > 1e-9 * s[0]).sum()))
+        left = min(left, sampler.dimension - int((s > cut * s[0]).sum()))
     return left

@@ -12,7 +12,7 @@ from ..._types import Array, Key, Params
 from .._action import AbstractAction, generator_name, orbit_jacobian
 from .._leaves import is_moving, moving_dtype
 from .._product import Product
-from ._candidates import Family, describe, families, rows, total
+from ._candidates import describe, families, rows, total, units
 from ._checks import (
     closure_residual,
     commute,
@@ -32,7 +32,9 @@ _CUT = 1e-9
 _SURELY_ZERO = 2e-11
 _SURELY_NOT = 1e-7
 _GAP = 1e3
+_FAINT = 1e-5  # of what the predictor sees of the leaf that it sees best
 _RESIDUAL = 1e-6
+_LOOK = 64  # evaluations that show which leaves the predictor sees
 _SMALL = 512  # candidates, up to which one thread is quicker than several
 _LARGEST_FIBRE = 2048  # parameters, up to which the fibre's dimension is computed
 
@@ -72,8 +74,10 @@ def discover(
       deterministic function that JAX can differentiate in reverse, of floating outputs whose
       first axis is the batch's. Everything that the loss sees: with weight decay in it only
       orthogonal symmetries survive.
-    - `params`: any pytree: a dict, an Equinox module, a Flax state. Floating leaves move, others
-      stay. Only the shapes and the sizes of the leaves enter, unless `params` is singular.
+    - `params`: any pytree: a dict, an Equinox module, a Flax NNX state
+      (`graph, params, rest = nnx.split(model, nnx.Param, ...)`, and
+      `lambda p, x: nnx.merge(graph, p, rest)(x)` as `predict`). Floating leaves move, others stay.
+      Only the shapes and the sizes of the leaves enter, unless `params` is singular.
     - `inputs`: a pytree of arrays with a common first axis, at least four samples. The result is
       the symmetry **on these inputs**: a pixel that is always zero frees its weights. One in four
       is held out of the fit.
@@ -115,7 +119,8 @@ def discover(
     # Many small factorisations: threads would wait for one another.
     threads = 1 if total(found) <= _SMALL else None
     with jax.enable_x64(True), threadpool_limits(threads):
-        return _discover(predict, params, inputs, found, key, tolerance, samples, sample, memory)
+        options = tolerance, samples, sample, max_candidates, memory
+        return _discover(predict, params, inputs, total(found), key, *options)
 
 
 def _check_arguments(
@@ -144,23 +149,30 @@ def _discover(
     predict: Callable[..., Any],
     params: Params,
     inputs: Any,
-    found: tuple[Family, ...],
+    most: int,
     key: Key,
     tolerance: float | None,
     samples: int | None,
     sample: Callable[..., Any] | None,
+    max_candidates: int,
     memory: int,
 ) -> Discovery:
     rng = np.random.default_rng([int(x) for x in np.ravel(jax.random.key_data(key))])
     shapes = [x.shape for x in jax.tree.leaves(params) if is_moving(x)]
-    c = total(found)
-    width = c + sum(math.prod(shape) for shape in shapes)
-    block = min(max(8, int(memory // (8 * 4 * width))), 2 * c + 32, 512)
+    width = most + sum(math.prod(shape) for shape in shapes)
+    block = min(max(8, int(memory // (8 * 4 * width))), 2 * most + 32, 512)
     sampler = Sampler(predict, params, inputs, sample, rng, block)
     fit, held = _divided(sampler, rng)
+    sizes, seen = sampler.influence(min(block, _LOOK))
+    unseen = {i for i, x in enumerate(seen) if x <= (tolerance or _SURELY_ZERO)}
+    found = families(shapes, max_candidates, unseen)
+    c = total(found)
     seed = int(rng.integers(2**31))
-    reference = [[rng.standard_normal((min(block, c + 16), *shape)) for shape in shapes]]
-    different = effective(found, reference, seed)
+    count = min(block, c + 16)
+    reference = [
+        [size * rng.standard_normal((count, *s)) for size, s in zip(sizes, shapes, strict=True)]
+    ]
+    different = effective(found, reference, sizes, seed)
     count = 2 * c + 32 if samples is None else samples
     if count < different:
         raise ValueError(
@@ -168,7 +180,7 @@ def _discover(
             f"{different} candidates that differ; give at least {different}, better "
             f"{2 * different}."
         )
-    first, whole = Triangle(c), Triangle(c)
+    first, whole = (Triangle(units(found, sizes)) for _ in range(2))
     cut = _CUT if tolerance is None else tolerance
     for triangle, chosen, wanted in ((first, fit, count), (whole, held, count // _HELD_OUT + 8)):
         if triangle is whole:
@@ -182,9 +194,10 @@ def _discover(
             triangle.add(rows(found, drawn.values, drawn.grads), rows(found, *bounds))
             done += size
     sampler.require_switching(min(block, 256))
-    solution = solve(found, whole, reference, cut, seed)
-    _require_gap(solution, tolerance)
-    _require_inputs(solution, solve(found, first, reference, cut, seed), sampler, different)
+    solution = solve(found, whole, reference, sizes, cut, seed)
+    _require_gap(solution, tolerance, sampler.paths, seen)
+    before = solve(found, first, reference, sizes, cut, seed)
+    _require_inputs(solution, before, sampler, different)
 
     basis = solution.basis()
     groups = identify(found, solution, sampler.paths, shapes)
@@ -203,7 +216,7 @@ def _discover(
         )
     fibre = None
     if sampler.dimension <= _LARGEST_FIBRE and 8 * sampler.dimension**2 <= memory:
-        fibre = fibre_dimension(sampler)
+        fibre = fibre_dimension(sampler, cut)
     return Discovery(
         action=action,
         identification=tuple(group.text for group in groups),
@@ -238,7 +251,9 @@ def _divided(sampler: Sampler, rng: np.random.Generator) -> tuple[np.ndarray, np
     return order[held:], order[:held]
 
 
-def _require_gap(solution: Solution, tolerance: float | None) -> None:
+def _require_gap(
+    solution: Solution, tolerance: float | None, paths: list[str], seen: list[float]
+) -> None:
     values = np.concatenate([spectrum.values for spectrum in solution.spectra])
     if tolerance is None:
         between = values[(values > _SURELY_ZERO) & (values < _SURELY_NOT)]
@@ -246,14 +261,21 @@ def _require_gap(solution: Solution, tolerance: float | None) -> None:
     else:
         unclear = solution.kept < 10.0 * solution.dropped
     if unclear:
-        near = np.sort(values)[:12]
+        ascending = np.sort(values)
+        first = int(np.searchsorted(ascending, max(solution.dropped, _SURELY_ZERO)))
+        near = ascending[max(first - 3, 0) : first + 6]
+        faint = [
+            f"{path or 'params'} ({x:.1e})"
+            for path, x in zip(paths, seen, strict=True)
+            if 0.0 < x < _FAINT
+        ]
+        leaves = f" `predict` hardly sees leaves {', '.join(faint)}." if faint else ""
         raise ValueError(
-            "`tolerance`: the gap between symmetries and the rest is unclear: relative singular "
-            f"values go down to {', '.join(f'{x:.1e}' for x in near)}, and the smallest that is "
-            f"kept, {solution.kept:.1e}, is too near to what would count as zero "
-            f"({solution.dropped:.1e}). A symmetry may be broken slightly (by the epsilon of a "
-            "normalisation, or by float32 inside `predict`), or the samples may be badly scaled: "
-            "decide with `tolerance=`, or change `params` or `sample`."
+            "`tolerance`: the gap between symmetries and the rest is unclear: around the cut the "
+            f"relative singular values are {', '.join(f'{x:.1e}' for x in near)}.{leaves} A "
+            "symmetry may be broken slightly (by the epsilon of a normalisation, or by float32 "
+            "inside `predict`, as in `jax.nn.dot_product_attention`), or the samples may be badly "
+            "scaled: decide with `tolerance=`, or change `params` or `sample`."
         )
 
 

@@ -248,11 +248,13 @@ def _is_unit(accepted: _Accepted, tied: list[tuple[Slot, float]], unit: int) -> 
 def _scales(accepted: _Accepted, shapes: Sequence[tuple[int, ...]]) -> None:
     """Scalings of whole leaves, in the sparsest combinations that elimination finds."""
     found = accepted.found
-    rows = np.stack(
-        [scale_of(found, i, shape[0] if shape else None) for i, shape in enumerate(shapes)]
-    )
-    for powers in _eliminated(accepted.solution.restricted(rows)):
-        chosen = [(leaf, float(p)) for leaf, p in enumerate(powers) if abs(p) > _SMALL]
+    leaves = sorted({f.leaf for f in found if f.kind != "shift"})
+    if not leaves:
+        return
+    rows = {i: scale_of(found, i, shapes[i][0] if shapes[i] else None) for i in leaves}
+    for powers in _eliminated(accepted.solution.restricted(np.stack(list(rows.values())))):
+        pairs = zip(leaves, powers, strict=True)
+        chosen = [(leaf, float(p)) for leaf, p in pairs if abs(p) > _SMALL]
         accepted.offer(scaling(rows, chosen, accepted.paths))
 
 
@@ -302,7 +304,8 @@ def _rest(accepted: _Accepted, shapes: Sequence[tuple[int, ...]]) -> None:
         left = u[:, : solution.translations.shape[0] - accepted.moves.shape[0]].T @ shifts
     rows = np.concatenate([left, linear / solution.scale])
     if len(rows):
-        moved = sorted({f.leaf for f in found if np.abs(rows[:, f.columns]).max() > 1e-9})
+        scaled = np.abs(rows * solution.scale)
+        moved = sorted({f.leaf for f in found if scaled[:, f.columns].max() > 1e-9})
         names = ", ".join(accepted.paths[leaf] or "params" for leaf in moved)
         text = f"{len(rows)} generators without a standard name on leaves {names}"
         action = linear_fields(found, rows, accepted.paths, shapes)

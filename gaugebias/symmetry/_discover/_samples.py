@@ -202,6 +202,19 @@ class Sampler:
         grads = [np.concatenate(g) for g in zip(*parts, strict=True)]
         return Block(values, grads)
 
+    def influence(self, count: int) -> tuple[list[float], list[float]]:
+        """Root-mean-square size of each leaf, and how much the predictor sees of it.
+
+        The largest derivative times that size, relative to the largest of all leaves.
+        """
+        values = self.draw(count)
+        grads = self.gradients(values, np.resize(self.rng.permutation(self.count), count)).grads
+        sizes = [float(np.sqrt(np.mean(x**2))) if x.size else 0.0 for x in values]
+        sizes = [s if s > 0 else 1.0 for s in sizes]
+        seen = [s * np.abs(g).max(initial=0.0) for s, g in zip(sizes, grads, strict=True)]
+        top = max(seen)
+        return sizes, [float(x / top) if top > 0 else 0.0 for x in seen]
+
     def _part(self, values: list[np.ndarray], chosen: np.ndarray) -> list[np.ndarray]:
         """One block, padded to the size for which the gradient is compiled."""
         count = self.block

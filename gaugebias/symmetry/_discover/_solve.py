@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._candidates import Family, fields, rows, total
+from ._candidates import Family, fields, rows, total, units
 from ._null_space import Spectrum, Triangle, complement, null_space, span
+
+_CUT = 1e-7
 
 
 class Solution(NamedTuple):
@@ -21,6 +23,7 @@ class Solution(NamedTuple):
       parameter: these move nothing else.
     - `linear`: what remains of the null space, shape (k, c).
     - `spectra`: of the translations and of the rest.
+    - `cut`: how large a relative change of the predictor may be to pass for none.
     """
 
     factor: np.ndarray
@@ -31,6 +34,7 @@ class Solution(NamedTuple):
     trivial: np.ndarray
     linear: np.ndarray
     spectra: tuple[Spectrum, Spectrum]
+    cut: float
 
     @property
     def dimension(self) -> int:
@@ -48,18 +52,18 @@ class Solution(NamedTuple):
         """Coefficients of all generators, translations first, shape (t + k, c), unscaled."""
         return np.concatenate([self.shifts, self.linear]) / self.scale
 
-    def holds(self, coeffs: np.ndarray, tolerance: float = 1e-7) -> np.ndarray:
+    def holds(self, coeffs: np.ndarray) -> np.ndarray:
         """Which rows of unscaled `coeffs` are symmetries, booleans of shape (n,)."""
         scaled = coeffs * self.scale
         size = np.linalg.norm(scaled, axis=1)
-        return np.linalg.norm(scaled @ self.factor.T, axis=1) <= tolerance * self.top * size
+        return np.linalg.norm(scaled @ self.factor.T, axis=1) <= self.cut * self.top * size
 
-    def restricted(self, columns: np.ndarray, cut: float = 1e-7) -> np.ndarray:
+    def restricted(self, columns: np.ndarray) -> np.ndarray:
         """Combinations of unscaled candidate rows `columns` (p, c) that are symmetries, (n, p)."""
         scaled = columns * self.scale
         size = np.linalg.norm(scaled, axis=1)
         images = (scaled / size[:, None]) @ self.factor.T
-        return null_space(images.T, cut, self.top).null / size
+        return null_space(images.T, self.cut, self.top).null / size
 
 
 def flat(blocks: Sequence[np.ndarray]) -> np.ndarray:
@@ -85,50 +89,62 @@ def outside(translations: np.ndarray, v: np.ndarray) -> np.ndarray:
 def trivial_rows(
     found: Sequence[Family],
     values: list[np.ndarray],
+    sizes: Sequence[float],
     translations: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Random functionals of every candidate's field, translations projected out, and bounds."""
     shapes = [x.shape[1:] for x in values]
-    v = rng.standard_normal((values[0].shape[0], sum(int(np.prod(s)) for s in shapes)))
-    cotangents = split(outside(translations, v), shapes)
+    drawn = [
+        rng.standard_normal((values[0].shape[0], *shape)) / size
+        for shape, size in zip(shapes, sizes, strict=True)
+    ]
+    cotangents = split(outside(translations, flat(drawn)), shapes)
     bounds = rows(found, [np.abs(x) for x in values], [np.abs(x) for x in cotangents])
     return rows(found, values, cotangents), bounds
 
 
-def effective(found: Sequence[Family], blocks: Sequence[list[np.ndarray]], seed: int) -> int:
+def effective(
+    found: Sequence[Family],
+    blocks: Sequence[list[np.ndarray]],
+    sizes: Sequence[float],
+    seed: int,
+) -> int:
     """The number of candidates that differ: all less those that act trivially."""
-    return total(found) - _trivial(found, blocks, None, seed).shape[0]
+    return total(found) - _trivial(found, blocks, sizes, None, 1e-9, seed).shape[0]
 
 
 def _trivial(
     found: Sequence[Family],
     blocks: Sequence[list[np.ndarray]],
+    sizes: Sequence[float],
     translations: np.ndarray | None,
+    cut: float,
     seed: int,
 ) -> np.ndarray:
     """Unscaled coefficients of the fields that vanish modulo the translations."""
     rng = np.random.default_rng(seed)
     dimension = sum(int(np.prod(x.shape[1:])) for x in blocks[0])
     none = np.zeros((0, dimension)) if translations is None else translations
-    triangle = Triangle(total(found))
+    triangle = Triangle(units(found, sizes))
     while triangle.count < 1.1 * total(found) + 16:
         for values in blocks:
-            triangle.add(*trivial_rows(found, values, none, rng))
+            triangle.add(*trivial_rows(found, values, sizes, none, rng))
     scale = triangle.scale
-    return null_space(triangle.r / scale, 1e-9).null / scale
+    return null_space(triangle.r / scale, cut).null / scale
 
 
 def solve(
     found: Sequence[Family],
     triangle: Triangle,
     blocks: Sequence[list[np.ndarray]],
+    sizes: Sequence[float],
     cut: float,
     seed: int,
 ) -> Solution:
     """Find all symmetries among the candidates.
 
-    `blocks` are sampled parameters, which say what acts trivially.
+    `blocks` are sampled parameters, which say what acts trivially; `sizes` are those of the leaves.
     """
     columns = total(found)
     scale = triangle.scale
@@ -150,8 +166,11 @@ def solve(
     else:
         translations = np.zeros((0, sum(x.size for x in point)))
         shifts = raw
-    trivial = span(_trivial(found, blocks, translations, seed) * scale)
+    # Translations are known as well as the cut lets them be.
+    trivial = span(_trivial(found, blocks, sizes, translations, max(cut, 1e-9), seed) * scale)
     rest = complement(trivial, columns)
     second = null_space(factor @ rest.T, cut, top)
     linear = second.null @ rest
-    return Solution(factor, top, scale, translations, shifts, trivial, linear, (first, second))
+    spectra = first, second
+    cut = max(cut, _CUT)
+    return Solution(factor, top, scale, translations, shifts, trivial, linear, spectra, cut)
