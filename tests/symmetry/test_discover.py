@@ -365,6 +365,19 @@ def test_a_leaf_that_the_predictor_does_not_see():
         assert found.searched[0] == "b: `predict` does not see it: translations"
 
 
+def test_entries_that_the_inputs_do_not_show():
+    """A pixel that is always zero: its weights are free, and the rest is found as without it."""
+    inputs = X.at[:, 1].set(0.0)
+    found = gb.discover(relu2, MLP, inputs)
+    assert found.unseen == 4 and "without 4 entries" in found.searched[2]
+    assert found.dimension == found.fibre_dimension == found.orbit_dimension == 4
+    assert isinstance(found.action, Rescaling)
+    found = gb.discover(lambda w, x: jax.nn.softmax(x @ w.T), MLP["w1"], inputs)
+    assert found.dimension == found.fibre_dimension == 2
+    (text,) = found.identification
+    assert text == "translation of leaf params, constant along axis 0, where it is seen"
+
+
 def test_sizes_of_leaves_do_not_matter():
     """Found in units of each leaf: rescaled by what spans 12 orders of magnitude."""
     predict, params, inputs, dimension, _, what = CASES["relu2"]

@@ -94,6 +94,16 @@ def test_too_few_inputs():
     assert gb.discover(linear, params, normal(5, 12, 6)).dimension == 4
 
 
+def test_features_that_hardly_ever_show():
+    """A pixel that one picture in forty shows; with noise the architecture is seen."""
+    inputs = normal(5, 40, 2)
+    inputs = jnp.concatenate([inputs, jnp.zeros((40, 1)).at[3].set(1.0)], axis=1)
+    params = PARAMS | {"w1": normal(1, 3, 3)}
+    with pytest.raises(ValueError, match=r"`inputs` show 3 entries of leaf 'w1'.*noise"):
+        gb.discover(relu, params, inputs)
+    assert gb.discover(relu, params, inputs + 0.1 * normal(6, 40, 3)).dimension == 3
+
+
 def test_a_singular_point_names_the_stabilised_generator():
     """A unit of zeros is fixed by its own rescaling."""
     dead = {

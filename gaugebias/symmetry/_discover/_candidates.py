@@ -119,6 +119,27 @@ def units(found: Sequence[Family], sizes: Sequence[float]) -> np.ndarray:
     return out
 
 
+def shown(
+    found: Sequence[Family], times: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Two arrays a leaf: one for each entry that counts, and one for each seen too rarely.
+
+    Entries of matrices count that were seen at all; `times`, one array a leaf, must suffice to tell
+    apart the candidates that move them. Of vectors, and of leaves of which nothing is seen, all
+    translations are candidates: all of their entries count.
+    """
+    kept, rare = [np.ones(n.shape) for n in times], [np.zeros(n.shape) for n in times]
+    reach = [0] * len(times)
+    for family in found:
+        reach[family.leaf] += family.shape[-1] if family.kind == "matrix" else 1
+    for leaf in {f.leaf for f in found if f.kind != "shift"}:
+        n = times[leaf]
+        if n.ndim > 1:
+            kept[leaf] = np.where(n > 0, 1.0, 0.0)
+            rare[leaf] = np.where((n > 0) & (n < reach[leaf] + 8), 1.0, 0.0)
+    return kept, rare
+
+
 def rows(
     found: Sequence[Family], values: Sequence[np.ndarray], grads: Sequence[np.ndarray]
 ) -> np.ndarray:
@@ -211,8 +232,10 @@ def scale_of(found: Sequence[Family], leaf: int, length: int | None) -> np.ndarr
     return out
 
 
-def describe(found: Sequence[Family], paths: Sequence[str]) -> tuple[str, ...]:
-    """What was searched, one line a leaf."""
+def describe(
+    found: Sequence[Family], paths: Sequence[str], unseen: Sequence[int]
+) -> tuple[str, ...]:
+    """What was searched, one line a leaf; `unseen` entries of it were left out."""
     lines = []
     for leaf, path in enumerate(paths):
         mine = [f for f in found if f.leaf == leaf]
@@ -224,5 +247,7 @@ def describe(found: Sequence[Family], paths: Sequence[str]) -> tuple[str, ...]:
         words += [f"matrices for each index, (axis, batch) {heads}"] if heads else []
         words += ["scaling"] if any(f.kind == "scale" for f in mine) else []
         words += ["translations"] if words else ["`predict` does not see it: translations"]
+        if unseen[leaf]:
+            words.append(f"without {unseen[leaf]} entries that `predict` does not see")
         lines.append(f"{path or 'params'}: {', '.join(words)}")
     return tuple(lines)

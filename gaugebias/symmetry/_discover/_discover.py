@@ -1,7 +1,7 @@
 """Finding the linear and affine symmetries of a predictor."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from ..._types import Array, Key, Params
 from .._action import AbstractAction, generator_name, orbit_jacobian
 from .._leaves import is_moving, moving_dtype
 from .._product import Product
-from ._candidates import describe, families, rows, total, units
+from ._candidates import Family, describe, families, rows, shown, total, units
 from ._checks import (
     closure_residual,
     commute,
@@ -34,7 +34,6 @@ _SURELY_NOT = 1e-7
 _GAP = 1e3
 _FAINT = 1e-5  # of what the predictor sees of the leaf that it sees best
 _RESIDUAL = 1e-6
-_LOOK = 64  # evaluations that show which leaves the predictor sees
 _SMALL = 512  # candidates, up to which one thread is quicker than several
 _LARGEST_FIBRE = 2048  # parameters, up to which the fibre's dimension is computed
 
@@ -79,8 +78,9 @@ def discover(
       `lambda p, x: nnx.merge(graph, p, rest)(x)` as `predict`). Floating leaves move, others stay.
       Only the shapes and the sizes of the leaves enter, unless `params` is singular.
     - `inputs`: a pytree of arrays with a common first axis, at least four samples. The result is
-      the symmetry **on these inputs**: a pixel that is always zero frees its weights. One in four
-      is held out of the fit.
+      the symmetry **on these inputs**: entries of matrices that they do not show, such as the
+      weights of a pixel that is always zero, are free, and left out of the count. One in four is
+      held out of the fit.
     - `key`: random key of all sampling; a fixed one by default.
     - `tolerance`: singular values up to this fraction of the largest are zero. By default those
       below 2e-11 are and those above 1e-7 are not, and one between is refused.
@@ -95,7 +95,8 @@ def discover(
     **Returns:** a [`gaugebias.symmetry.Discovery`][].
 
     **Raises:** `ValueError` where `predict` is not deterministic, not finite, not floating, or
-    mixes samples; where `inputs` has no common batch axis or too few samples; where `samples` are
+    mixes samples; where `inputs` has no common batch axis, too few samples, or hardly shows some
+    entries of the parameters; where `samples` are
     fewer than the candidates that differ (saying how many are needed); where the gap between zero
     and non-zero singular values is unclear; where `sample` shows too few activation patterns; and
     where `params` is singular: on a smaller orbit than its neighbours (naming the generator).
@@ -163,50 +164,47 @@ def _discover(
     block = min(max(8, int(memory // (8 * 4 * width))), 2 * most + 32, 512)
     sampler = Sampler(predict, params, inputs, sample, rng, block)
     fit, held = _divided(sampler, rng)
-    sizes, seen = sampler.influence(min(block, _LOOK))
-    unseen = {i for i, x in enumerate(seen) if x <= (tolerance or _SURELY_ZERO)}
+    seed = int(rng.integers(2**31))
+    count = 2 * most + 32 if samples is None else samples
+    least = _SURELY_ZERO if tolerance is None else tolerance
+    sizes, influence, times = sampler.look(fit, count, least)
+    unseen = {i for i, x in enumerate(influence) if x <= least}
     found = families(shapes, max_candidates, unseen)
     c = total(found)
-    seed = int(rng.integers(2**31))
-    count = min(block, c + 16)
+    drawn = min(block, c + 16)
     reference = [
-        [size * rng.standard_normal((count, *s)) for size, s in zip(sizes, shapes, strict=True)]
+        [size * rng.standard_normal((drawn, *s)) for size, s in zip(sizes, shapes, strict=True)]
     ]
     different = effective(found, reference, sizes, seed)
-    count = 2 * c + 32 if samples is None else samples
     if count < different:
         raise ValueError(
             f"`samples` is too few to determine the null space: {count} evaluations for "
             f"{different} candidates that differ; give at least {different}, better "
             f"{2 * different}."
         )
-    first, whole = (Triangle(units(found, sizes)) for _ in range(2))
     cut = _CUT if tolerance is None else tolerance
-    for triangle, chosen, wanted in ((first, fit, count), (whole, held, count // _HELD_OUT + 8)):
-        if triangle is whole:
-            whole.r, whole.squares, whole.count = first.r, first.squares.copy(), first.count
-        done = 0
-        while done < wanted:
-            size = min(block, wanted - done)
-            picks = np.resize(rng.permutation(chosen), size)
-            drawn = sampler.gradients(sampler.draw(size), picks)
-            bounds = [np.abs(x) for x in drawn.values], [np.abs(g) for g in drawn.grads]
-            triangle.add(rows(found, drawn.values, drawn.grads), rows(found, *bounds))
-            done += size
+    kept, rare = shown(found, times)
+    if any(x.any() for x in rare):
+        _refuse_rare(sampler.paths, rare)
+    first = Triangle(units(found, sizes))
+    _evaluate(found, first, sampler, fit, count, kept)
+    whole = first.copy()
+    _evaluate(found, whole, sampler, held, count // _HELD_OUT + 8, kept)
     sampler.require_switching(min(block, 256))
-    solution = solve(found, whole, reference, sizes, cut, seed)
-    _require_gap(solution, tolerance, sampler.paths, seen)
-    before = solve(found, first, reference, sizes, cut, seed)
+    seen = np.concatenate([x.ravel() for x in kept])
+    solution = solve(found, whole, reference, sizes, seen, cut, seed)
+    _require_gap(solution, tolerance, sampler.paths, influence)
+    before = solve(found, first, reference, sizes, seen, cut, seed)
     _require_inputs(solution, before, sampler, different)
 
     basis = solution.basis()
     groups = identify(found, solution, sampler.paths, shapes)
     point = [x[0, ...] for x in sampler.draw(1)]
     action, groups = _assembled(groups, found, sampler, shapes, point, rng)
-    orbit = orbit_rank_at(found, basis, point)
-    if orbit_rank_at(found, basis, sampler.leaves) < orbit:
+    orbit = orbit_rank_at(found, basis, solution.frame, point)
+    if orbit_rank_at(found, basis, solution.frame, sampler.leaves) < orbit:
         _refuse_singular(action, sampler, orbit)
-    closure = closure_residual(found, basis, solution.translations, sampler.draw(3), rng)
+    closure = closure_residual(found, basis, solution.frame, sampler.draw(3), rng)
     invariance = flow_residual(predict, action, sampler, held)
     if tolerance is None and not max(closure, invariance) <= _RESIDUAL:
         raise ValueError(
@@ -216,7 +214,8 @@ def _discover(
         )
     fibre = None
     if sampler.dimension <= _LARGEST_FIBRE and 8 * sampler.dimension**2 <= memory:
-        fibre = fibre_dimension(sampler, cut)
+        fibre = fibre_dimension(sampler, seen, orbit, cut)
+    left_out = [int(x.size - x.sum()) for x in kept]
     return Discovery(
         action=action,
         identification=tuple(group.text for group in groups),
@@ -231,9 +230,40 @@ def _discover(
         fibre_dimension=fibre,
         candidates=c,
         effective=different,
+        unseen=sum(left_out),
         evaluations=whole.count,
         patterns=len(sampler.patterns),
-        searched=describe(found, sampler.paths),
+        searched=describe(found, sampler.paths, left_out),
+    )
+
+
+def _evaluate(
+    found: Sequence[Family],
+    triangle: Triangle,
+    sampler: Sampler,
+    inputs: np.ndarray,
+    count: int,
+    kept: list[np.ndarray],
+) -> None:
+    """Fold in `count` rows, at inputs with these numbers."""
+    for drawn in sampler.evaluations(inputs, count):
+        pairs = zip(drawn.grads, kept, strict=True)
+        hidden = [np.abs(g).max(axis=0) * (keep == 0.0) for g, keep in pairs]
+        if any(x.any() for x in hidden):
+            _refuse_rare(sampler.paths, hidden)
+        bounds = [np.abs(x) for x in drawn.values], [np.abs(g) for g in drawn.grads]
+        triangle.add(rows(found, drawn.values, drawn.grads), rows(found, *bounds))
+
+
+def _refuse_rare(paths: list[str], rare: list[np.ndarray]) -> None:
+    """`rare` is not zero at the entries to complain about, one array a leaf."""
+    worst = int(np.argmax([np.count_nonzero(x) for x in rare]))
+    entry = tuple(int(i) for i in np.argwhere(rare[worst])[0])
+    raise ValueError(
+        f"`inputs` show {np.count_nonzero(rare[worst])} entries of leaf {paths[worst]!r}, such as "
+        f"{entry}, too rarely to tell what they do (a pixel that is zero in nearly all pictures): "
+        "add a little noise to `inputs`, which then show the symmetries of the architecture, or "
+        "make such features zero throughout."
     )
 
 
@@ -252,7 +282,7 @@ def _divided(sampler: Sampler, rng: np.random.Generator) -> tuple[np.ndarray, np
 
 
 def _require_gap(
-    solution: Solution, tolerance: float | None, paths: list[str], seen: list[float]
+    solution: Solution, tolerance: float | None, paths: list[str], influence: list[float]
 ) -> None:
     values = np.concatenate([spectrum.values for spectrum in solution.spectra])
     if tolerance is None:
@@ -266,7 +296,7 @@ def _require_gap(
         near = ascending[max(first - 3, 0) : first + 6]
         faint = [
             f"{path or 'params'} ({x:.1e})"
-            for path, x in zip(paths, seen, strict=True)
+            for path, x in zip(paths, influence, strict=True)
             if 0.0 < x < _FAINT
         ]
         leaves = f" `predict` hardly sees leaves {', '.join(faint)}." if faint else ""

@@ -48,7 +48,7 @@ class _Accepted:
         self.solution = solution
         self.paths = paths
         self.basis = np.zeros((0, total(found)))
-        self.moves = np.zeros((0, solution.translations.shape[1]))
+        self.moves = np.zeros((0, solution.frame.seen.size))
         self.groups: list[Found] = []
 
     def reduced(self, coeffs: np.ndarray) -> np.ndarray:
@@ -62,7 +62,10 @@ class _Accepted:
             return False
         linear = self.reduced(template.coeffs)
         size = np.linalg.norm(template.coeffs * self.solution.scale, axis=1, keepdims=True)
-        both = span(np.concatenate([self.basis, linear / size]), _SMALL)
+        linear = linear / size
+        if np.linalg.norm(linear, axis=1).min() <= _SMALL:
+            return False
+        both = span(np.concatenate([self.basis, linear]), _SMALL)
         if both.shape[0] != self.basis.shape[0] + template.coeffs.shape[0]:
             return False
         self.basis = both
@@ -70,10 +73,16 @@ class _Accepted:
         return True
 
     def offer_translation(self, template: Template, point: list[np.ndarray]) -> bool:
-        if not self.solution.holds(template.coeffs).all():
-            return False
         zero = [np.zeros_like(x) for x in point]
-        moves = flat(fields(self.found, zero, template.coeffs))
+        moves = flat(fields(self.found, zero, template.coeffs)) * self.solution.frame.seen[None]
+        alive = moves.any(axis=1)
+        if not alive.all():
+            coeffs, moves = template.coeffs[alive], moves[alive]
+            shapes = [x.shape for x in point]
+            action = linear_fields(self.found, coeffs, self.paths, shapes)
+            template = Template(action, f"{template.text}, where it is seen", coeffs)
+        if not alive.any() or not self.solution.holds(template.coeffs).all():
+            return False
         both = span(np.concatenate([self.moves, moves]), _SMALL)
         if both.shape[0] != self.moves.shape[0] + template.coeffs.shape[0]:
             return False
@@ -278,7 +287,7 @@ def _eliminated(rows: np.ndarray) -> np.ndarray:
 
 
 def _translations(accepted: _Accepted, shapes: Sequence[tuple[int, ...]]) -> None:
-    if accepted.solution.translations.shape[0] == 0:
+    if accepted.solution.frame.translations.shape[0] == 0:
         return
     point = [np.zeros(shape) for shape in shapes]
     for family in accepted.found:
@@ -296,12 +305,12 @@ def _rest(accepted: _Accepted, shapes: Sequence[tuple[int, ...]]) -> None:
     linear = linear[: solution.linear.shape[0] - accepted.basis.shape[0]]
     shifts = solution.shifts / solution.scale
     zero = [np.zeros(shape) for shape in shapes]
-    moves = flat(fields(found, zero, shifts)) if len(shifts) else np.zeros((0, 0))
     left = np.zeros((0, total(found)))
     if len(shifts):
+        moves = flat(fields(found, zero, shifts)) * solution.frame.seen[None]
         new = moves - (moves @ accepted.moves.T) @ accepted.moves
         u, s, _ = np.linalg.svd(new, full_matrices=False)
-        left = u[:, : solution.translations.shape[0] - accepted.moves.shape[0]].T @ shifts
+        left = u[:, : solution.frame.translations.shape[0] - accepted.moves.shape[0]].T @ shifts
     rows = np.concatenate([left, linear / solution.scale])
     if len(rows):
         scaled = np.abs(rows * solution.scale)

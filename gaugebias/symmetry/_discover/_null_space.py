@@ -33,6 +33,12 @@ class Triangle:
         self.r = np.asarray(np.linalg.qr(stacked, mode="r"))
         self.count += rows.shape[0]
 
+    def copy(self) -> "Triangle":
+        """To go on from, without changing this one."""
+        other = Triangle(self.units)
+        other.r, other.squares, other.count = self.r, self.squares.copy(), self.count
+        return other
+
     @property
     def scale(self) -> np.ndarray:
         """What to divide the columns of R by: one size for all of them, in their units.

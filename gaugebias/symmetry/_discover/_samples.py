@@ -1,6 +1,6 @@
 """Gradients of a predictor at freshly sampled parameters, and what a predictor must fulfil."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -12,12 +12,27 @@ from ..._types import Params, PyTree
 from .._leaves import build_params, is_moving, leaf_paths
 from ._gates import gates_of
 
+_FOR_SIZE = 64  # drawn parameters that show the sizes of leaves
+
 
 class Block(NamedTuple):
     """Sampled parameters and gradients, for each moving leaf an array of shape (n, *leaf)."""
 
     values: list[np.ndarray]
     grads: list[np.ndarray]
+
+
+class Look(NamedTuple):
+    """What a predictor sees of its parameters, leaf by leaf.
+
+    - `sizes`: root-mean-square size of the leaf.
+    - `influence`: its largest derivative times that size, relative to the largest of all leaves.
+    - `times`: in how many evaluations the derivative by an entry was not zero.
+    """
+
+    sizes: list[float]
+    influence: list[float]
+    times: list[np.ndarray]
 
 
 def _double(tree: PyTree) -> PyTree:
@@ -202,18 +217,28 @@ class Sampler:
         grads = [np.concatenate(g) for g in zip(*parts, strict=True)]
         return Block(values, grads)
 
-    def influence(self, count: int) -> tuple[list[float], list[float]]:
-        """Root-mean-square size of each leaf, and how much the predictor sees of it.
-
-        The largest derivative times that size, relative to the largest of all leaves.
-        """
-        values = self.draw(count)
-        grads = self.gradients(values, np.resize(self.rng.permutation(self.count), count)).grads
-        sizes = [float(np.sqrt(np.mean(x**2))) if x.size else 0.0 for x in values]
+    def look(self, chosen: np.ndarray, count: int, least: float) -> Look:
+        """How much the predictor sees of each leaf and entry, in `count` evaluations on inputs
+        with the numbers `chosen`."""
+        sizes = [float(np.sqrt(np.mean(x**2))) if x.size else 0.0 for x in self.draw(_FOR_SIZE)]
         sizes = [s if s > 0 else 1.0 for s in sizes]
-        seen = [s * np.abs(g).max(initial=0.0) for s, g in zip(sizes, grads, strict=True)]
-        top = max(seen)
-        return sizes, [float(x / top) if top > 0 else 0.0 for x in seen]
+        influence = np.zeros(len(sizes))
+        times = [np.zeros(x.shape) for x in self.leaves]
+        for drawn in self.evaluations(chosen, count):
+            scaled = [s * np.abs(g) for s, g in zip(sizes, drawn.grads, strict=True)]
+            each = np.stack([x.reshape(len(x), -1).max(axis=1, initial=0.0) for x in scaled])
+            influence = np.maximum(influence, each.max(axis=1))
+            cut = least * each.max(axis=0)
+            for n, x in zip(times, scaled, strict=True):
+                n += (x > cut.reshape(-1, *(1,) * n.ndim)).sum(axis=0)
+        top = influence.max()
+        return Look(sizes, [float(x / top) if top > 0 else 0.0 for x in influence], times)
+
+    def evaluations(self, chosen: np.ndarray, count: int) -> Iterator[Block]:
+        """`count` gradients at fresh parameters and inputs with these numbers, block by block."""
+        for done in range(0, count, self.block):
+            size = min(self.block, count - done)
+            yield self.gradients(self.draw(size), np.resize(self.rng.permutation(chosen), size))
 
     def _part(self, values: list[np.ndarray], chosen: np.ndarray) -> list[np.ndarray]:
         """One block, padded to the size for which the gradient is compiled."""

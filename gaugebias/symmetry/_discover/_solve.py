@@ -11,16 +11,31 @@ from ._null_space import Spectrum, Triangle, complement, null_space, span
 _CUT = 1e-7
 
 
+class Frame(NamedTuple):
+    """What counts as a motion of its own.
+
+    - `seen`: one for each entry of the parameters that counts, else zero, shape (D,).
+    - `translations`: directions of parameter space, shape (t, D), orthonormal.
+    """
+
+    seen: np.ndarray
+    translations: np.ndarray
+
+    def outside(self, v: np.ndarray) -> np.ndarray:
+        """`v`, shape (n, D), without what is not seen and without its part in the translations."""
+        v = v * self.seen[None]
+        return v - (v @ self.translations.T) @ self.translations
+
+
 class Solution(NamedTuple):
     """Null space of the derivative, cut in three.
 
     All coefficient rows are in scaled coordinates (times `scale`) and orthonormal.
 
     - `factor`: the triangular factor divided by `scale`; `top` its largest singular value.
-    - `translations`: directions of parameter space, shape (t, D), orthonormal.
-    - `shifts`: coefficients of these translations, shape (t, c).
-    - `trivial`: coefficients of fields that vanish, or that lie in the translations, at every
-      parameter: these move nothing else.
+    - `frame`: the translations, and what is seen at all.
+    - `shifts`: coefficients of the translations, shape (t, c).
+    - `trivial`: coefficients of fields that move nothing else, at any parameter.
     - `linear`: what remains of the null space, shape (k, c).
     - `spectra`: of the translations and of the rest.
     - `cut`: how large a relative change of the predictor may be to pass for none.
@@ -29,7 +44,7 @@ class Solution(NamedTuple):
     factor: np.ndarray
     top: float
     scale: np.ndarray
-    translations: np.ndarray
+    frame: Frame
     shifts: np.ndarray
     trivial: np.ndarray
     linear: np.ndarray
@@ -38,7 +53,7 @@ class Solution(NamedTuple):
 
     @property
     def dimension(self) -> int:
-        return self.translations.shape[0] + self.linear.shape[0]
+        return self.frame.translations.shape[0] + self.linear.shape[0]
 
     @property
     def kept(self) -> float:
@@ -81,25 +96,20 @@ def split(array: np.ndarray, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarr
     return out
 
 
-def outside(translations: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """`v`, shape (n, D), without its part in the translations."""
-    return v - (v @ translations.T) @ translations
-
-
 def trivial_rows(
     found: Sequence[Family],
     values: list[np.ndarray],
     sizes: Sequence[float],
-    translations: np.ndarray,
+    frame: Frame,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Random functionals of every candidate's field, translations projected out, and bounds."""
+    """Random functionals of every candidate's field outside of `frame`, and bounds."""
     shapes = [x.shape[1:] for x in values]
     drawn = [
         rng.standard_normal((values[0].shape[0], *shape)) / size
         for shape, size in zip(shapes, sizes, strict=True)
     ]
-    cotangents = split(outside(translations, flat(drawn)), shapes)
+    cotangents = split(frame.outside(flat(drawn)), shapes)
     bounds = rows(found, [np.abs(x) for x in values], [np.abs(x) for x in cotangents])
     return rows(found, values, cotangents), bounds
 
@@ -111,25 +121,25 @@ def effective(
     seed: int,
 ) -> int:
     """The number of candidates that differ: all less those that act trivially."""
-    return total(found) - _trivial(found, blocks, sizes, None, 1e-9, seed).shape[0]
+    dimension = sum(int(np.prod(x.shape[1:])) for x in blocks[0])
+    frame = Frame(np.ones(dimension), np.zeros((0, dimension)))
+    return total(found) - _trivial(found, blocks, sizes, frame, 1e-9, seed).shape[0]
 
 
 def _trivial(
     found: Sequence[Family],
     blocks: Sequence[list[np.ndarray]],
     sizes: Sequence[float],
-    translations: np.ndarray | None,
+    frame: Frame,
     cut: float,
     seed: int,
 ) -> np.ndarray:
-    """Unscaled coefficients of the fields that vanish modulo the translations."""
+    """Unscaled coefficients of the fields that vanish modulo `frame`."""
     rng = np.random.default_rng(seed)
-    dimension = sum(int(np.prod(x.shape[1:])) for x in blocks[0])
-    none = np.zeros((0, dimension)) if translations is None else translations
     triangle = Triangle(units(found, sizes))
     while triangle.count < 1.1 * total(found) + 16:
         for values in blocks:
-            triangle.add(*trivial_rows(found, values, sizes, none, rng))
+            triangle.add(*trivial_rows(found, values, sizes, frame, rng))
     scale = triangle.scale
     return null_space(triangle.r / scale, cut).null / scale
 
@@ -139,12 +149,14 @@ def solve(
     triangle: Triangle,
     blocks: Sequence[list[np.ndarray]],
     sizes: Sequence[float],
+    seen: np.ndarray,
     cut: float,
     seed: int,
 ) -> Solution:
     """Find all symmetries among the candidates.
 
-    `blocks` are sampled parameters, which say what acts trivially; `sizes` are those of the leaves.
+    `blocks` are sampled parameters, which say what acts trivially; `sizes` are those of the leaves
+    and `seen` the entries that count, shape (D,).
     """
     columns = total(found)
     scale = triangle.scale
@@ -156,21 +168,22 @@ def solve(
     first = null_space(factor[:, shift], cut, top)
     raw = np.zeros((first.null.shape[0], columns))
     raw[:, shift] = first.null
-    point = [x[0, ...] for x in blocks[0]]
-    moves = flat(fields(found, point, raw / scale)) if len(raw) else np.zeros((0, 0))
     if len(raw):
+        point = [x[0, ...] for x in blocks[0]]
+        moves = flat(fields(found, point, raw / scale)) * seen[None]
         # Overlapping families (a constant along either axis) give one translation twice.
         u, s, vt = np.linalg.svd(moves, full_matrices=False)
         keep = s > 1e-9 * np.linalg.norm(raw / scale, axis=1).max()
         translations, shifts = vt[keep], u[:, keep].T @ raw
     else:
-        translations = np.zeros((0, sum(x.size for x in point)))
+        translations = np.zeros((0, seen.size))
         shifts = raw
     # Translations are known as well as the cut lets them be.
-    trivial = span(_trivial(found, blocks, sizes, translations, max(cut, 1e-9), seed) * scale)
+    frame = Frame(seen, translations)
+    trivial = span(_trivial(found, blocks, sizes, frame, max(cut, 1e-9), seed) * scale)
     rest = complement(trivial, columns)
     second = null_space(factor @ rest.T, cut, top)
     linear = second.null @ rest
     spectra = first, second
     cut = max(cut, _CUT)
-    return Solution(factor, top, scale, translations, shifts, trivial, linear, spectra, cut)
+    return Solution(factor, top, scale, frame, shifts, trivial, linear, spectra, cut)
