@@ -144,13 +144,14 @@ CASES = {
         ["GL(2) on leaves k, q"],
     ),
     # GL(2) on (q, bq) and k, 4. The keys' bias adds one number to all logits of a row, which
-    # softmax does not see: 2 translations, and no linear field of bk is more.
+    # softmax does not see: 2 translations, and no linear field of bk is more. Decay sees bk by its
+    # norm alone, so that SO(2) on bk stands beside SO(2) on the rest.
     "attention with biases": (
         attention,
         leaves(q=(2, 3), k=(2, 3), v=(2, 3), bq=(2,), bk=(2,)),
         SEQUENCE,
         6,
-        1,
+        2,
         ["GL(2) on leaves bq, q, k", "translation of leaf bk"],
     ),
     # And GL(2) between v and o: 8.
@@ -323,6 +324,19 @@ def test_structure_survives():
     fixed = gb.fix_gauge(q, params)
     np.testing.assert_allclose(predict(fixed, inputs), predict(params, inputs), atol=1e-8)
     np.testing.assert_allclose(fixed["q"] @ fixed["q"].T, fixed["k"] @ fixed["k"].T, atol=1e-6)
+
+
+def test_an_action_without_generators_is_usable_too():
+    predict, params, inputs, *_ = CASES["tanh2"]
+    action = gb.discover(predict, params, inputs).action
+    assert gb.log_orbit_volume(action, params) == 0.0
+    assert int(gb.quotient.orbit_rank(action, params)) == 0
+    across = gb.horizontal(action, params, params)
+    jax.tree.map(np.testing.assert_array_equal, across, params)
+    assert gb.symmetry.structure_constants(action, params).shape == (0, 0, 0)
+    assert gb.symmetry.closure_residual(action, params) == 0.0
+    assert gb.symmetry.conserved_quantities(action, params).shape == (0,)
+    assert gb.symmetry.compact_split(action, params).compact.shape == (0, 0)
 
 
 def test_groups_that_do_not_commute_become_one_action():
