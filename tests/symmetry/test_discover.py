@@ -15,6 +15,7 @@ from gaugebias.symmetry import (
     RightOrthogonal,
     algebra_dimension,
 )
+from gaugebias.symmetry._discover._null_space import Triangle
 
 
 def normal(seed, *shape):
@@ -358,6 +359,23 @@ def test_scalar_leaves_without_inputs_and_uneven_powers():
     found = gb.discover(lambda p: p["u"] * p["v"] ** 2, params)
     assert found.dimension == found.fibre_dimension == 1
     assert isinstance(found.action, Rescaling) and found.action.powers == (1.0, -0.5)
+
+
+def test_memory_is_bounded(monkeypatch):
+    """Rows come in blocks whose size the budget sets, and the result is the same."""
+    blocks = []
+
+    def seen(self, rows, bounds):
+        blocks.append(rows.nbytes + bounds.nbytes)
+        return whole(self, rows, bounds)
+
+    whole = Triangle.add
+    monkeypatch.setattr(Triangle, "add", seen)
+    memory = 2**16
+    found = gb.discover(relu2, MLP, X, memory=memory)
+    assert found.dimension == 4
+    # Fields that act trivially are found from samples of leaves, c + 16 of them or a block.
+    assert max(blocks) <= memory and len(blocks) > 20
 
 
 def test_long_axes_are_searched_by_scalings_only():

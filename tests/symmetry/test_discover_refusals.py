@@ -1,9 +1,11 @@
 """What discovery refuses, and what it says."""
 
+import contextlib
 import itertools
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -13,6 +15,16 @@ from gaugebias.symmetry._discover._null_space import Triangle, null_space
 
 def normal(seed, *shape):
     return jax.random.normal(jax.random.key(seed), shape)
+
+
+@contextlib.contextmanager
+def jaxtyping_off():
+    """The run-time type checker of the tests out of the way, as for users."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 PARAMS = {"w1": normal(1, 3, 2), "b1": normal(2, 3), "w2": normal(3, 2, 3)}
@@ -60,12 +72,30 @@ def test_leaves_that_do_not_move(params, says):
             lambda p, x: relu(p, x) - jnp.mean(relu(p, x), axis=0, keepdims=True),
             "independent samples",
         ),
-        (lambda p, x: p["w1"] @ x, "`predict` fails on `inputs` of shapes"),
+        (lambda p, x: p["w1"] @ x, "`predict` fails on `inputs` of shapes .*`jax.vmap`"),
     ],
 )
 def test_wrong_predictors(predict, says):
     with pytest.raises(ValueError, match=says):
         gb.discover(predict, PARAMS, X)
+
+
+def test_wrong_arguments():
+    """As users may mix them up; the types are checked by run-time checkers in these tests only."""
+    with pytest.raises(ValueError, match="`predict` fails on `params` alone.*give `inputs`"):
+        gb.discover(relu, PARAMS)
+    with jaxtyping_off():
+        with pytest.raises(ValueError, match="`predict` must be a function .* type dict"):
+            gb.discover(PARAMS, relu, X)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="`key` must be a random key"):
+            gb.discover(relu, PARAMS, X, key=3)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="`samples` is 100.5"):
+            gb.discover(relu, PARAMS, X, samples=100.5)  # type: ignore[arg-type]
+
+
+def test_leaves_without_entries_do_not_count():
+    found = gb.discover(relu, PARAMS | {"none": jnp.zeros((0, 3))}, X)
+    assert found.dimension == 3
 
 
 def test_wrong_batch_axes():
@@ -74,8 +104,10 @@ def test_wrong_batch_axes():
         gb.discover(relu, PARAMS, normal(5, 2, 20))
     with pytest.raises(ValueError, match="`inputs` must be arrays with one common batch axis"):
         gb.discover(relu, PARAMS, (X, X[:4]))
-    with pytest.raises(ValueError, match="`inputs` holds 2 samples"):
+    with pytest.raises(ValueError, match="`inputs` holds 2 different samples"):
         gb.discover(relu, PARAMS, X[:2])
+    with pytest.raises(ValueError, match="`inputs` holds 1 different samples"):
+        gb.discover(relu, PARAMS, jnp.ones((20, 2)))
 
 
 def test_too_few_evaluations_say_how_many_are_needed():
@@ -184,7 +216,11 @@ def test_a_domain_of_ones_own():
     [
         ({"tolerance": 2.0}, "`tolerance` is 2.0"),
         ({"max_candidates": 5}, "`max_candidates` is 5"),
-        ({"max_candidates": 0}, "positive number"),
+        ({"max_candidates": 0}, "`max_candidates` is 0: give a positive integer"),
+        ({"samples": -5}, "`samples` is -5"),
+        ({"memory": 0}, "`memory` is 0"),
+        ({"sample": lambda key, p: {"w1": p["w1"]}}, "`sample` must return .* structure"),
+        ({"sample": lambda key, p: jax.tree.map(lambda x: jnp.nan * x, p)}, "must draw valid"),
     ],
 )
 def test_options(options, says):

@@ -4,13 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from ..._types import Array, Key, Params
 from .._action import AbstractAction, generator_name, orbit_jacobian
-from .._leaves import is_moving, moving_dtype
+from .._leaves import moving_dtype
 from .._product import Product
 from ._candidates import Family, describe, families, rows, shown, total, units
 from ._checks import (
@@ -23,7 +25,7 @@ from ._checks import (
 from ._identify import Found, identify, linear_fields
 from ._null_space import Triangle
 from ._result import Discovery
-from ._samples import Sampler
+from ._samples import Sampler, has_entries
 from ._solve import Solution, effective, solve
 
 _HELD_OUT = 4  # one input in four, and one evaluation in four
@@ -89,8 +91,8 @@ def discover(
       it has in `params`, so that each unit is seen on and off) leaves the predictor's domain.
     - `max_candidates`: full matrices on the longest axes give way to scalings until the
       candidates are no more than this.
-    - `memory`: bytes that a block of rows and its gradients may take; the factor takes about
-      four times 8 c^2 beside it.
+    - `memory`: bytes that a block of rows and its gradients may take (at least eight rows are
+      taken at once); the factor takes about four times 8 c^2 beside it.
 
     **Returns:** a [`gaugebias.symmetry.Discovery`][].
 
@@ -111,11 +113,20 @@ def discover(
         found.dimension, found.identification  # 4, ("GL(2) on leaves u, v",)
         ```
     """
-    _check_arguments(predict, params, inputs, tolerance, max_candidates)
+    _check_arguments(predict, params, inputs, tolerance)
+    for value, name in (
+        (samples, "samples"),
+        (max_candidates, "max_candidates"),
+        (memory, "memory"),
+    ):
+        if value is not None and not (isinstance(value, int | np.integer) and value >= 1):
+            raise ValueError(f"`{name}` is {value}: give a positive integer.")
     key = jax.random.key(0) if key is None else key
+    if not (eqx.is_array(key) and key.dtype in (jnp.uint32, jax.random.key(0).dtype)):
+        raise ValueError(f"`key` must be a random key, as of `jax.random.key(0)`, not {key!r}.")
     from threadpoolctl import threadpool_limits
 
-    shapes = [x.shape for x in jax.tree.leaves(params) if is_moving(x)]
+    shapes = [x.shape for x in jax.tree.leaves(params) if has_entries(x)]
     found = families(shapes, max_candidates)
     # Many small factorisations: threads would wait for one another.
     threads = 1 if total(found) <= _SMALL else None
@@ -124,14 +135,15 @@ def discover(
         return _discover(predict, params, inputs, total(found), key, *options)
 
 
-def _check_arguments(
-    predict: Any, params: Any, inputs: Any, tolerance: float | None, most: int
-) -> None:
+def _check_arguments(predict: Any, params: Params, inputs: Any, tolerance: float | None) -> None:
     if not callable(predict):
-        raise ValueError(f"`predict` must be a function of parameters and inputs, not {predict!r}.")
+        raise ValueError(
+            "`predict` must be a function of parameters and inputs, not of type "
+            f"{type(predict).__name__}."
+        )
     if any(isinstance(x, Tracer) for x in jax.tree.leaves((params, inputs))):
         raise ValueError("`params` or `inputs` is traced: call `discover` outside of jit.")
-    leaves = [x for x in jax.tree.leaves(params) if is_moving(x)]
+    leaves = [x for x in jax.tree.leaves(params) if has_entries(x)]
     if not leaves:
         raise ValueError(
             "`params` holds no floating array: integer and static leaves do not move. Pass the "
@@ -142,8 +154,6 @@ def _check_arguments(
         raise ValueError("`params` holds values that are not finite: give valid parameters.")
     if tolerance is not None and not 0.0 < tolerance < 1.0:
         raise ValueError(f"`tolerance` is {tolerance}: give a number between 0 and 1.")
-    if most < 1:
-        raise ValueError(f"`max_candidates` is {most}: give a positive number.")
 
 
 def _discover(
@@ -159,7 +169,7 @@ def _discover(
     memory: int,
 ) -> Discovery:
     rng = np.random.default_rng([int(x) for x in np.ravel(jax.random.key_data(key))])
-    shapes = [x.shape for x in jax.tree.leaves(params) if is_moving(x)]
+    shapes = [x.shape for x in jax.tree.leaves(params) if has_entries(x)]
     width = most + sum(math.prod(shape) for shape in shapes)
     block = min(max(8, int(memory // (8 * 4 * width))), 2 * most + 32, 512)
     sampler = Sampler(predict, params, inputs, sample, rng, block)
@@ -167,7 +177,7 @@ def _discover(
     seed = int(rng.integers(2**31))
     count = 2 * most + 32 if samples is None else samples
     least = _SURELY_ZERO if tolerance is None else tolerance
-    sizes, influence, times = sampler.look(fit, count, least)
+    sizes, influence, times = sampler.look(fit, 2 * most + 32, least)
     unseen = {i for i, x in enumerate(influence) if x <= least}
     found = families(shapes, max_candidates, unseen)
     c = total(found)
@@ -271,10 +281,13 @@ def _divided(sampler: Sampler, rng: np.random.Generator) -> tuple[np.ndarray, np
     """Numbers of the inputs to fit and of those held out."""
     if sampler.inputs is None:
         return np.zeros(1, int), np.zeros(1, int)
-    if sampler.count < _FEWEST:
+    arrays = [x for x in jax.tree.leaves(sampler.inputs) if np.ndim(x)]
+    rows = np.concatenate([np.reshape(x, (len(x), -1)) for x in arrays], axis=1)
+    different = len(np.unique(rows, axis=0))
+    if different < _FEWEST:
         raise ValueError(
-            f"`inputs` holds {sampler.count} samples along its first axis: too few to hold one in "
-            f"{_HELD_OUT} out. Give at least {_FEWEST}, generic ones."
+            f"`inputs` holds {different} different samples along its first axis: too few to hold "
+            f"one in {_HELD_OUT} out. Give at least {_FEWEST}, generic ones."
         )
     order = rng.permutation(sampler.count)
     held = max(1, sampler.count // _HELD_OUT)

@@ -35,6 +35,11 @@ class Look(NamedTuple):
     times: list[np.ndarray]
 
 
+def has_entries(leaf: Any) -> bool:
+    """Whether a leaf is a floating array with at least one entry."""
+    return is_moving(leaf) and leaf.size > 0
+
+
 def _double(tree: PyTree) -> PyTree:
     return jax.tree.map(
         lambda x: jnp.asarray(np.asarray(x), jnp.float64) if is_moving(x) else x, tree
@@ -70,7 +75,7 @@ class Sampler:
     ):
         self.block = block
         leaves = jax.tree.leaves(params)
-        self.index = [i for i, x in enumerate(leaves) if is_moving(x)]
+        self.index = [i for i, x in enumerate(leaves) if has_entries(x)]
         self.paths = [leaf_paths(params)[i] for i in self.index]
         self.params = _double(params)
         self.leaves = [np.asarray(jax.tree.leaves(self.params)[i]) for i in self.index]
@@ -104,10 +109,16 @@ class Sampler:
         try:
             value = predict(self.params) if inputs is None else predict(self.params, inputs)
         except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            if inputs is None:
+                raise ValueError(
+                    f"`predict` fails on `params` alone ({what}): give `inputs`, or a function of "
+                    "the parameters only."
+                ) from error
             shapes = [np.shape(x) for x in jax.tree.leaves(inputs)]
             raise ValueError(
-                f"`predict` fails on `inputs` of shapes {shapes} ({type(error).__name__}: {error})"
-                ": it takes a batch whose first axis runs over samples, of any length."
+                f"`predict` fails on `inputs` of shapes {shapes} ({what}): it takes a batch whose "
+                "first axis runs over samples, of any length (`jax.vmap` a model of one sample)."
             ) from error
         out = jax.tree.leaves(value)
         if not out or not all(
@@ -197,8 +208,14 @@ class Sampler:
         sample = self.sample
 
         def one(seed: Any) -> list[Any]:
-            drawn = jax.tree.leaves(sample(jax.random.key(seed), self.params))
-            return [drawn[i] for i in self.index]
+            drawn = sample(jax.random.key(seed), self.params)
+            if jax.tree.structure(drawn) != jax.tree.structure(self.params):
+                raise ValueError(
+                    "`sample` must return parameters of the structure of `params`, not "
+                    f"{jax.tree.structure(drawn)}."
+                )
+            leaves = jax.tree.leaves(drawn)
+            return [leaves[i] for i in self.index]
 
         drawn = [np.asarray(x, np.float64) for x in jax.vmap(one)(jnp.asarray(seeds))]
         for x, leaf, path in zip(drawn, self.leaves, self.paths, strict=True):
@@ -254,10 +271,15 @@ class Sampler:
         for g in grads:
             good &= np.isfinite(g.reshape(count, -1)).all(axis=1)
         if not good.all():
+            where = f"is not finite at {int((~good).sum())} of {count} sampled parameters"
+            if self.sample is not None:
+                raise ValueError(
+                    f"`predict` or its derivative {where}: `sample` must draw valid ones."
+                )
             raise ValueError(
-                f"`predict` or its derivative is not finite at {int((~good).sum())} of {count} "
-                "sampled parameters (each leaf normal, of the size it has in `params`): give "
-                "`sample=`, a function (key, params) -> params that draws valid ones."
+                f"`predict` or its derivative {where} (each leaf normal, of the size it has in "
+                "`params`): give `sample=`, a function (key, params) -> params that draws valid "
+                "ones."
             )
         self._see(np.asarray(gates)[:real])
         return [g[:real] for g in grads]
