@@ -133,6 +133,7 @@ def _log_pdet(frame: np.ndarray, rank: int) -> float:
     if not np.all(np.isfinite(frame)):
         return float("nan")
     s = np.linalg.svd(frame, compute_uv=False)
-    if rank > s.size or np.any(s[rank:] > 1e-8 * s[0]) or np.any(s[:rank] <= 1e-8 * s[0]):
+    floor = 1e-8 * s.max(initial=0.0)
+    if rank > s.size or np.any(s[rank:] > floor) or np.any(s[:rank] <= floor):
         return float("nan")
     return float(2.0 * np.sum(np.log(s[:rank])))

@@ -133,7 +133,7 @@ def sample_of(q: Quotient, params: PyTree, key: Array) -> Sample:
 def _rank(matrix: np.ndarray, tolerance: float) -> int:
     s = np.linalg.svd(matrix, compute_uv=False)
     # tolerance**2 is the rounding unit of the dtype the matrix was computed in.
-    return int(np.sum(s > 10.0 * max(matrix.shape) * tolerance**2 * max(s[0], 1e-300)))
+    return int(np.sum(s > 10.0 * max(matrix.shape) * tolerance**2 * s.max(initial=1e-300)))
 
 
 def predictor_conditions(sample: Sample) -> tuple[Condition, Condition]:
@@ -205,7 +205,8 @@ def linear_condition(sample: Sample) -> Condition:
     scale = np.linalg.norm(sample.jacobians, axis=(2, 3)) + np.linalg.norm(
         sample.frames[:2], axis=1
     )
-    linear = float(np.max(np.linalg.norm(off, axis=2) / np.where(scale > 0, scale, 1.0)))
+    relative = np.linalg.norm(off, axis=2) / np.where(scale > 0, scale, 1.0)
+    linear = float(np.max(relative, initial=0.0))
     if linear > sample.tolerance:
         return Condition(
             name,
@@ -215,8 +216,9 @@ def linear_condition(sample: Sample) -> Condition:
             f"remainder {linear:.2e}).",
         )
     matrices = sample.jacobians[0]
-    span = matrices.reshape(len(matrices), -1).T
-    mirrored = np.swapaxes(matrices, 1, 2).reshape(len(matrices), -1).T
+    flattened = len(matrices), matrices.shape[1] ** 2
+    span = matrices.reshape(flattened).T
+    mirrored = np.swapaxes(matrices, 1, 2).reshape(flattened).T
     left = mirrored - span @ np.linalg.lstsq(span, mirrored, rcond=None)[0]
     closed = _relative(left.T, span.T)
     if closed > sample.tolerance:

@@ -31,7 +31,7 @@ def split_algebra(matrices: np.ndarray) -> Split:
     inner = np.einsum("aij,bij->ab", matrices, matrices)
     mirror = np.einsum("aij,bji->ab", matrices, matrices)
     values, vectors = np.linalg.eigh(inner)
-    keep = values > 1e-10 * max(float(values[-1]), 1e-300)
+    keep = values > 1e-10 * values.max(initial=1e-300)
     root = vectors[:, keep] / np.sqrt(values[keep])
     signs, rotation = np.linalg.eigh(root.T @ mirror @ root)
     basis = root @ rotation

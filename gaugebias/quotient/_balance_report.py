@@ -1,6 +1,6 @@
 """How unbalanced a trained network is, layer by layer, and what balancing it changes."""
 
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import equinox as eqx
 import jax
@@ -12,9 +12,7 @@ from jaxtyping import PyTree
 from ..symmetry import AbstractAction, Product, Rescaling
 from ._chain_gauge import moved_leaves
 from ._gauge import MomentMapGauge, fix_gauge
-
-if TYPE_CHECKING:
-    from ._quotient import Quotient
+from ._quotient import Quotient
 
 
 @final
@@ -77,7 +75,7 @@ class BalanceReport(eqx.Module):
         return "\n".join(lines)
 
 
-def balance_report(q: "Quotient", params: PyTree) -> BalanceReport:
+def balance_report(q: Quotient, params: PyTree) -> BalanceReport:
     """Bring `params` to the slice of the moment map and say how far from it each layer was.
 
     **Arguments:** `q`, a quotient with `MomentMapGauge` (its `phi` is what must not change; its
@@ -96,6 +94,8 @@ def balance_report(q: "Quotient", params: PyTree) -> BalanceReport:
         report.layers[0].ratios, report.norm_after  # [4.], sqrt(8)
         ```
     """
+    if not isinstance(q, Quotient):
+        raise ValueError(f"`q` must be a `gaugebias.Quotient`, not {type(q).__name__}.")
     if not isinstance(q.gauge, MomentMapGauge):
         raise ValueError("`q` must have the gauge `MomentMapGauge()`: balance is its zero.")
     if any(isinstance(x, Tracer) for x in jax.tree.leaves(params)):

@@ -1,6 +1,7 @@
 """Closed forms of the point of an orbit on the moment map's slice."""
 
 from functools import singledispatch
+from typing import NoReturn
 
 import equinox as eqx
 import jax
@@ -16,6 +17,7 @@ from ..symmetry import (
     Product,
     Rescaling,
     RightOrthogonal,
+    Scale,
 )
 from ._chain_gauge import by_components
 from ._gram_diagonal import entrywise_shape
@@ -40,16 +42,32 @@ def _rescaled(action: Rescaling, params: PyTree) -> PyTree | None:
     """`p F e^(2 p c) + q G e^(2 q c) = 0` for each unit, `p` and `q` of opposite signs."""
     p, q = action.powers
     if p * q >= 0:
-        return None
+        _refuse_scaling()
     f, g = action.squared_norms(params)
     dead = (f == 0) & (g == 0)  # a unit of zeros is on the slice already
     ratio = jnp.where(dead, 1.0, (abs(q) * g) / jnp.where(dead, 1.0, abs(p) * f))
     return action.flow(params, jnp.log(ratio) / (2.0 * (p - q)))
 
 
+@balanced.register(Scale)
+def _scaled(action: Scale, params: PyTree) -> PyTree | None:
+    """None: the norm falls along the orbit down to the origin."""
+    _refuse_scaling()
+
+
+def _refuse_scaling() -> NoReturn:
+    raise ValueError(
+        "`gauge` has no zero on these orbits: the moment map of a pure scaling, |w|^2/2, vanishes "
+        "at the origin only. Take a sphere instead: "
+        "`gauge=FunctionGauge(lambda p: jnp.sum(p**2) - 1.0)`."
+    )
+
+
 @balanced.register(Product)
 def _product(action: Product, params: PyTree) -> PyTree | None:
     """Entrywise products in closed form, else factors that share no leaf one by one."""
+    if any(isinstance(factor, Scale) for factor in action.actions):
+        _refuse_scaling()
     fixed = _entrywise(action, params)
     return by_components(action, params, balanced) if fixed is None else fixed
 

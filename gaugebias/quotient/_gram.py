@@ -50,6 +50,11 @@ def orbit_gram(action: AbstractAction, params: PyTree) -> AbstractOrbitGram:
         is constant on orbits only if the basis is orthonormal, up to one factor, for an
         Ad-invariant inner product; the rotation groups of [`gaugebias.symmetry`][] are.
     """
+    if not isinstance(action, AbstractAction):
+        raise ValueError(
+            "`action` must be an action of `gaugebias.symmetry`, not of type "
+            f"{type(action).__name__}: the action comes first, then the parameters."
+        )
     return _unstructured(action, params, f"no structure is known for {type(action).__name__}")
 
 

@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
 from ..symmetry import AbstractAction, orbit_jacobian
+from ..symmetry._action import as_coefficients, as_tangent
 from ._linalg import (
     frame_rank,
     log_pseudo_det_gram,
@@ -107,11 +108,13 @@ class DenseGram(AbstractOrbitGram):
         return log_pseudo_det_gram(orbit_jacobian(self.action, self.params))
 
     def solve(self, coeffs: PyTree) -> PyTree:
+        coeffs = as_coefficients(coeffs, self.action.algebra(self.params))
         inverse = pseudo_inverse(orbit_jacobian(self.action, self.params))
         flat, unravel = ravel_pytree(coeffs)
         return unravel(inverse @ (inverse.T @ flat))
 
     def sqrt(self, coeffs: PyTree) -> PyTree:
+        coeffs = as_coefficients(coeffs, self.action.algebra(self.params))
         frame = orbit_jacobian(self.action, self.params)
         flat, unravel = ravel_pytree(coeffs)
         _, s, vt = jnp.linalg.svd(frame, full_matrices=False)
@@ -121,7 +124,7 @@ class DenseGram(AbstractOrbitGram):
         return frame_rank(orbit_jacobian(self.action, self.params))
 
     def vertical(self, v: PyTree) -> PyTree:
-        flat, unravel = ravel_pytree(v)
+        flat, unravel = ravel_pytree(as_tangent(self.params, v, "v"))
         frame = orbit_jacobian(self.action, self.params)
         if min(frame.shape) <= UNROLLED:
             basis = orthonormalise([frame[:, a] for a in range(frame.shape[1])])

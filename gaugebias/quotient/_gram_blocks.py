@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..symmetry import Product
+from ..symmetry._action import as_coefficients
 from ._gram_base import AbstractOrbitGram
 
 
@@ -27,6 +28,7 @@ class BlockDiagonalGram(AbstractOrbitGram):
         return "block diagonal: " + "; ".join(block.structure for block in self.blocks)
 
     def _blockwise(self, method: str, coeffs: PyTree) -> PyTree:
+        coeffs = as_coefficients(coeffs, self.action.algebra(self.params))
         out: list[PyTree] = [None] * len(self.action.actions)
         for block, members in zip(self.blocks, self.members, strict=True):
             apply = getattr(block, method)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..symmetry import AbstractAction, Product, Rescaling
+from ..symmetry._action import as_coefficients, as_tangent
 from ._gram_base import AbstractOrbitGram
 from ._linalg import frame_rank, log_pseudo_det_gram, orthonormalise, pseudo_inverse
 
@@ -36,6 +37,7 @@ class DiagonalGram(AbstractOrbitGram):
         return sum(jax.tree.leaves(jax.tree.map(log, self.diagonal())), jnp.zeros(()))
 
     def solve(self, coeffs: PyTree) -> PyTree:
+        coeffs = as_coefficients(coeffs, self.action.algebra(self.params))
         return jax.tree.map(
             lambda c, d: jnp.where(d > 0, c / jnp.where(d > 0, d, 1.0), 0.0),
             coeffs,
@@ -43,6 +45,7 @@ class DiagonalGram(AbstractOrbitGram):
         )
 
     def sqrt(self, coeffs: PyTree) -> PyTree:
+        coeffs = as_coefficients(coeffs, self.action.algebra(self.params))
         return jax.tree.map(lambda c, d: c * jnp.sqrt(d), coeffs, self.diagonal())
 
     def rank(self) -> Array:
@@ -82,7 +85,7 @@ class EntrywiseGram(AbstractOrbitGram):
         return jnp.moveaxis(stacked.reshape(*stacked.shape[:2], -1), -1, 0)
 
     def _blockwise(self, matrices: Array, coeffs: PyTree) -> PyTree:
-        stacked = jnp.stack(coeffs)
+        stacked = jnp.stack(as_coefficients(coeffs, self.action.algebra(self.params)))
         flat = stacked.reshape(stacked.shape[0], -1)
         out = jnp.einsum("eab,be->ae", matrices, flat).reshape(stacked.shape)
         return tuple(out[a] for a in range(stacked.shape[0]))
@@ -102,7 +105,7 @@ class EntrywiseGram(AbstractOrbitGram):
         return jnp.sum(jax.vmap(frame_rank)(self._frames()))
 
     def vertical(self, v: PyTree) -> PyTree:
-        leaves, treedef = jax.tree.flatten(v)
+        leaves, treedef = jax.tree.flatten(as_tangent(self.params, v, "v"))
         stacked = jnp.stack(leaves)
         basis = orthonormalise(self._columns())
         parts = [q * jnp.sum(q * stacked, axis=0, keepdims=True) for q in basis]

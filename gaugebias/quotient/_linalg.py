@@ -53,7 +53,7 @@ def pseudo_inverse(frame: Float[Array, "D k"]) -> Float[Array, "k D"]:
     singular vectors instead would give NaN at equal singular values.
     """
     u, s, vt = jnp.linalg.svd(frame, full_matrices=False)
-    keep = s > rank_tolerance(frame.shape, frame.dtype) * s[0]
+    keep = s > rank_tolerance(frame.shape, frame.dtype) * jnp.max(s, initial=0.0)
     return (vt.T * reciprocal(s, keep)[None, :]) @ u.T
 
 
@@ -74,7 +74,7 @@ def log_pseudo_det_gram(frame: Float[Array, "D k"]) -> Float[Array, ""]:
     A frame of rank 0 has an empty determinant, 1.
     """
     s = jnp.linalg.svd(frame, compute_uv=False)
-    keep = (s > rank_tolerance(frame.shape, frame.dtype) * s[0]) & (s > 0)
+    keep = (s > rank_tolerance(frame.shape, frame.dtype) * jnp.max(s, initial=0.0)) & (s > 0)
     value = 2.0 * jnp.sum(jnp.where(keep, jnp.log(jnp.where(keep, s, 1.0)), 0.0))
     return finite_or_nan(value, frame)
 
@@ -88,7 +88,7 @@ def _log_pseudo_det_gram_jvp(primals, tangents):
 def frame_rank(frame: Float[Array, "D k"]) -> Array:
     """Numerical rank of a frame."""
     s = jnp.linalg.svd(frame, compute_uv=False)
-    keep = (s > rank_tolerance(frame.shape, frame.dtype) * s[0]) & (s > 0)
+    keep = (s > rank_tolerance(frame.shape, frame.dtype) * jnp.max(s, initial=0.0)) & (s > 0)
     return jnp.sum(keep)
 
 
@@ -153,7 +153,7 @@ def _solve_frame(frame: Array, c: Array) -> Array:
 def project_on_frame(frame: Float[Array, "D k"], v: Float[Array, " D"]) -> Float[Array, " D"]:
     """Orthogonal projection of `v` on the span of the columns, differentiable to any order."""
     u, s, _ = jnp.linalg.svd(frame, full_matrices=False)
-    keep = s > rank_tolerance(frame.shape, s.dtype) * s[0]
+    keep = s > rank_tolerance(frame.shape, s.dtype) * jnp.max(s, initial=0.0)
     return u @ jnp.where(keep, u.T @ v, 0.0)
 
 

@@ -17,13 +17,12 @@ from ._algebra import (
     stabiliser_dimension as stabiliser_dimension,
     structure_constants as structure_constants,
 )
-from ._discover import discover as discover
-from ._discover_fields import LinearFields as LinearFields
-from ._discover_result import Discovery as Discovery
+from ._discover import Discovery as Discovery, discover as discover
 from ._fields import field_jacobians as field_jacobians
 from ._general_linear import GeneralLinear as GeneralLinear
 from ._generators import Generators as Generators
 from ._invariance import InvarianceReport as InvarianceReport, check_invariance as check_invariance
+from ._linear_fields import LinearFields as LinearFields
 from ._matrices import (
     symmetric_from_vector as symmetric_from_vector,
     vector_from_symmetric as vector_from_symmetric,

@@ -94,6 +94,11 @@ def generator_matrices(action: AbstractAction, params: Params) -> Array:
     return matrices
 
 
+def _rows(matrices: np.ndarray) -> np.ndarray:
+    """Each matrix as one row; there may be no matrix at all."""
+    return matrices.reshape(len(matrices), int(np.prod(matrices.shape[1:])))
+
+
 class _Span(NamedTuple):
     """An orthonormal basis of matrices, shape (N^2, r), and coefficients that lead there."""
 
@@ -104,7 +109,7 @@ class _Span(NamedTuple):
 
     def outside(self, others: np.ndarray) -> np.ndarray:
         """Norms of the parts of `others`, shape (n, N, N), outside the span."""
-        flat = others.reshape(len(others), -1)
+        flat = _rows(others)
         return np.linalg.norm(flat - (flat @ self.basis) @ self.basis.T, axis=1)
 
     def independent(self) -> np.ndarray:
@@ -115,7 +120,7 @@ class _Span(NamedTuple):
 def _span(action: AbstractAction, params: Params) -> _Span:
     matrices = np.asarray(generator_matrices(action, params))
     k = len(matrices)
-    u, s, vt = np.linalg.svd(matrices.reshape(k, -1).T, full_matrices=False)
+    u, s, vt = np.linalg.svd(_rows(matrices).T, full_matrices=False)
     floor = rank_tolerance((k, matrices.shape[1]), s.dtype) * np.max(s, initial=0.0)
     r = int(np.sum(s > floor))
     return _Span(matrices, u[:, :r], vt[:r], (vt[:r].T / s[None, :r]) @ u[:, :r].T)
@@ -133,7 +138,7 @@ def _brackets(span: _Span) -> tuple[np.ndarray, np.ndarray]:
     remainder = np.zeros((len(m),) * 2, m.dtype)
     for a, matrix in enumerate(m):
         bracket = matrix @ m - m @ matrix
-        constants[a] = bracket.reshape(len(m), -1) @ span.pseudo_inverse.T
+        constants[a] = _rows(bracket) @ span.pseudo_inverse.T
         remainder[a] = _relative(span.outside(bracket), 2.0 * sizes[a] * sizes)
     return constants, remainder
 
@@ -240,7 +245,7 @@ def compact_split(action: AbstractAction, params: Params) -> CompactSplit:
     floor = _tolerance(full.dtype) * float(np.max(sizes, initial=0.0))
     parts = []
     for sign in (1.0, -1.0):
-        kept = (full + sign * np.swapaxes(full, 1, 2)).reshape(len(full), -1).T
+        kept = _rows(full + sign * np.swapaxes(full, 1, 2)).T
         parts.append(_stacked(action, params, _null_space(kept, floor) @ span.coefficients))
     return CompactSplit(*parts)
 
@@ -330,7 +335,7 @@ def effective_subalgebra(action: AbstractAction, params: Params, where: Where) -
     def motion(of: np.ndarray) -> np.ndarray:
         """What each generator does to the entries `of`, for all values of the free ones."""
         rows = full[:, of]
-        slopes = rows[:, :, :-1][:, :, free].reshape(len(rows), -1)
+        slopes = _rows(rows[:, :, :-1][:, :, free])
         return np.concatenate([rows @ frozen, slopes], axis=1).T
 
     size = np.max(np.abs(frozen)) * np.max(np.abs(span.matrices), initial=0.0)

@@ -69,8 +69,8 @@ def residuals(action: AbstractAction, params: Params) -> tuple[Array, Array, Arr
     relative = jnp.sqrt(jnp.sum(off**2, axis=1)) / jnp.where(scale > 0, scale, 1.0)
     linearity = jnp.max(relative, initial=0.0)
 
-    k = jacobians.shape[0]
-    span = jacobians.reshape(k, -1).T
-    transposed = jnp.swapaxes(jacobians, 1, 2).reshape(k, -1).T
+    flattened = jacobians.shape[0], flat.size**2
+    span = jacobians.reshape(flattened).T
+    transposed = jnp.swapaxes(jacobians, 1, 2).reshape(flattened).T
     rest = transposed - span @ jnp.linalg.lstsq(span, transposed)[0]
     return isometry, linearity, _relative(rest.T.reshape(jacobians.shape), jacobians)

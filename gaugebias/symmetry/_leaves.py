@@ -2,7 +2,8 @@
 
 A `where` function is applied to a copy of the tree whose leaves are opaque markers that know only
 their own position. So whatever it returns is either a leaf of the tree or visibly something else:
-a duplicate, a subtree, a computed value or a missing field are all seen, and refused by name.
+a duplicate, a subtree, a computed value or a missing field are all seen, and refused by name. A
+subtree of one leaf is that leaf: libraries keep arrays in boxes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -183,6 +184,8 @@ def _picked(result: Any, name: str, params: Params) -> list[int]:
             f"`{name}` names None (a layer without bias?): drop it; {_available(params)}."
         )
     inside = [x for x in jax.tree.leaves(result) if isinstance(x, _Marker)]
+    if len(inside) == 1 and len(jax.tree.leaves(result)) == 1:
+        return [inside[0].index]  # a box around one array, as a Flax variable is
     if inside:
         raise ValueError(
             f"`{name}` names a whole subtree ({type(result).__name__}, {len(inside)} leaves): "
@@ -204,7 +207,10 @@ def _indices(params: Params, where: Where, name: str) -> list[int]:
             raise ValueError(
                 f"`{name}` names {where!r}, a path of {len(found)} leaves: rename one."
             )
-        if any(path.startswith(where + ".") for path in paths):
+        below = [i for i, path in enumerate(paths) if path.startswith(where + ".")]
+        if len(below) == 1:
+            return below  # a box around one array, as a Flax variable is
+        if below:
             raise ValueError(
                 f"`{name}` names {where!r}, a whole subtree: name its array leaves one by one; "
                 f"{_available(params)}."

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gaugebias import laws
 from gaugebias.catalogue import (
     AttentionColumns,
     AttentionLogits,
@@ -16,6 +17,7 @@ from gaugebias.catalogue import (
     ShallowReLU,
     SoftmaxWeights,
     SymmetricFactorisation,
+    agreement,
 )
 from gaugebias.quotient import require_moment_map
 from gaugebias.symmetry import Generators
@@ -38,6 +40,17 @@ def test_hadamard_gram_symbolically(depth):
     balanced = gram.subs({x: sympy.Rational(3, 2) for x in u})
     value = HadamardProduct((), depth).log_det_gram(jnp.array(1.5**depth))
     np.testing.assert_allclose(np.exp(value), float(balanced), rtol=1e-13)
+
+
+def test_a_group_of_one_element():
+    """O(1) has no generator: w = u^2 under plain noise has the law w^(-1/2) e^(-l/T)."""
+    model = SymmetricFactorisation(1, 1)
+    params = model.init(jax.random.key(0))
+    assert all(line.holds for line in agreement(model, params))
+    w = model.invariants(params)
+    law = laws.horizontal(model.quotient(at=params), lambda w: jnp.sum(w), 0.5)
+    change = law.log_density(4.0 * w) - law.log_density(w)
+    np.testing.assert_allclose(change, -0.5 * jnp.log(4.0) - 6.0 * w[0], rtol=1e-10)
 
 
 def test_hadamard_leaf():

@@ -8,7 +8,7 @@ import pytest
 import gaugebias as gb
 from gaugebias.quotient import FunctionGauge, balance_report
 from gaugebias.quotient._closed_gauge import balanced
-from gaugebias.symmetry import GeneralLinear, Orthogonal, Product, Rescaling
+from gaugebias.symmetry import GeneralLinear, Orthogonal, Product, Rescaling, Scale
 
 WIDTHS = (3, 20, 12, 2)
 
@@ -114,3 +114,20 @@ def test_what_it_refuses():
     other = gb.Quotient(lambda p: p[0], Orthogonal("0"), gauge=FunctionGauge(lambda p: p[0]))
     with pytest.raises(ValueError, match="`q` must have the gauge"):
         balance_report(other, (jnp.ones(2),))
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        Scale("u"),
+        Rescaling("u", "v", powers=(1.0, 0.5)),
+        Product(Scale("w"), Rescaling("u", "v")),
+    ],
+    ids=["scale", "both up", "product"],
+)
+def test_a_scaling_is_not_shrunk_to_nothing(action):
+    """The least norm of a ray is at the origin: float32 would call a short vector its zero."""
+    params = {k: jnp.ones(2, jnp.float32) for k in "uvw"}
+    q = gb.Quotient(lambda p: p["u"] / jnp.linalg.norm(p["u"]), action)
+    with pytest.raises(ValueError, match="`gauge` has no zero.*FunctionGauge"):
+        gb.fix_gauge(q, params)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
@@ -87,6 +88,26 @@ def test_projections_are_orthogonal_and_split_tangents(name, getkey):
     assert abs(ravel_pytree(along)[0] @ ravel_pytree(across)[0]) < 1e-10
     frame = orbit_jacobian(action, params)
     np.testing.assert_allclose(frame.T @ ravel_pytree(across)[0], 0.0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_coefficients_and_tangents_of_another_shape_are_refused(name, getkey):
+    """By name, and before anything broadcasts."""
+    action, params, _ = scenes(getkey)[name]
+    gram = gb.orbit_gram(action, params)
+    # No algebra here is a tuple of one array with seven entries.
+    for apply in (gram.solve, gram.sqrt):
+        with pytest.raises(ValueError, match="`coeffs` must have"):
+            apply((jnp.ones(7),))
+    with pytest.raises(ValueError, match="`v` must have the structure"):
+        gram.vertical(params[:-1])
+
+
+def test_the_action_comes_first(monkeypatch):
+    """As users without the run-time type checker of these tests meet it."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ValueError, match="`action` must be an action .* type tuple"):
+        gb.orbit_gram((jnp.ones(2), jnp.ones(2)), Rescaling("0", "1"))  # type: ignore[arg-type]
 
 
 def test_a_stabiliser_of_positive_dimension_lowers_the_rank(getkey):

@@ -1,5 +1,7 @@
 """The Kronecker sum of GL(r): closed forms, derivatives, rank deficiency, batches, cost."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import lineax as lx
@@ -12,7 +14,7 @@ import gaugebias as gb
 from gaugebias.quotient import DenseGram, orbit_rank
 from gaugebias.quotient._kronecker import project
 from gaugebias.quotient._linalg import log_pseudo_det_gram, pseudo_inverse
-from gaugebias.symmetry import GeneralLinear, Product, orbit_jacobian
+from gaugebias.symmetry import GeneralLinear, Generators, Product, orbit_jacobian
 
 PLAIN = GeneralLinear("0", "1")
 
@@ -244,6 +246,26 @@ def test_no_matrix_of_size_r_squared_is_formed():
     assert largest(through(gb.orbit_gram)) < r**3
     assert largest(jax.make_jaxpr(hessian_product)(params, params).jaxpr) < r**3
     assert largest(through(DenseGram)) >= r**4  # the same count sees the dense frame
+
+
+@pytest.mark.parametrize("calculus", ["ito", "stratonovich"])
+def test_projected_noise_is_simulated_without_such_a_matrix(calculus):
+    """The whole of a run, whose steps cost O(n r^2 + r^3), and gradients of the loss in it."""
+    r = 8
+    params = (matrix(0, 10, r), matrix(1, 9, r))
+
+    def through(action):
+        sde = gb.dynamics.ProjectedLangevin(
+            lambda p: jnp.sum((p[0] @ p[1].T) ** 2), action, 0.1, calculus=calculus
+        )
+        run = functools.partial(gb.dynamics.integrate, sde, steps=2, dt=1e-3)
+        return largest(jax.make_jaxpr(lambda p: run(p, key=jax.random.key(0)))(params).jaxpr)
+
+    def same(p, c):
+        return PLAIN.tangent(p, c)
+
+    assert through(PLAIN) < r**3
+    assert through(Generators(same, (r, r))) >= r**4  # no structure: the dense frame is there
 
 
 def test_lineax_solves_with_the_operator_by_conjugate_gradients():

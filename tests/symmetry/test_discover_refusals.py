@@ -1,18 +1,30 @@
 """What discovery refuses, and what it says."""
 
+import contextlib
 import itertools
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
 import pytest
 
 import gaugebias as gb
-from gaugebias.symmetry._discover_null import Triangle, null_space
+from gaugebias.symmetry._discover._null_space import Triangle, null_space
 
 
 def normal(seed, *shape):
     return jax.random.normal(jax.random.key(seed), shape)
+
+
+@contextlib.contextmanager
+def jaxtyping_off():
+    """The run-time type checker of the tests out of the way, as for users."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
 
 
 PARAMS = {"w1": normal(1, 3, 2), "b1": normal(2, 3), "w2": normal(3, 2, 3)}
@@ -60,12 +72,30 @@ def test_leaves_that_do_not_move(params, says):
             lambda p, x: relu(p, x) - jnp.mean(relu(p, x), axis=0, keepdims=True),
             "independent samples",
         ),
-        (lambda p, x: p["w1"] @ x, "`predict` fails on `inputs` of shapes"),
+        (lambda p, x: p["w1"] @ x, "`predict` fails on `inputs` of shapes .*`jax.vmap`"),
     ],
 )
 def test_wrong_predictors(predict, says):
     with pytest.raises(ValueError, match=says):
         gb.discover(predict, PARAMS, X)
+
+
+def test_wrong_arguments():
+    """As users may mix them up; the types are checked by run-time checkers in these tests only."""
+    with pytest.raises(ValueError, match="`predict` fails on `params` alone.*give `inputs`"):
+        gb.discover(relu, PARAMS)
+    with jaxtyping_off():
+        with pytest.raises(ValueError, match="`predict` must be a function .* type dict"):
+            gb.discover(PARAMS, relu, X)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="`key` must be a random key"):
+            gb.discover(relu, PARAMS, X, key=3)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="`samples` is 100.5"):
+            gb.discover(relu, PARAMS, X, samples=100.5)  # type: ignore[arg-type]
+
+
+def test_leaves_without_entries_do_not_count():
+    found = gb.discover(relu, PARAMS | {"none": jnp.zeros((0, 3))}, X)
+    assert found.dimension == 3
 
 
 def test_wrong_batch_axes():
@@ -74,8 +104,10 @@ def test_wrong_batch_axes():
         gb.discover(relu, PARAMS, normal(5, 2, 20))
     with pytest.raises(ValueError, match="`inputs` must be arrays with one common batch axis"):
         gb.discover(relu, PARAMS, (X, X[:4]))
-    with pytest.raises(ValueError, match="`inputs` holds 2 samples"):
+    with pytest.raises(ValueError, match="`inputs` holds 2 different samples"):
         gb.discover(relu, PARAMS, X[:2])
+    with pytest.raises(ValueError, match="`inputs` holds 1 different samples"):
+        gb.discover(relu, PARAMS, jnp.ones((20, 2)))
 
 
 def test_too_few_evaluations_say_how_many_are_needed():
@@ -92,6 +124,16 @@ def test_too_few_inputs():
     with pytest.raises(ValueError, match="`inputs` or `samples` are too few.*give at least"):
         gb.discover(linear, params, normal(5, 4, 6))
     assert gb.discover(linear, params, normal(5, 12, 6)).dimension == 4
+
+
+def test_features_that_hardly_ever_show():
+    """A pixel that one picture in forty shows; with noise the architecture is seen."""
+    inputs = normal(5, 40, 2)
+    inputs = jnp.concatenate([inputs, jnp.zeros((40, 1)).at[3].set(1.0)], axis=1)
+    params = PARAMS | {"w1": normal(1, 3, 3)}
+    with pytest.raises(ValueError, match=r"`inputs` show 3 entries of leaf 'w1'.*noise"):
+        gb.discover(relu, params, inputs)
+    assert gb.discover(relu, params, inputs + 0.1 * normal(6, 40, 3)).dimension == 3
 
 
 def test_a_singular_point_names_the_stabilised_generator():
@@ -120,6 +162,20 @@ def test_an_unclear_gap_is_not_guessed():
     # As wide a cut as 0.5 lies among the values that are not zero.
     with pytest.raises(ValueError, match="unclear"):
         gb.discover(linear, params, X, tolerance=0.5)
+
+
+def test_float32_inside_a_predictor_is_noticed():
+    """Softmax of float32 hides the invariance under the bias by rounding only: not guessed."""
+
+    def predict(p, x):
+        logits = (x @ p["w"].T + p["b"][None] + p["c"]).astype(jnp.float32)
+        return jax.nn.softmax(logits)
+
+    params = {"w": normal(1, 3, 2), "b": normal(2, 3), "c": jnp.array(0.5)}
+    with pytest.raises(ValueError, match=r"hardly sees leaves c \(.*float32 inside `predict`"):
+        gb.discover(predict, params, X)
+    found = gb.discover(predict, params, X, tolerance=1e-5)
+    assert found.dimension == 4 and "translation of leaf c" in found.identification
 
 
 def always_on(key, params):
@@ -160,7 +216,11 @@ def test_a_domain_of_ones_own():
     [
         ({"tolerance": 2.0}, "`tolerance` is 2.0"),
         ({"max_candidates": 5}, "`max_candidates` is 5"),
-        ({"max_candidates": 0}, "positive number"),
+        ({"max_candidates": 0}, "`max_candidates` is 0: give a positive integer"),
+        ({"samples": -5}, "`samples` is -5"),
+        ({"memory": 0}, "`memory` is 0"),
+        ({"sample": lambda key, p: {"w1": p["w1"]}}, "`sample` must return .* structure"),
+        ({"sample": lambda key, p: jax.tree.map(lambda x: jnp.nan * x, p)}, "must draw valid"),
     ],
 )
 def test_options(options, says):
@@ -175,7 +235,7 @@ def test_the_triangular_factor_keeps_what_a_gram_matrix_loses():
     rng = np.random.default_rng(0)
     q, _ = np.linalg.qr(rng.standard_normal((8, 8)))
     rows = rng.standard_normal((400, 8)) * np.array([1, 1, 1, 1, 1, 1e-10, 0, 0]) @ q
-    triangle = Triangle(8)
+    triangle = Triangle(np.ones(8))
     for part in np.split(rows, 8):
         triangle.add(part, np.abs(part))
     by_factor = null_space(triangle.r, 1e-13)

@@ -1,30 +1,32 @@
 """Finding the linear and affine symmetries of a predictor."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from .._types import Array, Key, Params
-from ._action import AbstractAction, generator_name, orbit_jacobian
-from ._discover_candidates import Family, describe, families, rows, total
-from ._discover_checks import (
+from ..._types import Array, Key, Params
+from .._action import AbstractAction, generator_name, orbit_jacobian
+from .._leaves import moving_dtype
+from .._product import Product
+from ._candidates import Family, describe, families, rows, shown, total, units
+from ._checks import (
     closure_residual,
     commute,
     fibre_dimension,
     flow_residual,
     orbit_rank_at,
 )
-from ._discover_identify import Found, identify, linear_fields
-from ._discover_null import Triangle
-from ._discover_result import Discovery
-from ._discover_samples import Sampler
-from ._discover_solve import Solution, effective, solve
-from ._leaves import is_moving, moving_dtype
-from ._product import Product
+from ._identify import Found, identify, linear_fields
+from ._null_space import Triangle
+from ._result import Discovery
+from ._samples import Sampler, has_entries
+from ._solve import Solution, effective, solve
 
 _HELD_OUT = 4  # one input in four, and one evaluation in four
 _FEWEST = 4  # inputs
@@ -32,6 +34,7 @@ _CUT = 1e-9
 _SURELY_ZERO = 2e-11
 _SURELY_NOT = 1e-7
 _GAP = 1e3
+_FAINT = 1e-5  # of what the predictor sees of the leaf that it sees best
 _RESIDUAL = 1e-6
 _SMALL = 512  # candidates, up to which one thread is quicker than several
 _LARGEST_FIBRE = 2048  # parameters, up to which the fibre's dimension is computed
@@ -72,11 +75,14 @@ def discover(
       deterministic function that JAX can differentiate in reverse, of floating outputs whose
       first axis is the batch's. Everything that the loss sees: with weight decay in it only
       orthogonal symmetries survive.
-    - `params`: any pytree: a dict, an Equinox module, a Flax state. Floating leaves move, others
-      stay. Only the shapes and the sizes of the leaves enter, unless `params` is singular.
+    - `params`: any pytree: a dict, an Equinox module, a Flax NNX state
+      (`graph, params, rest = nnx.split(model, nnx.Param, ...)`, and
+      `lambda p, x: nnx.merge(graph, p, rest)(x)` as `predict`). Floating leaves move, others stay.
+      Only the shapes and the sizes of the leaves enter, unless `params` is singular.
     - `inputs`: a pytree of arrays with a common first axis, at least four samples. The result is
-      the symmetry **on these inputs**: a pixel that is always zero frees its weights. One in four
-      is held out of the fit.
+      the symmetry **on these inputs**: entries of matrices that they do not show, such as the
+      weights of a pixel that is always zero, are free, and left out of the count. One in four is
+      held out of the fit.
     - `key`: random key of all sampling; a fixed one by default.
     - `tolerance`: singular values up to this fraction of the largest are zero. By default those
       below 2e-11 are and those above 1e-7 are not, and one between is refused.
@@ -85,13 +91,14 @@ def discover(
       it has in `params`, so that each unit is seen on and off) leaves the predictor's domain.
     - `max_candidates`: full matrices on the longest axes give way to scalings until the
       candidates are no more than this.
-    - `memory`: bytes that a block of rows and its gradients may take; the factor takes about
-      four times 8 c^2 beside it.
+    - `memory`: bytes that a block of rows and its gradients may take (at least eight rows are
+      taken at once); the factor takes about four times 8 c^2 beside it.
 
     **Returns:** a [`gaugebias.symmetry.Discovery`][].
 
     **Raises:** `ValueError` where `predict` is not deterministic, not finite, not floating, or
-    mixes samples; where `inputs` has no common batch axis or too few samples; where `samples` are
+    mixes samples; where `inputs` has no common batch axis, too few samples, or hardly shows some
+    entries of the parameters; where `samples` are
     fewer than the candidates that differ (saying how many are needed); where the gap between zero
     and non-zero singular values is unclear; where `sample` shows too few activation patterns; and
     where `params` is singular: on a smaller orbit than its neighbours (naming the generator).
@@ -106,26 +113,37 @@ def discover(
         found.dimension, found.identification  # 4, ("GL(2) on leaves u, v",)
         ```
     """
-    _check_arguments(predict, params, inputs, tolerance, max_candidates)
+    _check_arguments(predict, params, inputs, tolerance)
+    for value, name in (
+        (samples, "samples"),
+        (max_candidates, "max_candidates"),
+        (memory, "memory"),
+    ):
+        if value is not None and not (isinstance(value, int | np.integer) and value >= 1):
+            raise ValueError(f"`{name}` is {value}: give a positive integer.")
     key = jax.random.key(0) if key is None else key
+    if not (eqx.is_array(key) and key.dtype in (jnp.uint32, jax.random.key(0).dtype)):
+        raise ValueError(f"`key` must be a random key, as of `jax.random.key(0)`, not {key!r}.")
     from threadpoolctl import threadpool_limits
 
-    shapes = [x.shape for x in jax.tree.leaves(params) if is_moving(x)]
+    shapes = [x.shape for x in jax.tree.leaves(params) if has_entries(x)]
     found = families(shapes, max_candidates)
     # Many small factorisations: threads would wait for one another.
     threads = 1 if total(found) <= _SMALL else None
     with jax.enable_x64(True), threadpool_limits(threads):
-        return _discover(predict, params, inputs, found, key, tolerance, samples, sample, memory)
+        options = tolerance, samples, sample, max_candidates, memory
+        return _discover(predict, params, inputs, total(found), key, *options)
 
 
-def _check_arguments(
-    predict: Any, params: Any, inputs: Any, tolerance: float | None, most: int
-) -> None:
+def _check_arguments(predict: Any, params: Params, inputs: Any, tolerance: float | None) -> None:
     if not callable(predict):
-        raise ValueError(f"`predict` must be a function of parameters and inputs, not {predict!r}.")
+        raise ValueError(
+            "`predict` must be a function of parameters and inputs, not of type "
+            f"{type(predict).__name__}."
+        )
     if any(isinstance(x, Tracer) for x in jax.tree.leaves((params, inputs))):
         raise ValueError("`params` or `inputs` is traced: call `discover` outside of jit.")
-    leaves = [x for x in jax.tree.leaves(params) if is_moving(x)]
+    leaves = [x for x in jax.tree.leaves(params) if has_entries(x)]
     if not leaves:
         raise ValueError(
             "`params` holds no floating array: integer and static leaves do not move. Pass the "
@@ -136,64 +154,67 @@ def _check_arguments(
         raise ValueError("`params` holds values that are not finite: give valid parameters.")
     if tolerance is not None and not 0.0 < tolerance < 1.0:
         raise ValueError(f"`tolerance` is {tolerance}: give a number between 0 and 1.")
-    if most < 1:
-        raise ValueError(f"`max_candidates` is {most}: give a positive number.")
 
 
 def _discover(
     predict: Callable[..., Any],
     params: Params,
     inputs: Any,
-    found: tuple[Family, ...],
+    most: int,
     key: Key,
     tolerance: float | None,
     samples: int | None,
     sample: Callable[..., Any] | None,
+    max_candidates: int,
     memory: int,
 ) -> Discovery:
     rng = np.random.default_rng([int(x) for x in np.ravel(jax.random.key_data(key))])
-    shapes = [x.shape for x in jax.tree.leaves(params) if is_moving(x)]
-    c = total(found)
-    width = c + sum(math.prod(shape) for shape in shapes)
-    block = min(max(8, int(memory // (8 * 4 * width))), 2 * c + 32, 512)
+    shapes = [x.shape for x in jax.tree.leaves(params) if has_entries(x)]
+    width = most + sum(math.prod(shape) for shape in shapes)
+    block = min(max(8, int(memory // (8 * 4 * width))), 2 * most + 32, 512)
     sampler = Sampler(predict, params, inputs, sample, rng, block)
     fit, held = _divided(sampler, rng)
     seed = int(rng.integers(2**31))
-    reference = [[rng.standard_normal((min(block, c + 16), *shape)) for shape in shapes]]
-    different = effective(found, reference, seed)
-    count = 2 * c + 32 if samples is None else samples
+    count = 2 * most + 32 if samples is None else samples
+    least = _SURELY_ZERO if tolerance is None else tolerance
+    sizes, influence, times = sampler.look(fit, 2 * most + 32, least)
+    unseen = {i for i, x in enumerate(influence) if x <= least}
+    found = families(shapes, max_candidates, unseen)
+    c = total(found)
+    drawn = min(block, c + 16)
+    reference = [
+        [size * rng.standard_normal((drawn, *s)) for size, s in zip(sizes, shapes, strict=True)]
+    ]
+    different = effective(found, reference, sizes, seed)
     if count < different:
         raise ValueError(
             f"`samples` is too few to determine the null space: {count} evaluations for "
             f"{different} candidates that differ; give at least {different}, better "
             f"{2 * different}."
         )
-    first, whole = Triangle(c), Triangle(c)
     cut = _CUT if tolerance is None else tolerance
-    for triangle, chosen, wanted in ((first, fit, count), (whole, held, count // _HELD_OUT + 8)):
-        if triangle is whole:
-            whole.r, whole.squares, whole.count = first.r, first.squares.copy(), first.count
-        done = 0
-        while done < wanted:
-            size = min(block, wanted - done)
-            picks = np.resize(rng.permutation(chosen), size)
-            drawn = sampler.gradients(sampler.draw(size), picks)
-            bounds = [np.abs(x) for x in drawn.values], [np.abs(g) for g in drawn.grads]
-            triangle.add(rows(found, drawn.values, drawn.grads), rows(found, *bounds))
-            done += size
+    kept, rare = shown(found, times)
+    if any(x.any() for x in rare):
+        _refuse_rare(sampler.paths, rare)
+    first = Triangle(units(found, sizes))
+    _evaluate(found, first, sampler, fit, count, kept)
+    whole = first.copy()
+    _evaluate(found, whole, sampler, held, count // _HELD_OUT + 8, kept)
     sampler.require_switching(min(block, 256))
-    solution = solve(found, whole, reference, cut, seed)
-    _require_gap(solution, tolerance)
-    _require_inputs(solution, solve(found, first, reference, cut, seed), sampler, different)
+    seen = np.concatenate([x.ravel() for x in kept])
+    solution = solve(found, whole, reference, sizes, seen, cut, seed)
+    _require_gap(solution, tolerance, sampler.paths, influence)
+    before = solve(found, first, reference, sizes, seen, cut, seed)
+    _require_inputs(solution, before, sampler, different)
 
     basis = solution.basis()
     groups = identify(found, solution, sampler.paths, shapes)
     point = [x[0, ...] for x in sampler.draw(1)]
     action, groups = _assembled(groups, found, sampler, shapes, point, rng)
-    orbit = orbit_rank_at(found, basis, point)
-    if orbit_rank_at(found, basis, sampler.leaves) < orbit:
+    orbit = orbit_rank_at(found, basis, solution.frame, point)
+    if orbit_rank_at(found, basis, solution.frame, sampler.leaves) < orbit:
         _refuse_singular(action, sampler, orbit)
-    closure = closure_residual(found, basis, solution.translations, sampler.draw(3), rng)
+    closure = closure_residual(found, basis, solution.frame, sampler.draw(3), rng)
     invariance = flow_residual(predict, action, sampler, held)
     if tolerance is None and not max(closure, invariance) <= _RESIDUAL:
         raise ValueError(
@@ -203,7 +224,8 @@ def _discover(
         )
     fibre = None
     if sampler.dimension <= _LARGEST_FIBRE and 8 * sampler.dimension**2 <= memory:
-        fibre = fibre_dimension(sampler)
+        fibre = fibre_dimension(sampler, seen, orbit, cut)
+    left_out = [int(x.size - x.sum()) for x in kept]
     return Discovery(
         action=action,
         identification=tuple(group.text for group in groups),
@@ -218,9 +240,40 @@ def _discover(
         fibre_dimension=fibre,
         candidates=c,
         effective=different,
+        unseen=sum(left_out),
         evaluations=whole.count,
         patterns=len(sampler.patterns),
-        searched=describe(found, sampler.paths),
+        searched=describe(found, sampler.paths, left_out),
+    )
+
+
+def _evaluate(
+    found: Sequence[Family],
+    triangle: Triangle,
+    sampler: Sampler,
+    inputs: np.ndarray,
+    count: int,
+    kept: list[np.ndarray],
+) -> None:
+    """Fold in `count` rows, at inputs with these numbers."""
+    for drawn in sampler.evaluations(inputs, count):
+        pairs = zip(drawn.grads, kept, strict=True)
+        hidden = [np.abs(g).max(axis=0) * (keep == 0.0) for g, keep in pairs]
+        if any(x.any() for x in hidden):
+            _refuse_rare(sampler.paths, hidden)
+        bounds = [np.abs(x) for x in drawn.values], [np.abs(g) for g in drawn.grads]
+        triangle.add(rows(found, drawn.values, drawn.grads), rows(found, *bounds))
+
+
+def _refuse_rare(paths: list[str], rare: list[np.ndarray]) -> None:
+    """`rare` is not zero at the entries to complain about, one array a leaf."""
+    worst = int(np.argmax([np.count_nonzero(x) for x in rare]))
+    entry = tuple(int(i) for i in np.argwhere(rare[worst])[0])
+    raise ValueError(
+        f"`inputs` show {np.count_nonzero(rare[worst])} entries of leaf {paths[worst]!r}, such as "
+        f"{entry}, too rarely to tell what they do (a pixel that is zero in nearly all pictures): "
+        "add a little noise to `inputs`, which then show the symmetries of the architecture, or "
+        "make such features zero throughout."
     )
 
 
@@ -228,17 +281,22 @@ def _divided(sampler: Sampler, rng: np.random.Generator) -> tuple[np.ndarray, np
     """Numbers of the inputs to fit and of those held out."""
     if sampler.inputs is None:
         return np.zeros(1, int), np.zeros(1, int)
-    if sampler.count < _FEWEST:
+    arrays = [x for x in jax.tree.leaves(sampler.inputs) if np.ndim(x)]
+    rows = np.concatenate([np.reshape(x, (len(x), -1)) for x in arrays], axis=1)
+    different = len(np.unique(rows, axis=0))
+    if different < _FEWEST:
         raise ValueError(
-            f"`inputs` holds {sampler.count} samples along its first axis: too few to hold one in "
-            f"{_HELD_OUT} out. Give at least {_FEWEST}, generic ones."
+            f"`inputs` holds {different} different samples along its first axis: too few to hold "
+            f"one in {_HELD_OUT} out. Give at least {_FEWEST}, generic ones."
         )
     order = rng.permutation(sampler.count)
     held = max(1, sampler.count // _HELD_OUT)
     return order[held:], order[:held]
 
 
-def _require_gap(solution: Solution, tolerance: float | None) -> None:
+def _require_gap(
+    solution: Solution, tolerance: float | None, paths: list[str], influence: list[float]
+) -> None:
     values = np.concatenate([spectrum.values for spectrum in solution.spectra])
     if tolerance is None:
         between = values[(values > _SURELY_ZERO) & (values < _SURELY_NOT)]
@@ -246,14 +304,21 @@ def _require_gap(solution: Solution, tolerance: float | None) -> None:
     else:
         unclear = solution.kept < 10.0 * solution.dropped
     if unclear:
-        near = np.sort(values)[:12]
+        ascending = np.sort(values)
+        first = int(np.searchsorted(ascending, max(solution.dropped, _SURELY_ZERO)))
+        near = ascending[max(first - 3, 0) : first + 6]
+        faint = [
+            f"{path or 'params'} ({x:.1e})"
+            for path, x in zip(paths, influence, strict=True)
+            if 0.0 < x < _FAINT
+        ]
+        leaves = f" `predict` hardly sees leaves {', '.join(faint)}." if faint else ""
         raise ValueError(
-            "`tolerance`: the gap between symmetries and the rest is unclear: relative singular "
-            f"values go down to {', '.join(f'{x:.1e}' for x in near)}, and the smallest that is "
-            f"kept, {solution.kept:.1e}, is too near to what would count as zero "
-            f"({solution.dropped:.1e}). A symmetry may be broken slightly (by the epsilon of a "
-            "normalisation, or by float32 inside `predict`), or the samples may be badly scaled: "
-            "decide with `tolerance=`, or change `params` or `sample`."
+            "`tolerance`: the gap between symmetries and the rest is unclear: around the cut the "
+            f"relative singular values are {', '.join(f'{x:.1e}' for x in near)}.{leaves} A "
+            "symmetry may be broken slightly (by the epsilon of a normalisation, or by float32 "
+            "inside `predict`, as in `jax.nn.dot_product_attention`), or the samples may be badly "
+            "scaled: decide with `tolerance=`, or change `params` or `sample`."
         )
 
 

@@ -4,7 +4,7 @@ from typing import final
 
 import equinox as eqx
 
-from ._action import AbstractAction
+from .._action import AbstractAction
 
 
 @final
@@ -27,6 +27,8 @@ class Discovery(eqx.Module):
       at a generic point, `D - rank`; `None` where the inputs do not determine it or it is too
       large. More than `orbit_dimension`: directions that no affine candidate explains.
     - `candidates`, `effective`: how many were tried, and how many of these differ.
+    - `unseen`: entries of matrices on which the predictor does not depend, with these inputs. They
+      are free, and left out of all dimensions.
     - `evaluations`, `patterns`: gradients taken, and different activation patterns among them.
     - `searched`: what was tried on each leaf.
     """
@@ -44,6 +46,7 @@ class Discovery(eqx.Module):
     fibre_dimension: int | None = eqx.field(static=True)
     candidates: int = eqx.field(static=True)
     effective: int = eqx.field(static=True)
+    unseen: int = eqx.field(static=True)
     evaluations: int = eqx.field(static=True)
     patterns: int = eqx.field(static=True)
     searched: tuple[str, ...] = eqx.field(static=True)

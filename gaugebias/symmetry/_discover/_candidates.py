@@ -7,7 +7,7 @@ costs one gradient and a few contractions, whatever the number of candidates.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -68,12 +68,15 @@ def _of_leaf(
     return out
 
 
-def families(shapes: Sequence[tuple[int, ...]], most: int) -> tuple[Family, ...]:
+def families(
+    shapes: Sequence[tuple[int, ...]], most: int, unseen: Collection[int] = ()
+) -> tuple[Family, ...]:
     """The richest candidates that number at most `most`.
 
     Matrices that vary over another axis, tried on leaves with three axes and on matrices of the
     shape of two of these (the biases of heads), go first; then full matrices on the longest axes
-    give way to diagonal ones.
+    give way to diagonal ones. Leaves `unseen` by the predictor have shifts only, of every entry:
+    anything else that moves them lies in these.
 
     **Raises:** `ValueError` where even diagonal candidates are too many.
     """
@@ -85,7 +88,11 @@ def families(shapes: Sequence[tuple[int, ...]], most: int) -> tuple[Family, ...]
         found = [
             family
             for leaf, shape in enumerate(shapes)
-            for family in _of_leaf(leaf, shape, largest, batched, heads)
+            for family in (
+                [Family("shift", leaf, None, None, shape, 0)]
+                if leaf in unseen
+                else _of_leaf(leaf, shape, largest, batched, heads)
+            )
         ]
         total = sum(family.size for family in found)
         if total <= most:
@@ -101,6 +108,36 @@ def families(shapes: Sequence[tuple[int, ...]], most: int) -> tuple[Family, ...]
 def total(found: Sequence[Family]) -> int:
     """The number of candidates."""
     return sum(family.size for family in found)
+
+
+def units(found: Sequence[Family], sizes: Sequence[float]) -> np.ndarray:
+    """What a candidate of order one is, shape (c,): a shift has the size of its leaf."""
+    out = np.ones(total(found))
+    for family in found:
+        if family.kind == "shift":
+            out[family.columns] = sizes[family.leaf]
+    return out
+
+
+def shown(
+    found: Sequence[Family], times: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Two arrays a leaf: one for each entry that counts, and one for each seen too rarely.
+
+    Entries of matrices count that were seen at all; `times`, one array a leaf, must suffice to tell
+    apart the candidates that move them. Of vectors, and of leaves of which nothing is seen, all
+    translations are candidates: all of their entries count.
+    """
+    kept, rare = [np.ones(n.shape) for n in times], [np.zeros(n.shape) for n in times]
+    reach = [0] * len(times)
+    for family in found:
+        reach[family.leaf] += family.shape[-1] if family.kind == "matrix" else 1
+    for leaf in {f.leaf for f in found if f.kind != "shift"}:
+        n = times[leaf]
+        if n.ndim > 1:
+            kept[leaf] = np.where(n > 0, 1.0, 0.0)
+            rare[leaf] = np.where((n > 0) & (n < reach[leaf] + 8), 1.0, 0.0)
+    return kept, rare
 
 
 def rows(
@@ -195,8 +232,10 @@ def scale_of(found: Sequence[Family], leaf: int, length: int | None) -> np.ndarr
     return out
 
 
-def describe(found: Sequence[Family], paths: Sequence[str]) -> tuple[str, ...]:
-    """What was searched, one line a leaf."""
+def describe(
+    found: Sequence[Family], paths: Sequence[str], unseen: Sequence[int]
+) -> tuple[str, ...]:
+    """What was searched, one line a leaf; `unseen` entries of it were left out."""
     lines = []
     for leaf, path in enumerate(paths):
         mine = [f for f in found if f.leaf == leaf]
@@ -206,5 +245,9 @@ def describe(found: Sequence[Family], paths: Sequence[str]) -> tuple[str, ...]:
         words = [f"matrices along axes {full}"] if full else []
         words += [f"scalings along axes {thin}"] if thin else []
         words += [f"matrices for each index, (axis, batch) {heads}"] if heads else []
-        lines.append(f"{path or 'params'}: {', '.join([*words, 'translations'])}")
+        words += ["scaling"] if any(f.kind == "scale" for f in mine) else []
+        words += ["translations"] if words else ["`predict` does not see it: translations"]
+        if unseen[leaf]:
+            words.append(f"without {unseen[leaf]} entries that `predict` does not see")
+        lines.append(f"{path or 'params'}: {', '.join(words)}")
     return tuple(lines)

@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ._action import AbstractAction, algebra_dimension, unravel_coefficients
-from ._discover_candidates import Family, fields, rows
-from ._discover_samples import Sampler
-from ._discover_solve import flat, outside, split
+from .._action import AbstractAction, algebra_dimension, unravel_coefficients
+from ._candidates import Family, fields, rows
+from ._samples import Sampler
+from ._solve import Frame, flat, split
 
 _PAIRS = 6
 _POINTS = 3
-_FIBRES = 8
+_FIBRES = 8, 64  # points at which the fibre's dimension is computed, and where that is cheap
+_CHEAP = 128  # parameters
 _AT_MOST = 64  # held-out inputs for finite group elements
 
 
@@ -40,14 +41,14 @@ def bracket(
 def closure_residual(
     found: Sequence[Family],
     basis: np.ndarray,
-    translations: np.ndarray,
+    frame: Frame,
     values: list[np.ndarray],
     rng: np.random.Generator,
 ) -> float:
     """How far random brackets are from the fields' span, relative; 0 is a Lie algebra.
 
-    Brackets are compared at several points with the same coefficients, modulo translations: a
-    field that lies in the translations at every point moves no orbit.
+    Brackets are compared at several points with the same coefficients, modulo translations and
+    what is not seen: a field that lies in these at every point moves no orbit.
     """
     k, each = basis.shape[0], basis.shape[0] + 8
     if k < 2:
@@ -57,7 +58,7 @@ def closure_residual(
     pairs = rng.standard_normal((_PAIRS, 2, k)) @ basis
     left, right = [], []
     for i in range(_POINTS):
-        v = outside(translations, rng.standard_normal((each, dimension)))
+        v = frame.outside(rng.standard_normal((each, dimension)))
         copies = [np.broadcast_to(x[i], (each, *x[i].shape)) for x in values]
         left.append(rows(found, copies, split(v, shapes)) @ basis.T)
         brackets = np.stack([bracket(found, _at(values, i), a, b) for a, b in pairs], axis=1)
@@ -115,11 +116,13 @@ def flow_residual(
     return max(float(change([x[i] for x in values], vectors[i])) for i in range(_POINTS))
 
 
-def orbit_rank_at(found: Sequence[Family], basis: np.ndarray, point: list[np.ndarray]) -> int:
-    """The dimension of the orbit through a point."""
+def orbit_rank_at(
+    found: Sequence[Family], basis: np.ndarray, frame: Frame, point: list[np.ndarray]
+) -> int:
+    """The dimension of the orbit through a point, of what is seen."""
     if basis.shape[0] == 0:
         return 0
-    moves = flat(fields(found, point, basis))
+    moves = flat(fields(found, point, basis)) * frame.seen[None]
     size = np.linalg.norm(
         flat(fields(found, [np.asarray(np.abs(x)) for x in point], np.abs(basis))), axis=1
     )
@@ -127,22 +130,26 @@ def orbit_rank_at(found: Sequence[Family], basis: np.ndarray, point: list[np.nda
     return int((s > 1e-9 * max(s[0], 1e-300)).sum()) if s[0] > 1e-9 else 0
 
 
-def fibre_dimension(sampler: Sampler) -> int | None:
-    """`D - rank` of the predictor's derivative, the least at eight sampled points
-    (at one of them a unit may be dead on all inputs).
+def fibre_dimension(sampler: Sampler, seen: np.ndarray, orbit: int, cut: float) -> int | None:
+    """`D - rank` of the derivative by the entries `seen`: the least at several sampled points.
+
+    At one of them a unit may be dead on all inputs; `orbit`, the lower bound, ends the search.
 
     `None` where the data do not determine it: fewer scalar outputs than parameters.
     """
-    enough = sampler.count * sampler.outputs >= sampler.dimension + 8
+    dimension = int(seen.sum())
+    enough = sampler.count * sampler.outputs >= dimension + 8
     if sampler.inputs is not None and not enough:
         return None
-    wanted = sampler.dimension + 16
-    left = sampler.dimension
-    for _ in range(_FIBRES):
+    wanted = dimension + 16
+    left = dimension
+    for _ in range(_FIBRES[dimension <= _CHEAP]):
+        if left <= orbit:
+            break
         values = [np.repeat(x, wanted, axis=0) for x in sampler.draw(1)]
         chosen = np.resize(sampler.rng.permutation(sampler.count), wanted)
-        grads = flat(sampler.gradients(values, chosen).grads)
+        grads = flat(sampler.gradients(values, chosen).grads)[:, seen > 0]
         size = np.linalg.norm(grads, axis=1, keepdims=True)
         s = np.linalg.svd(grads / np.maximum(size, 1e-300), compute_uv=False)
-        left = min(left, sampler.dimension - int((s > 1e-9 * s[0]).sum()))
+        left = min(left, dimension - int((s > cut * s[0]).sum()))
     return left

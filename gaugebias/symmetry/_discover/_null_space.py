@@ -12,15 +12,20 @@ import numpy as np
 
 
 class Triangle:
-    """R of the rows seen so far, with the size that each column would have without cancellation."""
+    """R of the rows seen so far, with the size that each column would have without cancellation.
 
-    def __init__(self, columns: int):
-        self.r: np.ndarray = np.zeros((0, columns))
-        self.squares = np.zeros(columns)
+    `units`, shape (c,), makes columns comparable: a shift is measured by the size of its leaf.
+    """
+
+    def __init__(self, units: np.ndarray):
+        self.units = units
+        self.r: np.ndarray = np.zeros((0, len(units)))
+        self.squares = np.zeros(len(units))
         self.count = 0
 
     def add(self, rows: np.ndarray, bounds: np.ndarray) -> None:
         """Append `rows`, shape (n, c). `bounds` are their entries with every sign made positive."""
+        bounds = bounds * self.units
         size = np.linalg.norm(bounds, axis=1)
         inverse = np.where(size > 0, 1.0 / np.where(size > 0, size, 1.0), 0.0)[:, None]
         self.squares += ((bounds * inverse) ** 2).sum(axis=0)
@@ -28,10 +33,20 @@ class Triangle:
         self.r = np.asarray(np.linalg.qr(stacked, mode="r"))
         self.count += rows.shape[0]
 
+    def copy(self) -> "Triangle":
+        """To go on from, without changing this one."""
+        other = Triangle(self.units)
+        other.r, other.squares, other.count = self.r, self.squares.copy(), self.count
+        return other
+
     @property
     def scale(self) -> np.ndarray:
-        """Size of each column, one where the column is empty."""
-        return np.where(self.squares > 0, np.sqrt(self.squares), 1.0)
+        """What to divide the columns of R by: one size for all of them, in their units.
+
+        A size for each column would blow the rounding of a column that vanishes up to order one.
+        """
+        size = float(np.sqrt(self.squares.max(initial=0.0)))
+        return (size if size > 0 else 1.0) / self.units
 
 
 class Spectrum(NamedTuple):

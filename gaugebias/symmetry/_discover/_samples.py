@@ -1,6 +1,6 @@
 """Gradients of a predictor at freshly sampled parameters, and what a predictor must fulfil."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .._types import Params, PyTree
-from ._discover_gates import gates_of
-from ._leaves import build_params, is_moving, leaf_paths
+from ..._types import Params, PyTree
+from .._leaves import build_params, is_moving, leaf_paths
+from ._gates import gates_of
+
+_FOR_SIZE = 64  # drawn parameters that show the sizes of leaves
 
 
 class Block(NamedTuple):
@@ -18,6 +20,24 @@ class Block(NamedTuple):
 
     values: list[np.ndarray]
     grads: list[np.ndarray]
+
+
+class Look(NamedTuple):
+    """What a predictor sees of its parameters, leaf by leaf.
+
+    - `sizes`: root-mean-square size of the leaf.
+    - `influence`: its largest derivative times that size, relative to the largest of all leaves.
+    - `times`: in how many evaluations the derivative by an entry was not zero.
+    """
+
+    sizes: list[float]
+    influence: list[float]
+    times: list[np.ndarray]
+
+
+def has_entries(leaf: Any) -> bool:
+    """Whether a leaf is a floating array with at least one entry."""
+    return is_moving(leaf) and leaf.size > 0
 
 
 def _double(tree: PyTree) -> PyTree:
@@ -55,7 +75,7 @@ class Sampler:
     ):
         self.block = block
         leaves = jax.tree.leaves(params)
-        self.index = [i for i, x in enumerate(leaves) if is_moving(x)]
+        self.index = [i for i, x in enumerate(leaves) if has_entries(x)]
         self.paths = [leaf_paths(params)[i] for i in self.index]
         self.params = _double(params)
         self.leaves = [np.asarray(jax.tree.leaves(self.params)[i]) for i in self.index]
@@ -89,10 +109,16 @@ class Sampler:
         try:
             value = predict(self.params) if inputs is None else predict(self.params, inputs)
         except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            if inputs is None:
+                raise ValueError(
+                    f"`predict` fails on `params` alone ({what}): give `inputs`, or a function of "
+                    "the parameters only."
+                ) from error
             shapes = [np.shape(x) for x in jax.tree.leaves(inputs)]
             raise ValueError(
-                f"`predict` fails on `inputs` of shapes {shapes} ({type(error).__name__}: {error})"
-                ": it takes a batch whose first axis runs over samples, of any length."
+                f"`predict` fails on `inputs` of shapes {shapes} ({what}): it takes a batch whose "
+                "first axis runs over samples, of any length (`jax.vmap` a model of one sample)."
             ) from error
         out = jax.tree.leaves(value)
         if not out or not all(
@@ -182,8 +208,14 @@ class Sampler:
         sample = self.sample
 
         def one(seed: Any) -> list[Any]:
-            drawn = jax.tree.leaves(sample(jax.random.key(seed), self.params))
-            return [drawn[i] for i in self.index]
+            drawn = sample(jax.random.key(seed), self.params)
+            if jax.tree.structure(drawn) != jax.tree.structure(self.params):
+                raise ValueError(
+                    "`sample` must return parameters of the structure of `params`, not "
+                    f"{jax.tree.structure(drawn)}."
+                )
+            leaves = jax.tree.leaves(drawn)
+            return [leaves[i] for i in self.index]
 
         drawn = [np.asarray(x, np.float64) for x in jax.vmap(one)(jnp.asarray(seeds))]
         for x, leaf, path in zip(drawn, self.leaves, self.paths, strict=True):
@@ -202,6 +234,29 @@ class Sampler:
         grads = [np.concatenate(g) for g in zip(*parts, strict=True)]
         return Block(values, grads)
 
+    def look(self, chosen: np.ndarray, count: int, least: float) -> Look:
+        """How much the predictor sees of each leaf and entry, in `count` evaluations on inputs
+        with the numbers `chosen`."""
+        sizes = [float(np.sqrt(np.mean(x**2))) if x.size else 0.0 for x in self.draw(_FOR_SIZE)]
+        sizes = [s if s > 0 else 1.0 for s in sizes]
+        influence = np.zeros(len(sizes))
+        times = [np.zeros(x.shape) for x in self.leaves]
+        for drawn in self.evaluations(chosen, count):
+            scaled = [s * np.abs(g) for s, g in zip(sizes, drawn.grads, strict=True)]
+            each = np.stack([x.reshape(len(x), -1).max(axis=1, initial=0.0) for x in scaled])
+            influence = np.maximum(influence, each.max(axis=1))
+            cut = least * each.max(axis=0)
+            for n, x in zip(times, scaled, strict=True):
+                n += (x > cut.reshape(-1, *(1,) * n.ndim)).sum(axis=0)
+        top = influence.max()
+        return Look(sizes, [float(x / top) if top > 0 else 0.0 for x in influence], times)
+
+    def evaluations(self, chosen: np.ndarray, count: int) -> Iterator[Block]:
+        """`count` gradients at fresh parameters and inputs with these numbers, block by block."""
+        for done in range(0, count, self.block):
+            size = min(self.block, count - done)
+            yield self.gradients(self.draw(size), np.resize(self.rng.permutation(chosen), size))
+
     def _part(self, values: list[np.ndarray], chosen: np.ndarray) -> list[np.ndarray]:
         """One block, padded to the size for which the gradient is compiled."""
         count = self.block
@@ -216,10 +271,15 @@ class Sampler:
         for g in grads:
             good &= np.isfinite(g.reshape(count, -1)).all(axis=1)
         if not good.all():
+            where = f"is not finite at {int((~good).sum())} of {count} sampled parameters"
+            if self.sample is not None:
+                raise ValueError(
+                    f"`predict` or its derivative {where}: `sample` must draw valid ones."
+                )
             raise ValueError(
-                f"`predict` or its derivative is not finite at {int((~good).sum())} of {count} "
-                "sampled parameters (each leaf normal, of the size it has in `params`): give "
-                "`sample=`, a function (key, params) -> params that draws valid ones."
+                f"`predict` or its derivative {where} (each leaf normal, of the size it has in "
+                "`params`): give `sample=`, a function (key, params) -> params that draws valid "
+                "ones."
             )
         self._see(np.asarray(gates)[:real])
         return [g[:real] for g in grads]

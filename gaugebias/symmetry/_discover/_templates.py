@@ -1,16 +1,16 @@
 """Standard groups written as coefficients of candidate fields, with the action that they are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ._action import AbstractAction
-from ._discover_candidates import Family, place, total
-from ._discover_fields import LinearFields
-from ._general_linear import GeneralLinear
-from ._orthogonal import RightOrthogonal
-from ._rescaling import Rescaling, Scale, Translation
+from .._action import AbstractAction
+from .._general_linear import GeneralLinear
+from .._linear_fields import LinearFields
+from .._orthogonal import RightOrthogonal
+from .._rescaling import Rescaling, Scale, Translation
+from ._candidates import Family, place, total
 
 
 class Slot(NamedTuple):
@@ -170,7 +170,9 @@ def _two_powers(powers: list[float]) -> tuple[float, float] | None:
     return (float(up), float(down))
 
 
-def scaling(rows: np.ndarray, powers: list[tuple[int, float]], paths: Sequence[str]) -> Template:
+def scaling(
+    rows: Mapping[int, np.ndarray], powers: list[tuple[int, float]], paths: Sequence[str]
+) -> Template:
     """Scalings of whole leaves, each with its power; `rows` are their coefficients."""
     coeffs = sum(power * rows[leaf] for leaf, power in powers)[None]  # type: ignore[index]
     names = [paths[leaf] or "params" for leaf, _ in powers]

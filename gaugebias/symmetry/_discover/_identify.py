@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._action import AbstractAction
-from ._discover_candidates import Family, fields, place, scale_of, total
-from ._discover_fields import LinearFields
-from ._discover_null import span
-from ._discover_solve import Solution, flat
-from ._discover_templates import (
+from .._action import AbstractAction
+from .._linear_fields import LinearFields
+from ._candidates import Family, fields, place, scale_of, total
+from ._null_space import span
+from ._solve import Solution, flat
+from ._templates import (
     Slot,
     Template,
     block_general_linear,
@@ -48,7 +48,7 @@ class _Accepted:
         self.solution = solution
         self.paths = paths
         self.basis = np.zeros((0, total(found)))
-        self.moves = np.zeros((0, solution.translations.shape[1]))
+        self.moves = np.zeros((0, solution.frame.seen.size))
         self.groups: list[Found] = []
 
     def reduced(self, coeffs: np.ndarray) -> np.ndarray:
@@ -62,7 +62,10 @@ class _Accepted:
             return False
         linear = self.reduced(template.coeffs)
         size = np.linalg.norm(template.coeffs * self.solution.scale, axis=1, keepdims=True)
-        both = span(np.concatenate([self.basis, linear / size]), _SMALL)
+        linear = linear / size
+        if np.linalg.norm(linear, axis=1).min() <= _SMALL:
+            return False
+        both = span(np.concatenate([self.basis, linear]), _SMALL)
         if both.shape[0] != self.basis.shape[0] + template.coeffs.shape[0]:
             return False
         self.basis = both
@@ -70,10 +73,16 @@ class _Accepted:
         return True
 
     def offer_translation(self, template: Template, point: list[np.ndarray]) -> bool:
-        if not self.solution.holds(template.coeffs).all():
-            return False
         zero = [np.zeros_like(x) for x in point]
-        moves = flat(fields(self.found, zero, template.coeffs))
+        moves = flat(fields(self.found, zero, template.coeffs)) * self.solution.frame.seen[None]
+        alive = moves.any(axis=1)
+        if not alive.all():
+            coeffs, moves = template.coeffs[alive], moves[alive]
+            shapes = [x.shape for x in point]
+            action = linear_fields(self.found, coeffs, self.paths, shapes)
+            template = Template(action, f"{template.text}, where it is seen", coeffs)
+        if not alive.any() or not self.solution.holds(template.coeffs).all():
+            return False
         both = span(np.concatenate([self.moves, moves]), _SMALL)
         if both.shape[0] != self.moves.shape[0] + template.coeffs.shape[0]:
             return False
@@ -248,11 +257,13 @@ def _is_unit(accepted: _Accepted, tied: list[tuple[Slot, float]], unit: int) -> 
 def _scales(accepted: _Accepted, shapes: Sequence[tuple[int, ...]]) -> None:
     """Scalings of whole leaves, in the sparsest combinations that elimination finds."""
     found = accepted.found
-    rows = np.stack(
-        [scale_of(found, i, shape[0] if shape else None) for i, shape in enumerate(shapes)]
-    )
-    for powers in _eliminated(accepted.solution.restricted(rows)):
-        chosen = [(leaf, float(p)) for leaf, p in enumerate(powers) if abs(p) > _SMALL]
+    leaves = sorted({f.leaf for f in found if f.kind != "shift"})
+    if not leaves:
+        return
+    rows = {i: scale_of(found, i, shapes[i][0] if shapes[i] else None) for i in leaves}
+    for powers in _eliminated(accepted.solution.restricted(np.stack(list(rows.values())))):
+        pairs = zip(leaves, powers, strict=True)
+        chosen = [(leaf, float(p)) for leaf, p in pairs if abs(p) > _SMALL]
         accepted.offer(scaling(rows, chosen, accepted.paths))
 
 
@@ -276,7 +287,7 @@ def _eliminated(rows: np.ndarray) -> np.ndarray:
 
 
 def _translations(accepted: _Accepted, shapes: Sequence[tuple[int, ...]]) -> None:
-    if accepted.solution.translations.shape[0] == 0:
+    if accepted.solution.frame.translations.shape[0] == 0:
         return
     point = [np.zeros(shape) for shape in shapes]
     for family in accepted.found:
@@ -294,15 +305,16 @@ def _rest(accepted: _Accepted, shapes: Sequence[tuple[int, ...]]) -> None:
     linear = linear[: solution.linear.shape[0] - accepted.basis.shape[0]]
     shifts = solution.shifts / solution.scale
     zero = [np.zeros(shape) for shape in shapes]
-    moves = flat(fields(found, zero, shifts)) if len(shifts) else np.zeros((0, 0))
     left = np.zeros((0, total(found)))
     if len(shifts):
+        moves = flat(fields(found, zero, shifts)) * solution.frame.seen[None]
         new = moves - (moves @ accepted.moves.T) @ accepted.moves
         u, s, _ = np.linalg.svd(new, full_matrices=False)
-        left = u[:, : solution.translations.shape[0] - accepted.moves.shape[0]].T @ shifts
+        left = u[:, : solution.frame.translations.shape[0] - accepted.moves.shape[0]].T @ shifts
     rows = np.concatenate([left, linear / solution.scale])
     if len(rows):
-        moved = sorted({f.leaf for f in found if np.abs(rows[:, f.columns]).max() > 1e-9})
+        scaled = np.abs(rows * solution.scale)
+        moved = sorted({f.leaf for f in found if scaled[:, f.columns].max() > 1e-9})
         names = ", ".join(accepted.paths[leaf] or "params" for leaf in moved)
         text = f"{len(rows)} generators without a standard name on leaves {names}"
         action = linear_fields(found, rows, accepted.paths, shapes)

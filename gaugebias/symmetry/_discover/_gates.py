@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
-from .._types import Array
+from ..._types import Array
 
 _CALLS = (
     "jit",
