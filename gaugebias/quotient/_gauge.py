@@ -81,6 +81,8 @@ def fix_gauge(q: "Quotient", params: PyTree, *, max_steps: int = 128) -> PyTree:
     **Raises:** `ValueError` where no zero is found, or `params` is not finite, and the values are
     concrete.
     """
+    if not isinstance(getattr(q, "gauge", None), AbstractGauge):
+        raise ValueError("`q` must be a `gaugebias.Quotient`: `fix_gauge(q, params)`.")
     given = jax.tree.leaves(eqx.filter(params, eqx.is_inexact_array))
     concrete = not any(isinstance(x, Tracer) for x in given)
     if concrete and not all(bool(jnp.all(jnp.isfinite(x))) for x in given):
