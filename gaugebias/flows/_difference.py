@@ -100,11 +100,14 @@ class PowerEntropy(AbstractSeparablePotential):
         power = 2.0 * (self.depth - 1.0)
         return 1.0 / (self.depth**2 * (u**power + v**power))
 
-    def terms(self, x: ArrayLike) -> Array:
-        s = self.gradient(x)
+    def conjugate_terms(self, s: ArrayLike) -> Array:
         u, v = self.weights(s)
         norm = (u - self.u) * (u + self.u) + (v - self.v) * (v + self.v)
-        return s * as_float(x) - norm / (2.0 * self.depth)
+        return norm / (2.0 * self.depth)
+
+    def terms(self, x: ArrayLike) -> Array:
+        s = self.gradient(x)
+        return s * as_float(x) - self.conjugate_terms(s)
 
 
 @final
@@ -159,13 +162,14 @@ class DifferenceEntropy(AbstractSeparablePotential):
         u, v = self.weights(self.gradient(x))
         return 1.0 / (self.rho.derivative(u) ** 2 + self.rho.derivative(v) ** 2)
 
-    def terms(self, x: ArrayLike) -> Array:
-        s = self.gradient(x)
-        u, v = self.weights(s)
-
+    def conjugate_terms(self, s: ArrayLike) -> Array:
         def conjugate(w):
             point = self.rho(w)
             return self.rho.dual(w) * point - self.rho.potential_terms(point)
 
-        moved = conjugate(u) - conjugate(self.u) + conjugate(v) - conjugate(self.v)
-        return s * as_float(x) - moved
+        u, v = self.weights(s)
+        return conjugate(u) - conjugate(self.u) + conjugate(v) - conjugate(self.v)
+
+    def terms(self, x: ArrayLike) -> Array:
+        s = self.gradient(x)
+        return s * as_float(x) - self.conjugate_terms(s)

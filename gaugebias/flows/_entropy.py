@@ -63,6 +63,9 @@ class HyperbolicEntropy(AbstractSeparablePotential):
     def from_dual(self, s: ArrayLike) -> Array:
         return self.scale * jnp.sinh(self.rate * as_float(s) + self.shift)
 
+    def conjugate_terms(self, s: ArrayLike) -> Array:
+        return self.scale / self.rate * jnp.cosh(self.rate * as_float(s) + self.shift)
+
 
 def psi_alpha(alpha: ArrayLike) -> HyperbolicEntropy:
     r"""\(\psi_\alpha = (1/4)\sum [x\,\mathrm{arcsinh}(x/2\alpha^2) - \sqrt{x^2 + 4\alpha^4}]\).

@@ -40,6 +40,10 @@ class AbstractPotential(eqx.Module):
         """The point `x` with `grad R(x) = s`: the gradient of the conjugate."""
 
     @abc.abstractmethod
+    def conjugate(self, s: ArrayLike) -> Array:
+        """`R*(s) = s . x - R(x)` at `x = from_dual(s)`, a scalar, up to a constant."""
+
+    @abc.abstractmethod
     def hessian_apply(self, x: Array, v: Array) -> Array:
         """`hess R(x) v`, of the shape of `x`."""
 
@@ -58,11 +62,6 @@ class AbstractPotential(eqx.Module):
     @abc.abstractmethod
     def describe_domain(self) -> str:
         """The domain in words, for error messages."""
-
-    def conjugate(self, s: ArrayLike) -> Array:
-        """`R*(s) = s . x - R(x)` at `x = from_dual(s)`, a scalar."""
-        x = self.from_dual(s)
-        return jnp.sum(as_float(s) * x) - self.value(x)
 
     def bregman(self, z: ArrayLike, x: ArrayLike) -> Array:
         """`D_R(z, x) = R(z) - R(x) - <grad R(x), z - x>`, a scalar, not negative."""
@@ -99,8 +98,15 @@ class AbstractSeparablePotential(AbstractPotential):
     def curvature(self, x: ArrayLike) -> Array:
         """`F_i''(x_i)`, of the shape of `x`."""
 
+    @abc.abstractmethod
+    def conjugate_terms(self, s: ArrayLike) -> Array:
+        """`F_i*(s_i)`, of the shape of `s`, each up to a constant."""
+
     def value(self, x: ArrayLike) -> Array:
         return jnp.sum(self.terms(x))
+
+    def conjugate(self, s: ArrayLike) -> Array:
+        return jnp.sum(self.conjugate_terms(s))
 
     def hessian_apply(self, x: Array, v: Array) -> Array:
         return self.curvature(x) * v

@@ -118,6 +118,10 @@ class SeparablePotential(AbstractSeparablePotential):
         low, high = (jnp.full_like(s, end) for end in self.ends)
         return increasing_root(self.gradient, s, low, high, jnp.full_like(s, self.base))
 
+    def conjugate_terms(self, s: ArrayLike) -> Array:
+        x = self.from_dual(s)
+        return as_float(s) * x - self.terms(x)
+
 
 def _slopes(fn: Callable, low: float, high: float) -> tuple[float, float]:
     """`F'` at the ends; unbounded where it cannot be evaluated there."""
@@ -148,6 +152,9 @@ class Scaled(AbstractPotential):
 
     def from_dual(self, s: ArrayLike) -> Array:
         return self.potential.from_dual(as_float(s) / self.factor)
+
+    def conjugate(self, s: ArrayLike) -> Array:
+        return self.factor * self.potential.conjugate(as_float(s) / self.factor)
 
     def hessian_apply(self, x: Array, v: Array) -> Array:
         return self.factor * self.potential.hessian_apply(x, v)
