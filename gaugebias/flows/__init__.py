@@ -40,11 +40,7 @@ from ._flow import (
     gradient_flow as gradient_flow,
     natural_gradient_flow as natural_gradient_flow,
 )
-from ._kernel_rich import (
-    kernel_rich as kernel_rich,
-    kernel_scale as kernel_scale,
-    rich_scale as rich_scale,
-)
+from ._kernel_rich import kernel_rich as kernel_rich
 from ._kernels import kernel_distance as kernel_distance, tangent_kernel as tangent_kernel
 from ._lambda_balanced import (
     LambdaBalanced as LambdaBalanced,

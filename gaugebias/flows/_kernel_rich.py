@@ -1,7 +1,7 @@
 """The potentials between the kernel and the rich regime."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike
+from jaxtyping import ArrayLike
 
 from ._difference import PowerEntropy
 from ._entropy import HyperbolicEntropy
@@ -43,29 +43,3 @@ def kernel_rich(depth: float, alpha: ArrayLike) -> AbstractPotential:
     if alpha.ndim:
         raise ValueError("`alpha` must be a scalar above depth 2: see `PowerEntropy` for others.")
     return Scaled(PowerEntropy(depth, alpha, alpha), depth * (depth - 2.0) * alpha ** (depth - 2.0))
-
-
-def rich_scale(norm: ArrayLike, dimension: int, excess: ArrayLike) -> Array:
-    r"""The largest `alpha` at depth 2 that surely finds an l1 norm within `1 + excess` of the least.
-
-    \(\min\{(2(1+\epsilon)|b|_1)^{-(2+\epsilon)/(2\epsilon)}, e^{-d/(\epsilon|b|_1)}\}\), sufficient
-    only: exponentially small. `norm` is the least l1 norm of a solution, `dimension` is `d`.
-
-    Source: 2002.09277, Theorem 2.
-    """
-    norm, excess = as_float(norm), as_float(excess)
-    check_entries((norm > 0) & (excess > 0), "norm", "and `excess` must be positive")
-    first = (2.0 * (1.0 + excess) * norm) ** (-(2.0 + excess) / (2.0 * excess))
-    return jnp.minimum(first, jnp.exp(-dimension / (excess * norm)))
-
-
-def kernel_scale(norm: ArrayLike, excess: ArrayLike) -> Array:
-    r"""The least `alpha` at depth 2 that surely finds a squared l2 norm within `1 + excess`.
-
-    \(\sqrt{2(1+\epsilon)(1+2/\epsilon)|b|_2}\), sufficient only. `norm` is the least l2 norm.
-
-    Source: 2002.09277, Theorem 2.
-    """
-    norm, excess = as_float(norm), as_float(excess)
-    check_entries((norm > 0) & (excess > 0), "norm", "and `excess` must be positive")
-    return jnp.sqrt(2.0 * (1.0 + excess) * (1.0 + 2.0 / excess) * norm)
