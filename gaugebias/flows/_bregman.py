@@ -24,7 +24,7 @@ class BregmanSolution(eqx.Module):
     - `multipliers`: `nu` with `grad R(x) = grad R(start) + A^T nu`, shape `(n,)`.
     - `residual`: `|A x - b| / |b|` (over 1 where `b = 0`).
     - `steps`: Newton steps taken.
-    - `converged`: whether `residual` is within `tolerance`.
+    - `converged`: whether `residual` is within `tolerance` and the dual point has settled.
     """
 
     x: Array
@@ -82,8 +82,9 @@ def _newton(potential, A, b, s0, multipliers, tolerance, max_steps) -> BregmanSo
             t = 0.5 * trial[0]
             return (t, *measure(eta + t * move))
 
-        one = jnp.ones((), A.dtype)
-        t, new, new_gap, new_size = jax.lax.while_loop(worse, halve, (one, *measure(eta + move)))
+        two = 2.0 * jnp.ones((), A.dtype)
+        start = (two, jnp.full((), jnp.inf, A.dtype), gap, size)
+        t, new, new_gap, new_size = jax.lax.while_loop(worse, halve, start)
         # A step lost in rounding, or one that does not improve the fit any more: the end.
         better = jnp.isfinite(new) & (t > 0.5**_HALVINGS)
         stuck = ~better | ((misfit(gap) < 1e3 * tolerance) & (misfit(new_gap) >= misfit(gap)))
@@ -99,11 +100,11 @@ def _newton(potential, A, b, s0, multipliers, tolerance, max_steps) -> BregmanSo
         _, _, gap, _, count, moving = state
         return moving & (count < max_steps) & (misfit(gap) > 0.0)
 
-    cold = jnp.zeros_like(target)
     warm = jnp.where(kept, space.s * (space.u.T @ multipliers), 0.0)
-    cold_state, warm_state = (cold, *measure(cold)), (warm, *measure(warm))
-    use = warm_state[1] < cold_state[1]
-    first = jax.tree.map(lambda c, w: jnp.where(use, w, c), cold_state, warm_state)
+    trials = jnp.stack([jnp.zeros_like(target), warm])
+    states = (trials, *jax.lax.map(measure, trials))
+    use = jnp.where(states[1][1] < states[1][0], 1, 0)
+    first = jax.tree.map(lambda v: v[use], states)
     eta, _, gap, _, count, _ = jax.lax.while_loop(
         going, step, (*first, jnp.zeros((), int), jnp.ones((), bool))
     )
@@ -117,7 +118,9 @@ def _newton(potential, A, b, s0, multipliers, tolerance, max_steps) -> BregmanSo
     good = good & (jnp.linalg.norm(A @ corrected - b) < jnp.linalg.norm(A @ x - b))
     x = jnp.where(good, corrected, x)
     residual = jnp.linalg.norm(A @ x - b) / length
-    converged = (residual <= tolerance) & jnp.all(potential.contains(x))
+    # Still moving: towards the boundary, or along directions in which the fit has no digits left.
+    still = jnp.max(jnp.abs(rows.T @ change)) <= 1e-3 * (1.0 + jnp.max(jnp.abs(s)))
+    converged = (residual <= tolerance) & still & jnp.all(potential.contains(x))
     return BregmanSolution(x, s, space.u @ (eta / space.s), residual, count, converged)
 
 

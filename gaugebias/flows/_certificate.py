@@ -31,7 +31,9 @@ class Certificate(eqx.Module):
             raise ValueError("`multipliers` must be a vector.")
 
 
-def check_system(A: ArrayLike, b: ArrayLike | None = None) -> tuple[Array, Array | None]:
+def check_system(
+    A: ArrayLike, b: ArrayLike | None = None, *, name: str = "b"
+) -> tuple[Array, Array | None]:
     """A matrix and a vector that fit together; `ValueError` naming them otherwise."""
     A = as_float(A)
     if A.ndim != 2:
@@ -40,7 +42,7 @@ def check_system(A: ArrayLike, b: ArrayLike | None = None) -> tuple[Array, Array
         return A, None
     b = as_float(b)
     if b.shape != A.shape[:1]:
-        raise ValueError(f"`b` must have shape {A.shape[:1]}, as `A` has rows, not {b.shape}.")
+        raise ValueError(f"`{name}` must have shape {A.shape[:1]}, as `A` has rows, not {b.shape}.")
     return A, b
 
 

@@ -63,6 +63,9 @@ class HyperbolicEntropy(AbstractSeparablePotential):
     def from_dual(self, s: ArrayLike) -> Array:
         return self.scale * jnp.sinh(self.rate * as_float(s) + self.shift)
 
+    def dual_curvature(self, s: ArrayLike) -> Array:
+        return self.rate * self.scale * jnp.cosh(self.rate * as_float(s) + self.shift)
+
     def conjugate_terms(self, s: ArrayLike) -> Array:
         return self.scale / self.rate * jnp.cosh(self.rate * as_float(s) + self.shift)
 

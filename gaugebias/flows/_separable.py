@@ -67,7 +67,13 @@ class SeparablePotential(AbstractSeparablePotential):
     def __check_init__(self):
         x = sample_interval(*self.ends, self.base)
         with jax.ensure_compile_time_eval():
+            height = np.asarray(self.terms(jnp.asarray(x)))
             bend = np.asarray(self.curvature(jnp.asarray(x)))
+        if not np.isfinite(height).all():
+            at = x[int(np.argmin(np.isfinite(height)))]
+            raise ValueError(
+                f"`fn` is not finite at x = {at:g}: give the `domain` on which it is defined."
+            )
         lost = np.isnan(bend)
         if lost.any():
             at = x[int(np.argmax(lost))]
@@ -117,6 +123,9 @@ class SeparablePotential(AbstractSeparablePotential):
         s = as_float(s)
         low, high = (jnp.full_like(s, end) for end in self.ends)
         return increasing_root(self.gradient, s, low, high, jnp.full_like(s, self.base))
+
+    def dual_curvature(self, s: ArrayLike) -> Array:
+        return 1.0 / self.curvature(self.from_dual(s))
 
     def conjugate_terms(self, s: ArrayLike) -> Array:
         x = self.from_dual(s)
