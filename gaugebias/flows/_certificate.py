@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
+from ._parametrisation import check_entries
 from ._potential import AbstractPotential, as_float
 
 
@@ -26,10 +27,6 @@ class Certificate(eqx.Module):
     fit: Array
     multipliers: Array
 
-    def __check_init__(self):
-        if self.multipliers.ndim != 1:
-            raise ValueError("`multipliers` must be a vector.")
-
 
 def check_system(
     A: ArrayLike, b: ArrayLike | None = None, *, name: str = "b"
@@ -38,11 +35,13 @@ def check_system(
     A = as_float(A)
     if A.ndim != 2:
         raise ValueError(f"`A` must be a matrix (n, d), but has shape {A.shape}.")
+    check_entries(jnp.isfinite(A), "A", "must be finite")
     if b is None:
         return A, None
     b = as_float(b)
     if b.shape != A.shape[:1]:
         raise ValueError(f"`{name}` must have shape {A.shape[:1]}, as `A` has rows, not {b.shape}.")
+    check_entries(jnp.isfinite(b), name, "must be finite")
     return A, b
 
 

@@ -23,7 +23,9 @@ def quadratic(matrices):
 
 
 def test_commuting_and_not():
-    good = flows.commutation(diagonal, W)
+    params = {"u": W[0], "v": W[1], "n": 3}
+    key = jax.random.key(3)
+    good = flows.commutation(lambda p: p["u"] ** 2 - p["v"] ** 2, params, key=key, probes=3)
     assert good.mirror is True and good.commutes and not good.excluded
     assert float(good.bracket) < 1e-14 and int(good.rank) == 3
     bad = flows.commutation(outer, W)
@@ -77,9 +79,3 @@ def test_what_bad_input_says():
         flows.commutation(lambda w: jnp.sqrt(w[0]), -jnp.abs(W))
     with pytest.raises(ValueError, match="`dual` must have one entry for each of the 3 outputs"):
         flows.dual_flow(diagonal, W, jnp.ones(2))
-
-
-def test_keys_and_pytrees():
-    params = {"u": W[0], "v": W[1], "n": 3}
-    found = flows.commutation(lambda p: p["u"] * p["v"], params, key=jax.random.key(3), probes=2)
-    assert found.mirror is True

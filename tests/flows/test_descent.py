@@ -98,6 +98,7 @@ def test_what_bad_input_says():
         flows.sde_initialisation(0.1, 0.1, A, 1.0, batch_size=0)
 
 
+@pytest.mark.slow
 def test_vmap_over_starts():
     def end(alpha):
         start = RHO.lift(jnp.zeros(12), alpha)

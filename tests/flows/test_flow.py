@@ -99,6 +99,7 @@ def test_what_bad_input_says():
         flows.natural_gradient_flow(RHO, MODEL, START, 1.0, metric="fisher")
 
 
+@pytest.mark.slow
 def test_a_flow_that_blows_up_says_so():
     with pytest.raises(ValueError, match="the flow was cut off at time 0.333"):
         flows.gradient_flow(lambda w: w, lambda x: -jnp.sum(x**3), 1.0, 1.0, max_steps=500)

@@ -17,18 +17,29 @@ def test_gradient_hessian_conjugate(delta):
     assert float(q.value(X)) == pytest.approx(np.sqrt(m + delta / 2) * (m - delta), rel=1e-13)
     a, w = flows.neuron_start(X, delta)
     assert float(a**2 - jnp.sum(w**2)) == pytest.approx(delta, abs=1e-12)
-    s = q.gradient(X)
-    np.testing.assert_allclose(s, 1.5 * w, rtol=1e-13)
-    np.testing.assert_allclose(jax.grad(q.value)(X), s, rtol=1e-12)
-    np.testing.assert_allclose(q.from_dual(s), X, rtol=1e-12)
-    np.testing.assert_allclose(jax.grad(q.conjugate)(s), X, rtol=1e-12)
-    hessian = jax.hessian(q.value)(X)
-    np.testing.assert_allclose(jax.vmap(lambda v: q.hessian_apply(X, v))(jnp.eye(3)), hessian,
-                               rtol=1e-11, atol=1e-13)  # fmt: skip
-    np.testing.assert_allclose(q.dual_gram(s, jnp.eye(3)) @ hessian, jnp.eye(3), atol=1e-12)
-    # (J J^T)^-1 of the neuron, up to the constant that fixes the unit of dual time: not a mirror
-    # flow of all of x, but its range is the same.
+    s, auto, back, from_conjugate, hessian, applied, dual = everything(q, X)
+    np.testing.assert_allclose(s, 1.5 * np.asarray(w), rtol=1e-13)
+    np.testing.assert_allclose(auto, s, rtol=1e-12)
+    np.testing.assert_allclose(back, X, rtol=1e-12)
+    np.testing.assert_allclose(from_conjugate, X, rtol=1e-12)
+    np.testing.assert_allclose(applied, hessian, rtol=1e-11, atol=1e-13)
+    np.testing.assert_allclose(np.asarray(dual) @ np.asarray(hessian), np.eye(3), atol=1e-12)
     assert np.linalg.eigvalsh(hessian).min() > 0
+
+
+@jax.jit
+def everything(q, x):
+    s, eye = q.gradient(x), jnp.eye(3)
+    applied = jax.vmap(lambda v: q.hessian_apply(x, v))(eye)
+    return (
+        s,
+        jax.grad(q.value)(x),
+        q.from_dual(s),
+        jax.grad(q.conjugate)(s),
+        jax.hessian(q.value)(x),
+        applied,
+        q.dual_gram(s, eye),
+    )
 
 
 def test_domain():

@@ -1,4 +1,4 @@
-"""The numbers that have to come out, section by section: `python -m benchmarks.deterministic_bias`."""
+"""The numbers that have to come out: `python -m benchmarks.deterministic_bias` by sections."""
 
 import pytest
 

@@ -20,7 +20,12 @@ MAPS = {
 }
 
 
-@pytest.mark.parametrize("name", MAPS)
+SLOW = ("depth 4.5", "power 3")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in MAPS]
+)
 def test_potential_of_a_start(name):
     rng = np.random.default_rng(1)
     rho = MAPS[name]

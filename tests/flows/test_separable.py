@@ -1,5 +1,6 @@
 """Potentials given by a function, and multiples of potentials."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -58,6 +59,13 @@ def test_what_bad_input_says():
         flows.SeparablePotential(log_cosh, (0.0, 1.0), base=1.0)
     with pytest.raises(ValueError, match="`factor` must be positive"):
         flows.Scaled(flows.psi_alpha(1.0), -1.0)
+
+
+def test_made_within_jit():
+    found = jax.jit(lambda s: flows.SeparablePotential(log_cosh).from_dual(s))(0.5)
+    np.testing.assert_allclose(found, np.arctanh(0.5), rtol=1e-12)
+    found = jax.jit(lambda w: flows.Elementwise(jnp.sinh).dual(w))(0.5)
+    np.testing.assert_allclose(found, np.arctan(np.sinh(0.5)), rtol=1e-12)
 
 
 def test_isolated_zeros_of_the_curvature_are_allowed():
