@@ -3,6 +3,12 @@ from ._cases import (
     case_page as case_page,
     save_case_page as save_case_page,
 )
+from ._curves import (
+    CurveData as CurveData,
+    curve_figure as curve_figure,
+    curve_page as curve_page,
+    save_curve_page as save_curve_page,
+)
 from ._data import FigureData as FigureData
 from ._four_laws import four_laws as four_laws
 from ._laws import law as law

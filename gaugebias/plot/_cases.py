@@ -1,7 +1,6 @@
 """Histogram of the samples with every candidate density over it."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._data import FigureData
+from ._save import save_whole
 from ._style import DASHES, HISTOGRAM, PALETTE, PANEL, axes, tidy
 
 if TYPE_CHECKING:
@@ -100,14 +100,7 @@ def save_case_page(figures: Sequence[FigureData], path: str | Path, dpi: int = 1
     **Returns:** the path. Raises `OSError` when the folder cannot be written; a figure already
     there is replaced only once the new one is complete.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        case_page(figures).savefig(part, format="png", dpi=dpi)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    return save_whole(case_page(figures), path, dpi)
 
 
 def _central(samples: np.ndarray) -> tuple[float, float]:

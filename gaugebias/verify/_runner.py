@@ -3,13 +3,11 @@
 import dataclasses
 import json
 import os
-import platform
-import tempfile
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._record import replace_text, versions, writable_folder
 from ._attempt import Known, Message, Settings, attempt
 from ._case import Case, Outcome
 from ._progress import Meter
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _RECORD = "verdicts.json"
-_PACKAGES = ("gaugebias", "jax", "jaxlib", "equinox", "diffrax", "numpy", "scipy", "blackjax")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +52,7 @@ class Report:
             "interrupted": self.interrupted,
             "exit_code": self.exit_code,
             "settings": dict(self.settings),
-            "versions": _versions(),
+            "versions": versions(),
             "tests": dict(power.tests),
             "false_alarm_rate": power.false_alarm,
             "ks_distance_seen_with_99_percent_power": power.distance,
@@ -132,7 +129,7 @@ def run_cases(
     def save(**flags: bool) -> Report:
         ordered = tuple(known[case.name] for case in cases if case.name in known)
         report = Report(ordered, recorded, **flags)
-        _replace(record, json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n")
+        replace_text(record, json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n")
         return report
 
     with Meter(progress_console, len(cases)) as meter:
@@ -160,37 +157,3 @@ def run_cases(
                     whole = False
                     break
     return save() if whole else save(interrupted=True)
-
-
-def writable_folder(out: str | Path) -> Path:
-    """`out` as a folder that exists and takes files; `ValueError` saying why when it does not."""
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ValueError(
-            f"`out`: cannot write into {str(folder)!r} ({reason}): choose another folder."
-        ) from None
-    return folder
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
