@@ -22,8 +22,9 @@ class DeepProduct(eqx.Module):
     **The trap of an identical start.** From \(W_j = \alpha I\) and a symmetric target all factors
     stay equal in exact arithmetic, and negative eigenvalues end at 0. For N = 2 that limit is
     always a strict saddle, for N > 2 it is one where some positive eigenvalue is smaller than the
-    size of a negative one. Rounding then breaks the tie, and after some time the factors find the
-    negative eigenvalue. To follow the exact orbit, use [`gaugebias.flows.spectral_descent`][] or
+    size of a negative one. Rounding may then break the tie (for some sizes and machines; where the
+    arithmetic keeps it, the product stays), and after some time the factors find the negative
+    eigenvalue. To follow the exact orbit, use [`gaugebias.flows.spectral_descent`][] or
     [`gaugebias.flows.TiedProduct`][].
 
     !!! example

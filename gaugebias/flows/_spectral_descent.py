@@ -11,11 +11,12 @@ from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ._deep_product import check_depth
+from ._deep_times import Numbers
 from ._effective_rank import spectral_effective_rank
 from ._potential import as_float
 
 
-def stable_learning_rate(spectrum: ArrayLike, depth: int, init: ArrayLike) -> float:
+def stable_learning_rate(spectrum: Numbers, depth: int, init: Numbers) -> float:
     r"""\(1/((2N-1) M^{2N-2})\), \(M = \max(\alpha, \|\hat W\|^{1/N})\).
 
     Up to this learning rate every factor's eigenvalue moves monotonically to its limit from the
@@ -32,7 +33,7 @@ def stable_learning_rate(spectrum: ArrayLike, depth: int, init: ArrayLike) -> fl
     return 1.0 / ((2 * depth - 1) * largest ** (2 * depth - 2))
 
 
-def critical_learning_rate(spectrum: ArrayLike, depth: int) -> float:
+def critical_learning_rate(spectrum: Numbers, depth: int) -> float:
     r"""The learning rate from which some limit of the identical start is unstable.
 
     \(2/(N\lambda_1^{2-2/N})\) for the largest eigenvalue, if positive; at depth 2 also
@@ -112,10 +113,10 @@ def _descend(start, spectrum, rate, depth, saves, every):
 
 
 def spectral_descent(
-    spectrum: ArrayLike,
+    spectrum: Numbers,
     depth: int,
     learning_rate: ArrayLike,
-    init: ArrayLike,
+    init: Numbers,
     *,
     steps: int,
     saves: int | None = None,
@@ -156,7 +157,8 @@ def spectral_descent(
     saves = steps if saves is None else saves
     if steps < 1 or saves < 1 or steps % saves:
         raise ValueError(f"`saves` must divide `steps`, both at least 1, not {saves} and {steps}.")
-    lam, start, rate = as_float(spectrum), as_float(init), as_float(learning_rate)
+    lam, start = as_float(jnp.asarray(spectrum)), as_float(jnp.asarray(init))
+    rate = as_float(learning_rate)
     if lam.ndim != 1 or lam.size < 1:
         raise ValueError(f"`spectrum` must be a vector of eigenvalues, but has shape {lam.shape}.")
     if rate.ndim:

@@ -4,9 +4,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import ArrayLike
 
-from ._deep_times import flow_time, rest_point
+from ._deep_times import Numbers, flow_time, rest_point
 
 
 class StepBracket(NamedTuple):
@@ -21,11 +20,11 @@ class StepBracket(NamedTuple):
 
 
 def step_bracket(
-    spectrum: ArrayLike,
+    spectrum: Numbers,
     depth: int,
     learning_rate: float,
-    start: ArrayLike,
-    end: ArrayLike,
+    start: Numbers,
+    end: Numbers,
 ) -> StepBracket:
     r"""Rigorous bounds on the first step at which the factor \(d(k)\) passes `end`.
 

@@ -4,9 +4,9 @@ import dataclasses
 import math
 
 import numpy as np
-from jaxtyping import ArrayLike
 
 from ._deep_product import check_depth
+from ._deep_times import Numbers
 from ._step_bracket import step_bracket
 
 
@@ -45,7 +45,7 @@ class StoppingWindow:
 
 
 def stopping_window(
-    spectrum: ArrayLike,
+    spectrum: Numbers,
     depth: int,
     learning_rate: float,
     init: float,

@@ -4,12 +4,13 @@ import dataclasses
 import difflib
 import importlib
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..plot import CurveData
 from ._claim import Claim
 
 
+@runtime_checkable
 class Reproduction(Protocol):
     """What the module of a publication has."""
 

@@ -71,9 +71,9 @@ def curve_figure(data: CurveData, ax: Any = None) -> "Axes":
         ax.axhline(level, color="0.6", linewidth=0.8, zorder=0)
         ax.annotate(
             name,
-            (0.995, level),
+            (0.01, level),
             xycoords=("axes fraction", "data"),
-            ha="right",
+            ha="left",
             va="bottom",
             fontsize=6,
             color="0.35",

@@ -15,11 +15,12 @@ def median_interval(values: np.ndarray) -> tuple[float, float]:
 
     From order statistics (no assumption on the distribution); infinite below 8 values.
     """
-    from scipy.stats import binom
+    from scipy.special import bdtr
 
     ordered = np.sort(np.asarray(values, np.float64))
     n = len(ordered)
-    low = int(binom.ppf(0.005, n, 0.5)) - 1
+    # The true median is below the value of this index (from 0) with probability 0.005 at most.
+    low = int(np.sum(bdtr(np.arange(n // 2), n, 0.5) <= 0.005)) - 1
     middle = float(np.median(ordered))
     if low < 0:
         return middle, float("inf")
@@ -131,9 +132,7 @@ def _windows(result: Result) -> Claim:
 
 def _windows_there(result: Result) -> Claim:
     """At which depth each rank has a window."""
-    there = {
-        e.depth: [w.rank for w in e.windows if not w.empty] for e in result.estimation
-    }
+    there = {e.depth: [w.rank for w in e.windows if not w.empty] for e in result.estimation}
     deepest = result.estimation[-1]
     full = float(len(there[deepest.depth]) == len(deepest.windows))
     return Claim(
@@ -182,7 +181,8 @@ def _random_order(result: Result) -> Claim:
 def _random_ranks(result: Result) -> Claim:
     worst = [np.median(each.nearest, axis=0) for each in result.random]
     reach = max(
-        sum(median_interval(each.nearest[:, i])) for each in result.random
+        sum(median_interval(each.nearest[:, i]))
+        for each in result.random
         for i in range(each.nearest.shape[1])
     )
     middle = max(float(np.max(w)) for w in worst)
@@ -195,7 +195,7 @@ def _random_ranks(result: Result) -> Claim:
             f"N={each.depth}: {_list(100 * w, '.2g')}%"
             for each, w in zip(result.random, worst, strict=True)
         ),
-        judge(middle, 0.0, 0.05, error=max(0.0, reach - middle)),
+        judge(middle, -np.inf, 0.05, error=max(0.0, reach - middle)),
     )
 
 
@@ -217,18 +217,18 @@ def _sensing(result: Result) -> tuple[Claim, ...]:
         Claim(
             "sensing-recovers",
             "Sensing with fewer measurements than unknowns from a small identical start recovers "
-            "the target to 5% at every depth from 2 (median over seeds).",
+            "the target to 10% at every depth from 2 (median over seeds, with its 99% interval).",
             "published",
             text(errors),
-            judge(errors[worst][0], 0.0, 0.05, error=errors[worst][1]),
+            judge(errors[worst][0], -np.inf, 0.1, error=errors[worst][1]),
         ),
         Claim(
             "sensing-rank",
             f"There the effective rank ends within 5% of the target's {truth:.3g} (median of the "
-            "relative distance).",
+            "relative distance, with its 99% interval).",
             "published",
             text(ranks),
-            judge(ranks[furthest][0], 0.0, 0.05, error=ranks[furthest][1]),
+            judge(ranks[furthest][0], -np.inf, 0.05, error=ranks[furthest][1]),
         ),
     )
 
@@ -239,9 +239,7 @@ def _perturbed(result: Result) -> Claim:
         "perturbed-signs",
         "From the perturbed start every eigenvalue, negative ones too, is recovered to 1e-3.",
         "derived",
-        "; ".join(
-            f"N={n}: {e:.1e}" for n, e in zip(result.settings.depths, errors, strict=True)
-        ),
+        "; ".join(f"N={n}: {e:.1e}" for n, e in zip(result.settings.depths, errors, strict=True)),
         judge(max(errors), 0.0, 1e-3),
     )
 
@@ -254,7 +252,7 @@ def _depth_one(result: Result) -> Claim:
         "Without depth (N = 1) the second eigenvalue does not wait: the same ratio is below 0.5.",
         "control",
         f"{value:.3f}",
-        judge(value, 0.0, 0.5),
+        judge(value, -np.inf, 0.5),
     )
 
 
@@ -262,12 +260,13 @@ def _large(result: Result) -> Claim:
     values = result.large_separations
     return Claim(
         "large-start",
-        "From alpha = 1 no depth separates: the ratio is below 1 at every depth.",
+        f"From a large start, alpha^N = {result.settings.large_scale:g}, no depth separates: the "
+        "ratio is below 1 at every one.",
         "control",
         "; ".join(
             f"N={n}: {v:.3f}" for n, v in zip(result.settings.compared_depths, values, strict=True)
         ),
-        judge(float(np.max(values)), 0.0, 1.0),
+        judge(float(np.max(values)), -np.inf, 1.0),
     )
 
 
@@ -309,9 +308,9 @@ def _trap(result: Result) -> Claim:
     apart = abs(trap.factors - least) < 1e-3 and max(abs(trap.tied), abs(trap.recursion)) < 1e-3
     return Claim(
         "saddle-trap",
-        f"With an eigenvalue {least:g} at depth 2, exact ties end at 0 (recursion and tied "
-        "factors) but rounding lets free factors leave the saddle and find it, all to 1e-3.",
+        f"With an eigenvalue {least:g} at depth 2 exact ties end at 0 (recursion and tied "
+        "factors), a strict saddle: a tie broken by 1e-12, as by rounding, finds it; all to 1e-3.",
         "control",
-        f"recursion {trap.recursion:.1e}, tied {trap.tied:.1e}, free {trap.factors:.4f}",
+        f"recursion {trap.recursion:.1e}, tied {trap.tied:.1e}, broken {trap.factors:.4f}",
         judge(float(apart), 1.0, 1.0),
     )

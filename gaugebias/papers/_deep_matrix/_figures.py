@@ -20,7 +20,7 @@ def figures(result: Result) -> tuple[CurveData, ...]:
 
 def _kept(length: int) -> np.ndarray:
     """Step numbers, evenly spaced in the logarithm."""
-    return np.unique(np.geomspace(1, length - 1, 600).astype(int))
+    return np.unique(np.geomspace(20, length - 1, 600).astype(int))
 
 
 def _eigenvalues(result: Result, each: Estimation) -> CurveData:
@@ -33,6 +33,7 @@ def _eigenvalues(result: Result, each: Estimation) -> CurveData:
         root = value ** (1.0 / each.depth)
         a = np.linspace(each.alpha, root, 200)[1:-1]
         times = flows.flow_time(value, each.depth, each.alpha, a) / result.settings.learning_rate
+        a, times = a[times >= steps[0]], times[times >= steps[0]]
         name = f"exact flow, {value:g}"
         curves[name] = (times, a**each.depth)
         dashed.append(name)
@@ -86,7 +87,7 @@ def _separations(result: Result) -> CurveData:
         "second at 10% / first at 90%",
         {
             f"product scale {result.settings.product_scale:g}": (depths, result.separations),
-            "product scale 1": (depths, result.large_separations),
+            f"product scale {result.settings.large_scale:g}": (depths, result.large_separations),
         },
         levels={"apart above": 1.0},
     )
@@ -96,8 +97,7 @@ def _sensing(result: Result) -> CurveData:
     settings = result.settings
     curves = {}
     for each in result.sensing:
-        steps = np.maximum(each.steps, 0.5 * each.steps[1])
-        curves[f"N = {each.depth}"] = (steps, np.median(each.trace, axis=0))
+        curves[f"N = {each.depth}"] = (each.steps[1:], np.median(each.trace, axis=0)[1:])
     truth = sum(settings.sensing_spectrum) / settings.sensing_spectrum[0]
     return CurveData(
         f"Sensing, {settings.sensing_measurements} measurements (median)",

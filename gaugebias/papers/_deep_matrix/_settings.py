@@ -11,13 +11,14 @@ class Settings:
       one \(\alpha\) for each depth.
     - `accuracy`, `leakage`: \(\epsilon\) and \(\delta\) of the effective-rank windows.
     - `product_scale`: \(\alpha^N\), one for all depths, where depths are compared;
-      `compared_depths`, `compared_steps` there.
+      `large_scale` in the control; `compared_depths`, `compared_steps` there.
     - `matrix_steps`: steps on the matrices themselves, against the recursion.
     - `random_*`: estimation from Gaussian starts, over `random_seeds` of them.
     - `sensing_*`: sensing of a target with eigenvalues `sensing_spectrum` in `sensing_size`
       dimensions from `sensing_measurements` symmetric Gaussian measurements, over
       `sensing_seeds` targets and measurements.
-    - `trap_*`: a spectrum with a negative eigenvalue.
+    - `trap_*`: a spectrum with a negative eigenvalue. The perturbed start has half of `alphas`
+      in its first factor.
     """
 
     spectrum: tuple[float, ...] = (10.0, 5.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -28,6 +29,7 @@ class Settings:
     accuracy: float = 0.01
     leakage: float = 0.05
     product_scale: float = 1e-3
+    large_scale: float = 0.3
     compared_depths: tuple[int, ...] = (1, 2, 3, 4, 5)
     compared_steps: int = 12_000
     matrix_steps: int = 3_000
@@ -46,7 +48,6 @@ class Settings:
     sensing_seeds: int = 32
     trap_spectrum: tuple[float, ...] = (5.0, 2.0, 1.0, 0.2, -1.5)
     trap_alpha: float = 0.05
-    trap_beta: float = 0.02
     trap_learning_rate: float = 0.01
     trap_steps: int = 20_000
 
@@ -67,9 +68,9 @@ class Settings:
             )
         if min(self.trap_spectrum) >= 0:
             raise ValueError("`trap_spectrum` must have a negative eigenvalue.")
-        if self.random_steps % 1000 or self.sensing_steps % 200:
+        if self.random_steps % 1000 or self.sensing_steps % 400:
             raise ValueError(
-                "`random_steps` must be a multiple of 1000 and `sensing_steps` of 200."
+                "`random_steps` must be a multiple of 1000 and `sensing_steps` of 400."
             )
 
 
@@ -81,9 +82,7 @@ def quick() -> Settings:
         random_depths=(3,),
         random_alphas=(0.1,),
         random_steps=12_000,
-        random_seeds=8,
         sensing_depths=(1, 2, 3),
         sensing_alphas=(0.0, 0.01, 0.1),
         sensing_steps=10_000,
-        sensing_seeds=16,
     )
