@@ -60,6 +60,7 @@ from ._lambda_balanced import (
     LambdaBalanced as LambdaBalanced,
     lambda_balanced_start as lambda_balanced_start,
 )
+from ._latent_variable import LatentVariable as LatentVariable
 from ._losses import LinearModel as LinearModel
 from ._maps import (
     Arcsinh as Arcsinh,
@@ -77,6 +78,7 @@ from ._matrix_losses import (
     gaussian_measurements as gaussian_measurements,
     symmetric_eigen as symmetric_eigen,
 )
+from ._mechanisms import layer_alignment as layer_alignment, mechanism as mechanism
 from ._neuron import (
     SingleNeuron as SingleNeuron,
     neuron_limit as neuron_limit,
@@ -84,6 +86,7 @@ from ._neuron import (
 )
 from ._neuron_entropy import NeuronEntropy as NeuronEntropy
 from ._parametrisation import AbstractParametrisation as AbstractParametrisation
+from ._phase_diagram import Phase as Phase, phase as phase
 from ._potential import (
     AbstractPotential as AbstractPotential,
     AbstractSeparablePotential as AbstractSeparablePotential,
