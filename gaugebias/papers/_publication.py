@@ -48,9 +48,18 @@ class Publication:
 _ALL = (
     Publication(
         "deep-matrix-factorisation",
-        "Gradient descent for deep matrix factorization: dynamics and implicit bias",
+        "Gradient descent for deep matrix factorization: dynamics and implicit bias towards "
+        "low rank",
         "2011.13772",
         "_deep_matrix",
+        seconds=120,
+        quick_seconds=40,
+    ),
+    Publication(
+        "three-mechanisms",
+        "Three mechanisms of feature learning in a linear network",
+        "2401.07085",
+        "_latent_variable",
         seconds=120,
         quick_seconds=40,
     ),

@@ -65,7 +65,9 @@ def curve_figure(data: CurveData, ax: Any = None) -> "Axes":
         # A prediction has the colour of the curve beside it.
         index = dashed if prediction else solid
         colour = "black" if prediction and len(data.dashed) == 1 else PALETTE[index % len(PALETTE)]
-        ax.plot(x, y, color=colour, linestyle=style, linewidth=1.2, label=name)
+        # Of many curves some coincide: those below are wider, and show.
+        width = 3.4 - 0.5 * solid if len(data.curves) > 4 and not prediction else 1.2
+        ax.plot(x, y, color=colour, linestyle=style, linewidth=max(width, 0.8), label=name)
         dashed, solid = dashed + prediction, solid + (not prediction)
     for name, level in data.levels.items():
         ax.axhline(level, color="0.6", linewidth=0.8, zorder=0)
@@ -80,6 +82,9 @@ def curve_figure(data: CurveData, ax: Any = None) -> "Axes":
         )
     ax.set(xscale=data.xscale, yscale=data.yscale, title=data.title)
     ax.set(xlabel=data.xlabel, ylabel=data.ylabel)
+    for axis, scale in ((ax.xaxis, data.xscale), (ax.yaxis, data.yscale)):
+        if scale == "log":
+            axis.set_minor_formatter("")
     end = max(float(np.max(x)) for x, _ in data.curves.values())
     for first, last in data.ranges:
         ax.axvspan(first, min(last, end), color="0.92", zorder=-1)

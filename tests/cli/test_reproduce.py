@@ -53,7 +53,9 @@ def test_exit_codes(tmp_path, capsys, fake, verdict, code):
     assert settings == papers.load(NAME).Settings() and key == jax.random.key(5)
 
 
-def test_all_and_quick(tmp_path, capsys):
+def test_all_and_quick(tmp_path, capsys, monkeypatch):
+    first = papers.publications()[:1]
+    monkeypatch.setattr(papers, "publications", lambda: first)
     assert main(["reproduce", "--all", "--quick", "--out", str(tmp_path)]) == 0
     assert SEEN[0][0] == papers.load(NAME).quick()
 
