@@ -55,6 +55,7 @@ def test_kernel_rich_is_the_integral_of_the_inverse_of_h(depth):
     )
 
 
+@pytest.mark.slow
 def test_kernel_rich_limits():
     x = jnp.array([0.3, -2.0])
     far = flows.kernel_rich(2, 100.0)

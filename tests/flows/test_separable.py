@@ -61,6 +61,7 @@ def test_what_bad_input_says():
         flows.Scaled(flows.psi_alpha(1.0), -1.0)
 
 
+@pytest.mark.slow
 def test_made_within_jit():
     found = jax.jit(lambda s: flows.SeparablePotential(log_cosh).from_dual(s))(0.5)
     np.testing.assert_allclose(found, np.arctanh(0.5), rtol=1e-12)
