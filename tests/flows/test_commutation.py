@@ -50,7 +50,9 @@ def test_full_rank_is_asked_for():
     assert found.mirror is None
 
 
-@pytest.mark.parametrize(("fn", "same"), [(diagonal, True), (outer, False)])
+@pytest.mark.parametrize(
+    ("fn", "same"), [(diagonal, True), pytest.param(outer, False, marks=pytest.mark.slow)]
+)
 def test_orders_of_two_losses(fn, same):
     """A mirror flow depends on the sum of what acted, not on its order."""
     size = fn(W).size

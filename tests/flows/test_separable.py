@@ -29,6 +29,7 @@ def test_a_bounded_domain():
     assert not bool(potential.contains(-1.0))
 
 
+@pytest.mark.slow
 def test_scaled_has_the_same_minimisers(system):
     a, b = system
     plain = flows.psi_alpha(0.2)
