@@ -95,6 +95,7 @@ def initialisation() -> Rows:
         path = flows.gradient_descent(rho, model, start, rate, steps=steps, **how)
         u, v = (w[-1] for w in path.params)
         made = path.initialisation
+        assert made is not None
         off = jnp.max(jnp.abs(jnp.log(jnp.abs(u * v)) - jnp.log(made.scale)))
         rows.below(f"{name}: log |uv| against the product", 1e-12, off)
         check = flows.certificate(made.potential, a, path.end, made.start, y)

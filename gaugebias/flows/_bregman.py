@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ._certificate import RowSpace, check_point, check_system
@@ -167,31 +168,32 @@ def minimise_bregman(
         gb.flows.minimise_bregman(rich, A, A[:, 0]).x       # about the first unit vector
         ```
     """
-    A, b = check_system(A, b)
-    assert b is not None
+    matrix, vector = check_system(A, b)
     if start is None:
-        s0 = jnp.zeros(A.shape[1:], A.dtype)
+        s0 = jnp.zeros(matrix.shape[1:], matrix.dtype)
         inside = potential.contains_dual(s0)
-        if not isinstance(inside, jax.core.Tracer) and not bool(jnp.all(inside)):
+        if not isinstance(inside, Tracer) and not bool(jnp.all(inside)):
             raise ValueError("`start` is needed: this potential has no minimiser of its own.")
     else:
-        s0 = potential.gradient(check_point(potential, start, "start", A))
-        s0 = jnp.asarray(s0, A.dtype)
+        s0 = potential.gradient(check_point(potential, start, "start", matrix))
+        s0 = jnp.asarray(s0, matrix.dtype)
     if multipliers is None:
-        first = jnp.zeros(b.shape, A.dtype)
+        first = jnp.zeros(vector.shape, matrix.dtype)
     else:
-        first = jnp.asarray(as_float(multipliers), A.dtype)
-        if first.shape != b.shape:
-            raise ValueError(f"`multipliers` must have shape {b.shape}, but has {first.shape}.")
+        first = jnp.asarray(as_float(multipliers), matrix.dtype)
+        if first.shape != vector.shape:
+            raise ValueError(
+                f"`multipliers` must have shape {vector.shape}, but has {first.shape}."
+            )
     if max_steps < 1:
         raise ValueError(f"`max_steps` must be at least 1, but is {max_steps}.")
-    tolerance = jnp.asarray(tolerance, A.dtype)
-    found = _newton(potential, A, b, s0, first, tolerance, jnp.asarray(max_steps))
+    tolerance = jnp.asarray(tolerance, matrix.dtype)
+    found = _newton(potential, matrix, vector, s0, first, tolerance, jnp.asarray(max_steps))
     if throw:
-        if isinstance(found.converged, jax.core.Tracer):
+        if isinstance(found.converged, Tracer):
             raise ValueError("`throw` must be False within jit and vmap: read `converged`.")
         if not bool(found.converged):
-            raise ValueError(_reason(potential, A, b, found, max_steps))
+            raise ValueError(_reason(potential, matrix, vector, found, max_steps))
     return found
 
 

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ._losses import LinearModel
@@ -47,7 +48,7 @@ def _check_times(times: ArrayLike) -> Array:
         grid = jnp.linspace(0.0, 1.0, 33, dtype=grid.dtype) * grid
     if grid.ndim != 1 or grid.size < 2:
         raise ValueError(f"`times` must be a time or an increasing vector, but is {times!r}.")
-    if not isinstance(grid, jax.core.Tracer):
+    if not isinstance(grid, Tracer):
         steps = np.diff(np.asarray(grid))
         if not (np.isfinite(steps).all() and (steps > 0).all()):
             raise ValueError("`times` must be finite and increasing, and a single time positive.")
@@ -106,7 +107,7 @@ def _run(make, fn, loss, start, times, stop, tolerance, solver, max_steps, decay
     stop, tolerance = jnp.asarray(stop, times.dtype), jnp.asarray(tolerance, times.dtype)
     solver = diffrax.Dopri8() if solver is None else solver
     path, complete = _solve(make, fn, loss, decay, start, times, stop, tolerance, solver, max_steps)
-    if not isinstance(complete, jax.core.Tracer) and not bool(complete):
+    if not isinstance(complete, Tracer) and not bool(complete):
         raise ValueError(
             f"the flow was cut off at time {float(path.stopped):g} after {max_steps} steps or by a "
             "value that is not finite: raise `max_steps`, give a stiff `solver` "

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
 #: Ends of an open interval, one pair for all coordinates or one for each.
-Interval: TypeAlias = tuple[ArrayLike, ArrayLike]
+Interval: TypeAlias = tuple[float | Array, float | Array]
 
 
 def as_float(x: ArrayLike) -> Array:

@@ -93,6 +93,7 @@ def test_within_jit_and_vmap(system):
     np.testing.assert_allclose(found.x[1], alone.x, atol=1e-11)
 
 
+@slow
 def test_dependent_rows_change_nothing(system):
     a, b = system
     twice, both = jnp.concatenate([a, 2 * a[:1]]), jnp.concatenate([b, 2 * b[:1]])

@@ -32,7 +32,7 @@ def test_commuting_and_not():
     assert bad.mirror is False and float(bad.bracket) > 0.1 and float(bad.seen) > 0.1
 
 
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("shared", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_quadratic_forms_commute_with_their_matrices(shared):
     rng = np.random.default_rng(1)
     a, b = rng.standard_normal((2, 4, 4))
@@ -43,13 +43,16 @@ def test_quadratic_forms_commute_with_their_matrices(shared):
     assert found.commutes is shared and found.mirror is shared
 
 
+@pytest.mark.slow
 def test_full_rank_is_asked_for():
     found = flows.commutation(lambda w: jnp.stack([w[0, 0] ** 2, w[0, 0] ** 2]), W)
     assert found.commutes and int(found.rank) == 1 and found.outputs == 2
     assert found.mirror is None
 
 
-@pytest.mark.parametrize(("fn", "same"), [(diagonal, True), (outer, False)])
+@pytest.mark.parametrize(
+    ("fn", "same"), [(diagonal, True), pytest.param(outer, False, marks=pytest.mark.slow)]
+)
 def test_orders_of_two_losses(fn, same):
     """A mirror flow depends on the sum of what acted, not on its order."""
     size = fn(W).size
@@ -67,7 +70,8 @@ def test_orders_of_two_losses(fn, same):
 def test_hessian_of_the_potential_by_autodiff():
     potential = flows.PowerDifference(2).potential((W[0], W[1]))
     expected = jnp.diag(potential.curvature(diagonal(W)))
-    np.testing.assert_allclose(flows.mirror_hessian(diagonal, W), expected, rtol=1e-12, atol=1e-15)
+    found = jax.jit(lambda w: flows.mirror_hessian(diagonal, w))(W)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
 def test_what_bad_input_says():

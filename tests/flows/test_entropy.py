@@ -30,7 +30,7 @@ def test_large_scale_is_the_square_without_cancellation():
     np.testing.assert_allclose(potential.terms(X), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("depth", [2, 3, pytest.param(4.5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("depth", [2, *(pytest.param(d, marks=pytest.mark.slow) for d in (3, 4.5))])
 def test_kernel_rich_is_the_integral_of_the_inverse_of_h(depth):
     alpha = 0.7
     potential = flows.kernel_rich(depth, alpha)
@@ -55,6 +55,7 @@ def test_kernel_rich_is_the_integral_of_the_inverse_of_h(depth):
     )
 
 
+@pytest.mark.slow
 def test_kernel_rich_limits():
     x = jnp.array([0.3, -2.0])
     far = flows.kernel_rich(2, 100.0)

@@ -43,6 +43,7 @@ def test_divergence_falls(path):
         flows.divergence_along(potential, path.x, path.end[:3])
 
 
+@pytest.mark.slow
 def test_natural_gradient_forgets_the_parametrisation():
     nearest = jnp.linalg.pinv(A) @ Y
     path = flows.natural_gradient_flow(RHO, MODEL, START, 1e3, stop=1e-11, tolerance=1e-11)

@@ -70,7 +70,7 @@ def test_kernel():
     np.testing.assert_allclose(flows.SingleNeuron(a, w, TARGET).kernel(0.0), auto, atol=1e-12)
 
 
-@pytest.mark.parametrize("delta", [-0.4, 0.8])
+@pytest.mark.parametrize("delta", [-0.4, pytest.param(0.8, marks=pytest.mark.slow)])
 def test_limit_in_two_dimensions_is_the_minimiser(delta):
     a, b = jnp.array([[0.0, 1.0]]), jnp.array([1.5])
     x0 = jnp.array([0.9, 0.3])

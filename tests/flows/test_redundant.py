@@ -20,7 +20,7 @@ MAPS = {
 }
 
 
-SLOW = ("depth 4.5", "power 3")
+SLOW = ("depth 1.5", "depth 4.5", "power 3")
 
 
 @pytest.mark.parametrize(

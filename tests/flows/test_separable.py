@@ -29,6 +29,7 @@ def test_a_bounded_domain():
     assert not bool(potential.contains(-1.0))
 
 
+@pytest.mark.slow
 def test_scaled_has_the_same_minimisers(system):
     a, b = system
     plain = flows.psi_alpha(0.2)
@@ -61,6 +62,7 @@ def test_what_bad_input_says():
         flows.Scaled(flows.psi_alpha(1.0), -1.0)
 
 
+@pytest.mark.slow
 def test_made_within_jit():
     found = jax.jit(lambda s: flows.SeparablePotential(log_cosh).from_dual(s))(0.5)
     np.testing.assert_allclose(found, np.arctanh(0.5), rtol=1e-12)

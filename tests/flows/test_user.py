@@ -6,7 +6,7 @@ import pytest
 
 from gaugebias import flows
 
-from .conftest import check_potential
+from .conftest import check_potential, derivatives
 
 X = jnp.array([-4.0, -0.7, 0.01, 0.5, 3.0])
 
@@ -15,8 +15,9 @@ def test_the_catalogue_comes_out_by_quadrature():
     own = flows.Elementwise(jnp.sinh, dual_range=(-np.pi / 2, np.pi / 2))
     check_potential(own.potential(), X)
     exact = flows.Sinh().potential()
-    np.testing.assert_allclose(own.potential().terms(X), exact.terms(X), rtol=1e-11)
-    np.testing.assert_allclose(own.potential().gradient(X), exact.gradient(X), rtol=1e-12)
+    slope, *_, height, _, _ = derivatives(own.potential(), X)
+    np.testing.assert_allclose(height, exact.terms(X), rtol=1e-11)
+    np.testing.assert_allclose(slope, exact.gradient(X), rtol=1e-12)
     assert float(jnp.max(own.error(jnp.arcsinh(X)))) < 1e-11
 
 
