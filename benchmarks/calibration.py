@@ -17,6 +17,7 @@ import time
 import jax
 import numpy as np
 from scipy.stats import binomtest
+from threadpoolctl import threadpool_limits
 
 from ._timing import RESULTS, machine, save
 
@@ -71,6 +72,8 @@ def main(argv: list[str] | None = None) -> int:
     from ._calibration_cases import chain_cases, exact_cases, simulated_cases
     from ._calibration_power import LEVELS, power_rows
 
+    # Thousands of small matrix products: threads of BLAS would only wait for each other.
+    threadpool_limits(1, user_api="blas")
     begin = time.perf_counter()
     print(f"{'test':30} {'process':42} {'kind':10} {'reps':>5} {'<=.05':>6} {'<=.01':>6} interval")
     rows = []
