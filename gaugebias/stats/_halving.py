@@ -103,9 +103,8 @@ def step_halving_test(
     left = np.maximum(np.sum(away**2, axis=0) / (n - 1), 1.0) + n * (errors / scale[0]) ** 2
     right = np.sum(step**2, axis=0) / (n - 1)
     cross = away.T @ step / (n - 1)
-    signs = np.sign(deviation)[:, None] * np.sign(effect)[None, :]
-    total = left[:, None] + kappa**2 * right[None, :] - 2.0 * kappa * signs * cross
-    total = np.maximum(total, 1e-12 * left[:, None])
+    # The sign of a small effect is not known: the larger of the two variances.
+    total = left[:, None] + kappa**2 * right[None, :] + 2.0 * kappa * np.abs(cross)
     excess = np.abs(deviation)[:, None] - kappa * np.abs(effect)[None, :]
     p = np.max(t.sf(excess / np.sqrt(total / n), n - 1), axis=1)
     worst = int(np.argmin(p))
