@@ -7,7 +7,8 @@ space. The fraction of p-values at or below 0.05 must lie within 4 standard erro
 "not" use a test outside its conditions, to show that it is not calibrated there. Then the
 detection probability of a 5% error of the temperature, and of a power of w off by 0.1.
 
-Exit code 1 where a row is not as it should be. `--quick`: 300 repetitions.
+Exit code 1 where a row is not as it should be. `--quick`: 300 repetitions. `--part calibration`
+and `--part power` make one table only; `--save` writes each as soon as it is there.
 """
 
 import argparse
@@ -59,48 +60,62 @@ def show_row(row: dict) -> str:
     )
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="300 repetitions, power up to 3,000")
-    parser.add_argument("--repetitions", type=int, default=None, metavar="N")
-    parser.add_argument("--save", action="store_true", help="write them to benchmarks/results/")
-    options = parser.parse_args(argv)
-    repetitions = options.repetitions or (300 if options.quick else 2000)
-    if repetitions < 250:
-        parser.error("`--repetitions` must be at least 250: fewer say nothing about 0.05.")
-    jax.config.update("jax_enable_x64", True)
+def calibration(repetitions: int) -> list[dict]:
+    """The first table, printed line by line."""
     from ._calibration_cases import chain_cases, exact_cases, simulated_cases
-    from ._calibration_power import LEVELS, power_rows
 
-    # Thousands of small matrix products: threads of BLAS would only wait for each other.
-    threadpool_limits(1, user_api="blas")
-    begin = time.perf_counter()
     print(f"{'test':30} {'process':42} {'kind':10} {'reps':>5} {'<=.05':>6} {'<=.01':>6} interval")
     rows = []
     for cases in (exact_cases, chain_cases, simulated_cases):
         for case in cases(repetitions):
             rows.append(as_row(case))
             print(show_row(rows[-1]), flush=True)
+    return rows
+
+
+def power(repetitions: int, largest: int) -> list[dict]:
+    """The second table, printed line by line."""
+    from ._calibration_power import LEVELS, power_rows
+
     print(f"\n{'test':20} {'error':22} {'draws':>7} " + " ".join(f"p<={x:g}" for x in LEVELS))
-    powers = []
-    each = 60 if options.quick else 200
-    for power in power_rows(each, 3000 if options.quick else 30_000):
-        powers.append(power._asdict())
-        seen = "  ".join(f"{x:5.3f}" for x in power.detected)
-        print(f"{power.test:20} {power.error:22} {power.draws:7,}  {seen}", flush=True)
-    good = all(row["ok"] for row in rows)
-    print(
-        f"\n{'all as they should be' if good else 'NOT all as they should be'}; "
-        f"{time.perf_counter() - begin:.0f} s"
-    )
-    if options.save:
-        save(
-            RESULTS / f"calibration-{machine()}.json",
-            "calibration",
-            {"calibration": rows, "power": powers},
-            repetitions=repetitions,
-            power_repetitions=each,
-        )
+    rows = []
+    for found in power_rows(repetitions, largest):
+        rows.append(found._asdict())
+        seen = "  ".join(f"{x:5.3f}" for x in found.detected)
+        print(f"{found.test:20} {found.error:22} {found.draws:7,}  {seen}", flush=True)
+    return rows
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="300 repetitions, power up to 3,000")
+    parser.add_argument("--repetitions", type=int, default=None, metavar="N")
+    parser.add_argument("--part", choices=("calibration", "power"), help="one table only")
+    parser.add_argument("--save", action="store_true", help="write them to benchmarks/results/")
+    options = parser.parse_args(argv)
+    repetitions = options.repetitions or (300 if options.quick else 2000)
+    if repetitions < 250:
+        parser.error("`--repetitions` must be at least 250: fewer say nothing about 0.05.")
+    jax.config.update("jax_enable_x64", True)
+    # Thousands of small matrix products: threads of BLAS would only wait for each other.
+    threadpool_limits(1, user_api="blas")
+
+    def keep(name: str, rows: list[dict], **settings) -> None:
+        if options.save:
+            save(RESULTS / f"{name}-{machine()}.json", name, rows, **settings)
+
+    begin = time.perf_counter()
+    good = True
+    if options.part != "power":
+        rows = calibration(repetitions)
+        good = all(row["ok"] for row in rows)
+        keep("calibration", rows, repetitions=repetitions)
+        print("all as they should be" if good else "NOT all as they should be")
+    if options.part != "calibration":
+        each = 60 if options.quick else 200
+        rows = power(each, 3000 if options.quick else 30_000)
+        keep("calibration_power", rows, levels=[0.05, 1e-6], repetitions=each)
+    print(f"{time.perf_counter() - begin:.0f} s")
     return 0 if good else 1
 
 

@@ -55,7 +55,11 @@ class _Coupled(AbstractSampledSDE):
     sde: AbstractSDE
     regauge: Quotient | None
     halves: bool = eqx.field(static=True)
-    calculus: str = eqx.field(static=True, default="ito")
+    calculus: str = eqx.field(static=True)
+
+    def __init__(self, sde: AbstractSDE, regauge: Quotient | None, halves: bool):
+        self.sde, self.regauge, self.halves = sde, regauge, halves
+        self.calculus = "ito"
 
     def drift(self, params: PyTree) -> PyTree:
         return self.sde.drift(params)

@@ -38,7 +38,9 @@ class _Functions:
         return step_halving_test(
             np.concatenate(self.coarse, axis=1),
             np.concatenate(self.fine, axis=1),
-            *(np.concatenate(x) for x in (self.mean, self.variance, self.error)),
+            np.concatenate(self.mean),
+            np.concatenate(self.variance),
+            np.concatenate(self.error),
             level=REJECTED,
         )
 
@@ -71,11 +73,11 @@ def halving_against_law(
         return None
     functions = _Functions()
     for index, marginal in marginals.items():
-        below = [
+        low, fine = (
             np.asarray(marginal.cdf(points[(..., *index)]))[:, None] <= LEVELS[None, :]
             for points in (coarse, draws.points)
-        ]
-        functions.add(*below, LEVELS, LEVELS * (1.0 - LEVELS))
+        )
+        functions.add(low, fine, LEVELS, LEVELS * (1.0 - LEVELS))
     for statistic, mean, variance in statistics.values():
         functions.add(statistic(coarse), statistic(draws.points), mean, variance)
     if others is not None:
@@ -93,7 +95,7 @@ def halving_against_samples(draws: Draws, other: Draws) -> HalvingResult | None:
     variance = LEVELS * (1.0 - LEVELS)
     for index in coordinates(draws.shape):
         edges = np.quantile(other.points[(..., *index)], LEVELS)
-        below = [p[(..., *index)][:, None] <= edges[None, :] for p in (coarse, draws.points)]
-        functions.add(*below, LEVELS, variance, np.sqrt(variance / m))
+        low, fine = (p[(..., *index)][:, None] <= edges[None, :] for p in (coarse, draws.points))
+        functions.add(low, fine, LEVELS, variance, np.sqrt(variance / m))
     _add_quadrants(functions, draws, coarse, other)
     return functions.test()

@@ -24,8 +24,7 @@ def functions(x, edges):
     return x[:, None] <= edges[None, :]
 
 
-def judge(coarse, fine, law=norm, **options):
-    edges = law.ppf(LEVELS)
+def judge(coarse, fine, edges=norm.ppf(LEVELS), **options):  # noqa: B008
     return step_halving_test(
         functions(coarse, edges), functions(fine, edges), LEVELS, VARIANCE, **options
     )
@@ -66,7 +65,7 @@ def test_what_is_visible_is_seen_that_often():
     seen, sizes = [], []
     for seed in range(40):
         coarse, fine = euler(seed, 1000, 0.1, time=6.0)
-        found = judge(coarse, fine, wide, level=1e-3)
+        found = judge(coarse, fine, wide.ppf(LEVELS), level=1e-3)
         exact = np.max(np.abs(norm.cdf(wide.ppf(LEVELS)) - LEVELS) / np.sqrt(VARIANCE))
         sizes.append(exact - found.visible)
         seen.append(found.test.p_value < 1e-3)

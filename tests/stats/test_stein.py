@@ -34,9 +34,8 @@ def test_the_kernel_is_the_stein_operator_applied_twice():
     x = jnp.asarray(points)
     expected = jax.vmap(lambda a: jax.vmap(lambda b: h(a, b))(x))(x)
     weight, slope = jax.vmap(jax.value_and_grad(g))(x)
-    block = _stein_kernel(
-        points, *(np.asarray(a) for a in (jax.vmap(score)(x), weight, slope)), width
-    )
+    scores = np.asarray(jax.vmap(score)(x))
+    block = _stein_kernel(points, scores, np.asarray(weight), np.asarray(slope), width)
     np.testing.assert_allclose(block(slice(None), slice(None)), expected, rtol=1e-9, atol=1e-12)
 
 
