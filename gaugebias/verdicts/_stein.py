@@ -1,5 +1,6 @@
 """The Stein discrepancy of draws from a law: its score, and a weight that vanishes at walls."""
 
+import math
 from typing import Any
 
 import jax
@@ -61,11 +62,25 @@ def wall_weight(domain: Any, points: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return np.prod(values, axis=0), gradient
 
 
+def tail_index(sizes: np.ndarray) -> float:
+    """An upper limit (Hill's estimate plus two standard errors) for the exponent a of a tail
+    P(size > t) ~ t^-a, from the largest sqrt(n) of n positive numbers."""
+    ordered = np.sort(sizes[sizes > 0.0])
+    k = math.isqrt(ordered.size)
+    if k < 2 or ordered[-1] == ordered[-k - 1]:
+        return math.inf
+    hill = 1.0 / float(np.mean(np.log(ordered[-k:] / ordered[-k - 1])))
+    return hill * (1.0 + 2.0 / math.sqrt(k))
+
+
 def stein_test(law: Any, points: np.ndarray, key: PRNGKeyArray | Array) -> TestResult:
     """`kernel_stein` of draws of shape (n, *shape) from a law.
 
-    **Raises:** `ValueError` where the law offers no score, draws lie outside of its domain, or
-    the score is not finite at a draw.
+    **Raises:** `ValueError` where the law offers no score, draws lie outside of its domain, the
+    score is not finite at a draw, or has so heavy a tail that the Stein identity and the
+    statistic's null law are in doubt (tail index below 2: no finite variance). So it is where the
+    density is singular on a surface that is no wall of the domain: near det W = 0 with density
+    |det W|^(-1/2) the score is 1 / (2 distance), and E |score| is infinite.
     """
     if not callable(getattr(law, "score", None)):
         raise ValueError("the law offers no `score`")
@@ -79,4 +94,12 @@ def stein_test(law: Any, points: np.ndarray, key: PRNGKeyArray | Array) -> TestR
     # A law that names no walls is taken to live on the whole space.
     found = None if not hasattr(domain, "lower") else wall_weight(domain, flat)
     weight, slope = (None, None) if found is None else found
+    scale = np.std(flat, axis=0, keepdims=True)
+    size = scores if found is None else found[0][:, None] * scores + found[1]
+    index = tail_index(np.linalg.norm(size * scale, axis=1))
+    if index < 2.0:
+        raise ValueError(
+            f"its score has no finite variance (tail index at most {index:.2g} at the draws): the "
+            "density is singular off the walls of the law's domain, which must be named as breaks"
+        )
     return kernel_stein(flat, scores, key, weight, slope)

@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 import gaugebias as gb
 from gaugebias.verdicts import compare
-from gaugebias.verdicts._stein import stein_test, wall_weight
+from gaugebias.verdicts._stein import stein_test, tail_index, wall_weight
 
 ALL = ("ks", "scores", "energy", "mmd", "stein", "rank")
 
@@ -127,6 +127,50 @@ def test_ordered_coordinates_satisfy_the_stein_identity(getkey):
     x = -np.sort(-np.random.default_rng(5).normal(size=(1500, 2)), axis=1)
     assert stein_test(Ordered(1.0), x, getkey()).p_value > 1e-3
     assert stein_test(Ordered(1.3), x, getkey()).p_value < 1e-6
+
+
+class Singular(Gaussian):
+    """|x_0|^(-1/2) exp(-|x|^2 / 2) in 4 coordinates: singular on x_0 = 0."""
+
+    def __init__(self, domain):
+        super().__init__(4)
+        self.domain = domain
+
+    def score(self, x):
+        return -x - 0.5 * jnp.asarray([1.0, 0.0, 0.0, 0.0])[None, :] / x
+
+    def draws(self, n):
+        rng = np.random.default_rng(7)
+        x = rng.normal(size=(n, 4))
+        # x^2 / 2 follows the gamma law of exponent 1/4.
+        x[:, 0] = np.sign(x[:, 0]) * np.sqrt(2.0 * rng.gamma(0.25, size=n))
+        return x
+
+
+def test_a_singularity_off_the_walls_is_refused():
+    # Named as a break it is a wall, and the right law is not rejected (false alarm 1e-3).
+    whole = [-np.inf] * 4, [np.inf] * 4
+    named = Singular(gb.quotient.Domain.box(*whole, ((0.0,), (), (), ())))
+    row = compare(named.draws(1500), named, tests="stein")[0]
+    assert row.verdict == "consistent"
+    assert compare(1.3 * named.draws(1500), named, tests="stein")[0].verdict == "rejected"
+    hidden = Singular(gb.quotient.Domain.box(*whole))
+    for n in (100, 1500):
+        with pytest.raises(ValueError, match="no stein test.*no finite variance"):
+            compare(hidden.draws(n), hidden, tests="stein")
+    # Where the dimension chooses, it is left out with a note.
+    row = compare(hidden.draws(200), hidden, law_draws=200)[0]
+    assert "stein" not in row.tests and "no stein test" in row.detail
+
+
+def test_the_tail_index_of_light_and_heavy_tails():
+    rng = np.random.default_rng(8)
+    for n in (100, 2000):
+        light = np.asarray([tail_index(np.abs(rng.normal(size=n))) for _ in range(200)])
+        heavy = np.asarray([tail_index(rng.uniform(size=n) ** -2.0) for _ in range(200)])  # 1/2
+        assert np.all(light > 2.0) and np.mean(heavy < 2.0) > 0.95
+    assert np.all(heavy < 2.0)
+    assert tail_index(np.ones(50)) == np.inf
 
 
 def test_bad_names_and_laws_that_do_not_offer_them(product):
