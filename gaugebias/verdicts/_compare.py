@@ -109,8 +109,9 @@ def compare(
       each coordinate in units of its pooled standard deviation: marginals alone do not see
       dependence; `"mmd"`: the maximum mean discrepancy of the same draws;
     - `"stein"`: the kernel Stein discrepancy from the law's score, which needs neither
-      normalisation nor draws of the law; at walls and singularities of the law's domain its test
-      functions vanish, as the Stein identity needs;
+      normalisation nor draws of the law; at walls and breaks of the law's domain its test
+      functions vanish, as the Stein identity needs, and a law whose score still has no finite
+      variance is left out (an error where it was asked for by name);
     - `"rank"`: ranks of every coordinate and of the log density among 19 draws of the law for
       each draw.
 
