@@ -44,7 +44,7 @@ def test_every_test_on_a_law_with_a_wall(product, power_law):
     # p ~ |w|^(-1/2) at w = 0: the Stein test functions must vanish there. A right law fails with
     # probability 1e-3; the wrong power must be rejected by each test that sees shapes.
     rng = np.random.default_rng(0)
-    right, wrong = power_law().draw(rng, 2000), power_law(0.3).draw(rng, 2000)
+    right, wrong = power_law().draw(rng, 800), power_law(0.3).draw(rng, 800)
     row = compare(right, product, tests=ALL)[0]
     assert row.verdict == "consistent"
     assert set(row.tests) == {
@@ -68,14 +68,14 @@ def test_every_test_on_a_law_with_a_wall(product, power_law):
 def test_many_coordinates_take_stein_by_default():
     rng = np.random.default_rng(1)
     law = Gaussian(5)
-    row = compare(rng.normal(size=(1000, 5)), law, law_draws=1000)[0]
+    row = compare(rng.normal(size=(600, 5)), law, law_draws=600)[0]
     assert row.verdict == "consistent" and {"stein", "energy", "ks[4]"} <= set(row.tests)
-    wide = compare(1.3 * rng.normal(size=(1000, 5)), law, law_draws=1000)[0]
+    wide = compare(1.5 * rng.normal(size=(600, 5)), law, law_draws=600)[0]
     assert wide.verdict == "rejected" and wide.tests["stein"].p_value < 1e-6
     # Right marginals, wrong dependence: the log density's ranks and Stein see it.
-    tied = rng.normal(size=(1000, 5))
+    tied = rng.normal(size=(600, 5))
     tied[:, 1] = 0.8 * tied[:, 0] + 0.6 * tied[:, 1]
-    row = compare(tied, law, tests=("stein", "rank"), law_draws=19_000)[0]
+    row = compare(tied, law, tests=("stein", "rank"), law_draws=11_400)[0]
     assert row.tests["stein"].p_value < 1e-6 and set(row.tests) > {"rank[0]", "rank[density]"}
 
 
