@@ -73,7 +73,7 @@ def test_many_coordinates_take_stein_by_default():
     wide = compare(1.5 * rng.normal(size=(600, 5)), law, law_draws=600)[0]
     assert wide.verdict == "rejected" and wide.tests["stein"].p_value < 1e-6
     # Right marginals, wrong dependence: the log density's ranks and Stein see it.
-    tied = rng.normal(size=(600, 5))
+    tied = rng.normal(size=(1200, 5))
     tied[:, 1] = 0.8 * tied[:, 0] + 0.6 * tied[:, 1]
     row = compare(tied, law, tests=("stein", "rank"), law_draws=11_400)[0]
     assert row.tests["stein"].p_value < 1e-6 and set(row.tests) > {"rank[0]", "rank[density]"}
