@@ -4,6 +4,7 @@ from ._balance import BalanceRates as BalanceRates, balance_rates as balance_rat
 from ._calculus import to_ito as to_ito, to_stratonovich as to_stratonovich
 from ._ensemble import Ensemble as Ensemble, SimulationError as SimulationError
 from ._generator import expected_rate as expected_rate, imbalance_rate as imbalance_rate
+from ._halving import StepHalving as StepHalving, step_halving as step_halving
 from ._integrate import integrate as integrate
 from ._label_noise import LabelNoiseSDE as LabelNoiseSDE
 from ._langevin import Langevin as Langevin, ProjectedLangevin as ProjectedLangevin
