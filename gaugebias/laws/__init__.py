@@ -9,6 +9,10 @@ from ._builders import (
     pushforward as pushforward,
 )
 from ._density import DensityLaw as DensityLaw
+from ._diagonal_linear import (
+    RegressionMoments as RegressionMoments,
+    diagonal_linear as diagonal_linear,
+)
 from ._errors import (
     Condition as Condition,
     LawRefused as LawRefused,
@@ -16,6 +20,7 @@ from ._errors import (
 )
 from ._law import AbstractLaw as AbstractLaw, Statistic as Statistic
 from ._marginal import Marginal as Marginal
+from ._minibatch import minibatch as minibatch
 from ._nuts import sample_nuts as sample_nuts
 from ._parameter_law import ParameterLaw as ParameterLaw
 from ._quotient_law import QuotientLaw as QuotientLaw
