@@ -18,6 +18,7 @@ from ._errors import (
     LawRefused as LawRefused,
     NotNormalisable as NotNormalisable,
 )
+from ._fokker_planck import fokker_planck as fokker_planck
 from ._law import AbstractLaw as AbstractLaw, Statistic as Statistic
 from ._marginal import Marginal as Marginal
 from ._minibatch import minibatch as minibatch
@@ -25,4 +26,5 @@ from ._nuts import sample_nuts as sample_nuts
 from ._parameter_law import ParameterLaw as ParameterLaw
 from ._quotient_law import QuotientLaw as QuotientLaw
 from ._shell import shell as shell
+from ._steady_state import SteadyState as SteadyState
 from ._spectral import SpectralLaw as SpectralLaw, spectral as spectral
