@@ -122,15 +122,10 @@ def steady(jumps: Jumps, count: int) -> tuple[np.ndarray, float]:
     matrix = (sparse.diags(out) - flow).tocsc()
     if np.any(jumps.loss > 0.0):
         return _persisting(matrix)
-    p = np.full(count, 1.0)
-    ground = count // 2
-    for _ in range(3):
-        p = _grounded(matrix, ground)
-        top = int(np.argmax(p))
-        if top == ground:
-            break
-        ground = top
-    return _positive(p), 0.0
+    # Where the mass is: after a long time, exponentially distributed, from an even start. The system
+    # is then solved relative to that node; relative to a node without mass it would be singular.
+    late = _factor(matrix + 1e-7 * float(np.median(out)) * sparse.eye(count)).solve(np.ones(count))
+    return _positive(_grounded(matrix, int(np.argmax(late)))), 0.0
 
 
 def _grounded(matrix: sparse.csc_matrix, ground: int) -> np.ndarray:
