@@ -33,7 +33,9 @@ class Product:
         from gaugebias.quotient import Domain
 
         self.laws, self.shape, self.reference = laws, (len(laws),), "lebesgue"
-        self.domain = Domain.box(*zip(*[(x.domain.lower[0], x.domain.upper[0]) for x in laws], strict=True))
+        self.domain = Domain.box(
+            *zip(*[(x.domain.lower[0], x.domain.upper[0]) for x in laws], strict=True)
+        )
 
     def coordinate(self, index):
         return self.laws[index[0]]

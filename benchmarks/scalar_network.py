@@ -18,7 +18,6 @@ mean `-2 eta E g - eta^2 E g^2 - (2/3) eta^3 E g^3 - (1/2) eta^4 E g^4`, and the
 
 import sys
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -147,8 +146,8 @@ def experiment(figure, *, batches=(2, 4, 8, 16, 32)):
     test = mean_test(paths[:, -1] - paths[:, 0] - drift, 0.0)
     fallen = paths[:, -1] - paths[:, 0]
     table.note(
-        f"B = 1, eta/B = {RATE / critical:.2f} critical: E log v has moved by {fallen.mean():.3f} +- "
-        f"{fallen.std() / fallen.size**0.5:.3f}; predicted for the steps {drift.mean():.3f} (p = "
+        f"B = 1, eta/B = {RATE / critical:.2f} critical: E log v has moved by {fallen.mean():.3f} "
+        f"+- {fallen.std() / fallen.size**0.5:.3f}; predicted for the steps {drift.mean():.3f} (p = "
         f"{test.p_value:.2g}), for the equation {predicted[0][-1]:.3f}",
         test.p_value > 1e-3 and fallen.mean() < -1.0,
     )

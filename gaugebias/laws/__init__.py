@@ -26,5 +26,5 @@ from ._nuts import sample_nuts as sample_nuts
 from ._parameter_law import ParameterLaw as ParameterLaw
 from ._quotient_law import QuotientLaw as QuotientLaw
 from ._shell import shell as shell
-from ._steady_state import SteadyState as SteadyState
 from ._spectral import SpectralLaw as SpectralLaw, spectral as spectral
+from ._steady_state import SteadyState as SteadyState

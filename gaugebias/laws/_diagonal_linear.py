@@ -85,7 +85,7 @@ def diagonal_linear(
     width: int = 1,
     scale: float = 1.0,
 ) -> DensityLaw:
-    r"""Stationary law of a scalar diagonal linear network trained by minibatches (2308.06671, Thm 4.2).
+    r"""Stationary law of a scalar diagonal linear network under minibatches (2308.06671, Thm 4.2).
 
     The network is `v x` with `v = sum_{i=1}^d prod_{j=0}^D u_ij`, the loss `scale (v x - y)^2`
     (`scale = 1` in the paper), balanced: every factor of a path of the same size, and all paths
@@ -146,13 +146,24 @@ def diagonal_linear(
         )
     if depth >= 1:
         _require_no_collapse(moments, tau, depth, factor)
+    power = 2.0 * depth / (depth + 1.0)
+    root = moments.a2 / moments.a1
     noise = DiagonalNoise(
-        (moments.a1, moments.a2, moments.a3), moments.b1, moments.b2, depth, width, factor
+        spread=jnp.asarray(moments.a1),
+        root=jnp.asarray(root),
+        rest=jnp.asarray(max(moments.a3 - moments.a2 * root, 0.0)),
+        mean_square=jnp.asarray(moments.b1),
+        cross=jnp.asarray(moments.b2),
+        power=jnp.asarray(power),
+        log_constant=jnp.asarray(math.log(depth + 1.0) + (1.0 - power) * math.log(width)),
+        scale=jnp.asarray(factor),
     )
     domain = Domain.line(lower=0.0) if depth else Domain.line()
     conditions = noise_conditions(HostFunction(Profile(noise), ()), domain, _RESOLUTION)[1:]
     require(
-        _NAME, conditions, ("exactly fitted samples end at that point, whatever the learning rate.",)
+        _NAME,
+        conditions,
+        ("exactly fitted samples end at that point, whatever the learning rate.",),
     )
     energy = line_integral(
         HostFunction(Force(noise), ()),

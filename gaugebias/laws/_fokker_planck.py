@@ -48,7 +48,7 @@ def fokker_planck(
     cut_off: float = 1e-4,
     key: Array | None = None,
 ) -> SteadyState:
-    r"""The steady state of any process on the quotient, for one or two predictors, by finite volumes.
+    r"""The steady state of a process on the quotient, one or two predictors, by finite volumes.
 
         0 = -sum_i d_i (b_i p) + sum_ij d_i d_j (D_ij p)
 
@@ -124,7 +124,9 @@ def fokker_planck(
     )
     conditions = (*conditions, diffusion_condition(push, domain))
     require(_NAME, conditions, _SIMULATE)
-    absorbing = np.asarray([[boundary == "absorbing" and s.power is None for s in side] for side in sides])
+    absorbing = np.asarray(
+        [[boundary == "absorbing" and s.power is None for s in side] for side in sides]
+    )
     fine = _solve(push, gradings, each, absorbing)
     coarse = _solve(push, gradings, each // 2, absorbing)
     if boundary == "no-flux":
@@ -170,7 +172,10 @@ def _shape(q: Quotient, params) -> tuple[tuple[int, ...], int]:
             "cells grows as a power of it."
         )
         raise LawRefused(
-            _NAME, detail, (Condition("at most two coordinates", False, float(size), detail),), _SIMULATE
+            _NAME,
+            detail,
+            (Condition("at most two coordinates", False, float(size), detail),),
+            _SIMULATE,
         )
     return shape, size
 

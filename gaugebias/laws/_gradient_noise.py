@@ -71,6 +71,9 @@ class SampledNoise(AbstractGradientNoise):
             return jnp.sum((self._slopes(w, part) - mean) ** 2)
 
         variance = over_blocks(squares, self.samples.data, _BLOCK) / n
+        # Far out the variance may be lost beside the mean: no number rather than a wrong one.
+        lost = variance < (8.0 * jnp.finfo(mean.dtype).eps * mean) ** 2
+        variance = jnp.where(lost, jnp.nan, variance)
         if self.second_order is None:
             return mean, variance
 
@@ -84,29 +87,29 @@ class SampledNoise(AbstractGradientNoise):
 class DiagonalNoise(AbstractGradientNoise):
     """Gradient noise of `scale (v x - y)^2` with `v` a sum of `width` equal products.
 
-    `mean_square, cross = E x^2, E xy` and `variances = (Var x^2, Cov(x^2, xy), Var xy)`.
+    `mean_square, cross = E x^2, E xy`; `spread, root, rest`: the variance of the slopes is
+    `4 scale^2 (spread (v - root)^2 + rest)`; `K = exp(log_constant) |v|^power`. All are scalar
+    arrays, so that networks of every depth share one compilation.
     """
 
-    variances: tuple[float, float, float] = eqx.field(static=True)
-    mean_square: float = eqx.field(static=True)
-    cross: float = eqx.field(static=True)
-    depth: int = eqx.field(static=True)
-    width: int = eqx.field(static=True)
-    scale: float = eqx.field(static=True)
+    spread: Array
+    root: Array
+    rest: Array
+    mean_square: Array
+    cross: Array
+    power: Array
+    log_constant: Array
+    scale: Array
 
     def log_gram(self, w: Array) -> Array:
-        power = 2.0 * self.depth / (self.depth + 1.0)
-        constant = jnp.log(self.depth + 1.0) + (1.0 - power) * jnp.log(1.0 * self.width)
-        return jnp.reshape(constant + (power * jnp.log(jnp.abs(w)) if self.depth else 0.0), ())
+        w = jnp.reshape(w, ())
+        size = jnp.where(self.power > 0.0, jnp.abs(w), 1.0)
+        return self.log_constant + self.power * jnp.log(size)
 
     def moments(self, w: Array) -> tuple[Array, Array]:
         w = jnp.reshape(w, ())
-        a, b, c = self.variances
-        # a w^2 - 2 b w + c, as a square and what is left of it
-        root = b / a
-        spread = a * (w - root) ** 2 + max(c - b * root, 0.0)
-        slope = 2.0 * self.scale * (self.mean_square * w - self.cross)
-        return slope, 4.0 * self.scale**2 * spread
+        variance = 4.0 * self.scale**2 * (self.spread * (w - self.root) ** 2 + self.rest)
+        return 2.0 * self.scale * (self.mean_square * w - self.cross), variance
 
 
 class Force(eqx.Module):

@@ -72,9 +72,7 @@ def _root(r: Array, power: float) -> Array:
     return jnp.where(r > tiny, jnp.maximum(r, tiny) ** (1.0 / power), 0.0)
 
 
-def grading_of(
-    lower: float, upper: float, low: float | None, high: float | None
-) -> Grading:
+def grading_of(lower: float, upper: float, low: float | None, high: float | None) -> Grading:
     """The grading of an interval with the given powers at its ends, `None` where it is plain."""
     if low is None and high is None:
         return Grading(lower, upper, "plain", 1.0)

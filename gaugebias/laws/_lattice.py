@@ -6,10 +6,9 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import linalg
 
-
 _SPAN = (
-    "`domain` spans more than float64 can solve for: towards its sides drift outweighs noise so far "
-    "that rates or densities vanish to rounding. Make it smaller, or `cells` larger."
+    "`domain` spans more than float64 can solve for: towards its sides drift outweighs noise so "
+    "far that rates or densities vanish to rounding. Make it smaller, or `cells` larger."
 )
 
 
@@ -122,8 +121,8 @@ def steady(jumps: Jumps, count: int) -> tuple[np.ndarray, float]:
     matrix = (sparse.diags(out) - flow).tocsc()
     if np.any(jumps.loss > 0.0):
         return _persisting(matrix)
-    # Where the mass is: after a long time, exponentially distributed, from an even start. The system
-    # is then solved relative to that node; relative to a node without mass it would be singular.
+    # Where the mass is: after a long time, exponentially distributed, from an even start. The
+    # system is then solved relative to that node; relative to an empty one it would be singular.
     late = _factor(matrix + 1e-7 * float(np.median(out)) * sparse.eye(count)).solve(np.ones(count))
     return _positive(_grounded(matrix, int(np.argmax(late)))), 0.0
 
@@ -177,7 +176,9 @@ def node_flux(jumps: Jumps, p: np.ndarray, shape: tuple[int, ...]) -> np.ndarray
     Half of the net currents of all jumps that start at a node: the mean over its two sides.
     """
     count = len(p)
-    flow = sparse.coo_matrix((jumps.rate * p[jumps.start], (jumps.start, jumps.stop)), (count, count))
+    flow = sparse.coo_matrix(
+        (jumps.rate * p[jumps.start], (jumps.start, jumps.stop)), (count, count)
+    )
     flow = flow.tocsr()
     net = (flow - flow.T).tocoo()
     index = np.stack(np.unravel_index(np.arange(count), shape), axis=-1)

@@ -164,5 +164,3 @@ def _from_the_least(parts: np.ndarray) -> np.ndarray:
             break
         at = lowest
     return (edges - edges[at])[:-1]
-
-

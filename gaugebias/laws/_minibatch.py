@@ -52,7 +52,7 @@ def minibatch(
     reference: str = "lebesgue",
     key: Array | None = None,
 ) -> QuotientLaw | Any:
-    r"""Minibatch noise, one predictor: `p(w) ~ K^(-3/2) sigma^-2 exp(-(2/tau) int l'/(sigma^2 K)) dw`.
+    r"""Minibatch noise, one predictor: `p ~ K^(-3/2) sigma^-2 exp(-(2/tau) int l'/(sigma^2 K))`.
 
     The stationary law of `MinibatchSDE` seen through `phi`, with `tau = eta/B` and `sigma^2(w)` the
     variance of `dl/dw` over the samples. Per-sample gradients are `l_i'(w) grad phi`, so noise has

@@ -68,7 +68,7 @@ def _variance_condition(profile: HostFunction, pieces, grids, tables) -> Conditi
     name = "noise inside the domain"
     slopes = np.concatenate([table[:, 1] for table in tables])
     variances = np.concatenate([table[:, 2] for table in tables])
-    if not np.any(variances > 1e-24 * slopes**2):
+    if not np.any(variances > 1e-24 * slopes**2):  # nor where it is lost beside them, NaN
         detail = "all samples have the same derivative dl/dw: there is no noise, and no law."
         return Condition(name, False, 0.0, detail)
     least, where, slope = np.inf, 0.0, 1.0

@@ -80,9 +80,9 @@ def _along_orbits(sde: AbstractSDE, q: Quotient, params: PyTree, key: Array) -> 
 
     def one(z):
         here = eqx.combine(unravel(flat * (1.0 + 0.2 * z)), still)
-        there = jax.vmap(
-            lambda c: rates(q.action.flow(here, unravel_coefficients(algebra, c)))
-        )(elements)
+        there = jax.vmap(lambda c: rates(q.action.flow(here, unravel_coefficients(algebra, c))))(
+            elements
+        )
         mid = rates(here)
         change = jnp.max(jnp.abs(there - mid[None, :]), axis=0)
         size = jnp.max(jnp.abs(there), axis=0) + jnp.abs(mid)

@@ -65,7 +65,9 @@ class SteadyState(eqx.Module):
         """Where `masses` and `flux` are: points of shape `(*cells, m)`."""
         from ._grading import midpoints
 
-        sides = [g.x(midpoints(n))[0] for g, n in zip(self.gradings, self.masses.shape, strict=True)]
+        sides = [
+            g.x(midpoints(n))[0] for g, n in zip(self.gradings, self.masses.shape, strict=True)
+        ]
         return np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1)
 
     def log_density(self, x: ArrayLike) -> Array:
@@ -170,9 +172,7 @@ class SteadyState(eqx.Module):
 
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:
         """Points inside all cells, with probabilities that follow the interpolated density."""
-        sides = [
-            (np.arange(_SUB * n) + 0.5) / (_SUB * n) for n in self.masses.shape
-        ]
+        sides = [(np.arange(_SUB * n) + 0.5) / (_SUB * n) for n in self.masses.shape]
         s = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, self.dimension)
         x = np.stack([g.x(s[:, a])[0] for a, g in enumerate(self.gradings)], axis=-1)
         with jax.enable_x64(True):
@@ -248,8 +248,6 @@ def _interpolate(values: Array, s: Array) -> Array:
     first, last = 2 * values[0] - values[1], 2 * values[-1] - values[-2]
     padded = jnp.concatenate([first[None], values, last[None]])
     a, b, c, d = (padded[cell + k] for k in range(4))
-    cubic = b + 0.5 * u * (
-        c - a + u * (2 * a - 5 * b + 4 * c - d + u * (3 * (b - c) + d - a))
-    )
+    cubic = b + 0.5 * u * (c - a + u * (2 * a - 5 * b + 4 * c - d + u * (3 * (b - c) + d - a)))
     line = b + u * (c - b)
     return jnp.where((u >= 0.0) & (u <= 1.0), cubic, line)

@@ -146,7 +146,10 @@ def require_whole(
     for a, pair in enumerate(sides):
         others = tuple(b for b in range(masses.ndim) if b != a)
         line = masses.sum(axis=others)
-        for end, side, cells in ((domain.lower[a], pair[0], line), (domain.upper[a], pair[1], line[::-1])):
+        for end, side, cells in (
+            (domain.lower[a], pair[0], line),
+            (domain.upper[a], pair[1], line[::-1]),
+        ):
             if side.power is not None or cells[0] < 1e-2 * cut_off / len(cells):
                 continue
             ratio = float(cells[0] / cells[1])
