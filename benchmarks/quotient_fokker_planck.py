@@ -33,9 +33,8 @@ class Product:
         from gaugebias.quotient import Domain
 
         self.laws, self.shape, self.reference = laws, (len(laws),), "lebesgue"
-        self.domain = Domain.box(
-            *zip(*[(x.domain.lower[0], x.domain.upper[0]) for x in laws], strict=True)
-        )
+        lower, upper = ([getattr(x.domain, end)[0] for x in laws] for end in ("lower", "upper"))
+        self.domain = Domain.box(lower, upper)
 
     def coordinate(self, index):
         return self.laws[index[0]]

@@ -145,9 +145,10 @@ def experiment(figure, *, batches=(2, 4, 8, 16, 32)):
     drift = np.sum(0.5 * np.diff(time) * (steps[:, 1:] + steps[:, :-1]), axis=1)
     test = mean_test(paths[:, -1] - paths[:, 0] - drift, 0.0)
     fallen = paths[:, -1] - paths[:, 0]
+    error = fallen.std() / fallen.size**0.5
     table.note(
         f"B = 1, eta/B = {RATE / critical:.2f} critical: E log v has moved by {fallen.mean():.3f} "
-        f"+- {fallen.std() / fallen.size**0.5:.3f}; predicted for the steps {drift.mean():.3f} (p = "
+        f"+- {error:.3f}; predicted for the steps {drift.mean():.3f} (p = "
         f"{test.p_value:.2g}), for the equation {predicted[0][-1]:.3f}",
         test.p_value > 1e-3 and fallen.mean() < -1.0,
     )

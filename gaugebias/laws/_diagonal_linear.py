@@ -8,6 +8,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import ArrayLike
 
+from .._compile import evaluated_now
 from ..dynamics._checks import count, scalar
 from ..dynamics._minibatch import RATE
 from ..dynamics._samples import as_data
@@ -137,7 +138,10 @@ def diagonal_linear(
         )
     depth, width = count(depth, "depth", least=0), count(width, "width", least=1)
     rate = scalar(learning_rate, "learning_rate", positive=True, fix=RATE)
-    factor = float(scalar(scale, "scale", positive=True, fix="the loss is scale (v x - y)^2."))
+    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0.0 < scale < math.inf:
+        raise ValueError(
+            f"`scale` must be a positive number, but is {scale!r}: the loss is scale (v x - y)^2."
+        )
     tau = rate / count(batch_size, "batch_size", least=1)
     if moments.a1 == 0.0:
         raise ValueError(
@@ -145,34 +149,25 @@ def diagonal_linear(
             "use `gaugebias.laws.minibatch`."
         )
     if depth >= 1:
-        _require_no_collapse(moments, tau, depth, factor)
-    power = 2.0 * depth / (depth + 1.0)
-    root = moments.a2 / moments.a1
-    noise = DiagonalNoise(
-        spread=jnp.asarray(moments.a1),
-        root=jnp.asarray(root),
-        rest=jnp.asarray(max(moments.a3 - moments.a2 * root, 0.0)),
-        mean_square=jnp.asarray(moments.b1),
-        cross=jnp.asarray(moments.b2),
-        power=jnp.asarray(power),
-        log_constant=jnp.asarray(math.log(depth + 1.0) + (1.0 - power) * math.log(width)),
-        scale=jnp.asarray(factor),
-    )
+        _require_no_collapse(moments, tau, depth, scale)
     domain = Domain.line(lower=0.0) if depth else Domain.line()
-    conditions = noise_conditions(HostFunction(Profile(noise), ()), domain, _RESOLUTION)[1:]
-    require(
-        _NAME,
-        conditions,
-        ("exactly fitted samples end at that point, whatever the learning rate.",),
-    )
-    energy = line_integral(
-        HostFunction(Force(noise), ()),
-        domain.lower[0],
-        domain.upper[0],
-        (),
-        resolution=_RESOLUTION,
-        reach=100.0,
-    )
+    with evaluated_now():
+        noise = _noise(moments, depth, width, scale)
+        profile = HostFunction(Profile(noise), ())
+        conditions = noise_conditions(profile, domain, _RESOLUTION)[1:]
+        require(
+            _NAME,
+            conditions,
+            ("exactly fitted samples end at that point, whatever the learning rate.",),
+        )
+        energy = line_integral(
+            HostFunction(Force(noise), ()),
+            domain.lower[0],
+            domain.upper[0],
+            (),
+            resolution=_RESOLUTION,
+            reach=100.0,
+        )
     balanced = Condition(
         "balanced paths",
         True,
@@ -187,6 +182,21 @@ def diagonal_linear(
         exponent=-jnp.ones(()),
         name=_NAME,
         conditions=(*conditions, balanced),
+    )
+
+
+def _noise(moments: RegressionMoments, depth: int, width: int, scale: float) -> DiagonalNoise:
+    power = 2.0 * depth / (depth + 1.0)
+    root = moments.a2 / moments.a1
+    return DiagonalNoise(
+        spread=jnp.asarray(moments.a1),
+        root=jnp.asarray(root),
+        rest=jnp.asarray(max(moments.a3 - moments.a2 * root, 0.0)),
+        mean_square=jnp.asarray(moments.b1),
+        cross=jnp.asarray(moments.b2),
+        power=jnp.asarray(power),
+        log_constant=jnp.asarray(math.log(depth + 1.0) + (1.0 - power) * math.log(width)),
+        scale=jnp.asarray(float(scale)),
     )
 
 

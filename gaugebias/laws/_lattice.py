@@ -1,6 +1,6 @@
 """A Fokker-Planck equation as a jump process on a lattice: conservative, with positive rates."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -43,15 +43,18 @@ def decompose(tensors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return tensors[:, :, 0], np.ones((count, 1, 1), int)
     base = np.tile(np.asarray([[1, 0], [0, 1], [-1, -1]]), (count, 1, 1))
     pairs = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+    scale = np.einsum("nii->n", tensors)[:, None]
+
+    def inner() -> np.ndarray:
+        parts = [np.einsum("ni,nij,nj->n", base[:, i], tensors, base[:, j]) for i, j, _ in pairs]
+        return np.stack(parts, axis=1)
+
     for _ in range(200):
-        products = np.stack(
-            [np.einsum("ni,nij,nj->n", base[:, i], tensors, base[:, j]) for i, j, _ in pairs], 1
-        )
-        scale = np.einsum("nii->n", tensors)[:, None]
+        products = inner()
         obtuse = products <= 1e-14 * scale
         if np.all(obtuse):
             break
-        worst = np.argmax(products / scale, axis=1)
+        worst = np.argmax(products, axis=1)
         for p, (i, j, k) in enumerate(pairs):
             rows = np.nonzero(~np.all(obtuse, axis=1) & (worst == p))[0]
             one, two = base[rows, i].copy(), base[rows, j].copy()
@@ -59,7 +62,7 @@ def decompose(tensors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # -b_i.D b_j weighs the vector orthogonal to the third, b_k.
     third = base[:, [2, 0, 1]]
     across = np.stack([-third[:, :, 1], third[:, :, 0]], axis=-1)
-    return np.maximum(-products, 0.0), across
+    return np.maximum(-inner(), 0.0), across
 
 
 def jumps_of(drift: np.ndarray, diffusion: np.ndarray, absorbing: np.ndarray) -> Jumps:
@@ -118,7 +121,7 @@ def steady(jumps: Jumps, count: int) -> tuple[np.ndarray, float]:
     """
     out = np.bincount(jumps.start, jumps.rate, count) + jumps.loss
     flow = sparse.coo_matrix((jumps.rate, (jumps.stop, jumps.start)), shape=(count, count))
-    matrix = (sparse.diags(out) - flow).tocsc()
+    matrix: Any = (sparse.diags(out) - flow).tocsc()
     if np.any(jumps.loss > 0.0):
         return _persisting(matrix)
     # Where the mass is: after a long time, exponentially distributed, from an even start. The
@@ -127,7 +130,7 @@ def steady(jumps: Jumps, count: int) -> tuple[np.ndarray, float]:
     return _positive(_grounded(matrix, int(np.argmax(late)))), 0.0
 
 
-def _grounded(matrix: sparse.csc_matrix, ground: int) -> np.ndarray:
+def _grounded(matrix: Any, ground: int) -> np.ndarray:
     rest = np.delete(np.arange(matrix.shape[0]), ground)
     right = -np.asarray(matrix[rest][:, [ground]].todense())[:, 0]
     p = np.ones(matrix.shape[0])
@@ -135,7 +138,7 @@ def _grounded(matrix: sparse.csc_matrix, ground: int) -> np.ndarray:
     return p
 
 
-def _factor(matrix) -> linalg.SuperLU:
+def _factor(matrix: Any) -> linalg.SuperLU:
     # Diagonal pivots are stable for M-matrices, and keep what is positive positive.
     options = {"SymmetricMode": True}
     try:
@@ -149,7 +152,7 @@ def _factor(matrix) -> linalg.SuperLU:
         raise ValueError(_SPAN) from None
 
 
-def _persisting(matrix: sparse.csc_matrix) -> tuple[np.ndarray, float]:
+def _persisting(matrix: Any) -> tuple[np.ndarray, float]:
     solver = _factor(matrix)
     p, rate = np.full(matrix.shape[0], 1.0 / matrix.shape[0]), np.inf
     for _ in range(2000):
@@ -180,7 +183,7 @@ def node_flux(jumps: Jumps, p: np.ndarray, shape: tuple[int, ...]) -> np.ndarray
         (jumps.rate * p[jumps.start], (jumps.start, jumps.stop)), (count, count)
     )
     flow = flow.tocsr()
-    net = (flow - flow.T).tocoo()
+    net: Any = (flow - flow.T).tocoo()
     index = np.stack(np.unravel_index(np.arange(count), shape), axis=-1)
     step = index[net.col] - index[net.row]
     columns = [np.bincount(net.row, 0.5 * net.data * step[:, a], count) for a in range(len(shape))]

@@ -111,7 +111,9 @@ def minibatch(
     if not callable(potential):
         raise ValueError("`potential` must be callable: (w, sample) -> l(w; sample).")
     rate = scalar(learning_rate, "learning_rate", positive=True, fix=RATE)
-    data, n = as_data(data, batch_size)
+    with evaluated_now():
+        data, n = as_data(data, batch_size)
+        samples = PerSample(potential, data)
     factor = sampling_factor(n, batch_size, replacement)
     if factor == 0.0:
         raise ValueError(
@@ -123,7 +125,6 @@ def minibatch(
     tau = rate * factor
     context = prepare(_NAME, q, potential, 0.5 * tau, 0.0, domain, reference, key)
     context = _on_the_slice(context)
-    samples = PerSample(potential, data)
     noise = SampledNoise(q, samples, rate if second_order else None)
     resolution = 1e-60 if q.lift is not None else 1e-5
     line = context.domain
@@ -133,14 +134,15 @@ def minibatch(
     require(_NAME, context.conditions, (_SIMULATE,))
     if not isinstance(tau, Tracer):
         require_no_collapse(_NAME, profile, line, resolution, float(tau))
-    energy = line_integral(
-        HostFunction(Force(noise), context.shape),
-        line.lower[0],
-        line.upper[0],
-        line.breaks[0],
-        resolution=resolution,
-        reach=100.0 if resolution < 1e-20 else 14.0,
-    )
+    with evaluated_now():
+        energy = line_integral(
+            HostFunction(Force(noise), context.shape),
+            line.lower[0],
+            line.upper[0],
+            line.breaks[0],
+            resolution=resolution,
+            reach=100.0 if resolution < 1e-20 else 14.0,
+        )
     volume = NoiseVolume(q, LogNoise(noise))
     return build(context._replace(potential=energy), volume, -jnp.ones(()))
 
