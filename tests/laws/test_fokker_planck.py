@@ -132,6 +132,7 @@ def test_the_radius_under_isotropic_noise_is_exponential_in_the_plane():
     assert float(walled.cdf(0.5)) == pytest.approx(ratio, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_the_quotient_s_own_equation():
     law = fokker_planck(
         QuotientSDE(PRODUCT, lambda w: 0.5 * (w - 1) ** 2, T), PRODUCT, Domain.line(0.0, 6.0)

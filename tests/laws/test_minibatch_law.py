@@ -62,7 +62,7 @@ RADIAL = Quotient(
     [
         pytest.param(PRODUCT, logistic, dict(replacement=False), marks=pytest.mark.slow),
         (CUBIC, loss, dict(second_order=True)),
-        (RADIAL, loss, dict()),
+        pytest.param(RADIAL, loss, dict(), marks=pytest.mark.slow),
     ],
 )
 def test_the_law_has_no_flux_under_the_process_itself(q, potential, options):
