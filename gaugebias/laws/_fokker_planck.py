@@ -90,8 +90,9 @@ def fokker_planck(
         ```python
         import jax.numpy as jnp
         import gaugebias as gb
-        act = gb.symmetry.Orthogonal(lambda p: p, axes=0)
-        q = gb.Quotient(lambda p: jnp.sum(p**2), act, at=jnp.array([1.0, 0.5]))
+        act = gb.symmetry.Orthogonal(lambda p: p)
+        q = gb.Quotient(lambda p: jnp.sum(p**2), act, at=jnp.array([1.0, 0.5]),
+                        lift=lambda w: jnp.stack([jnp.sqrt(w), 0.0 * w]))
         sde = gb.dynamics.Langevin(lambda p: 0.5 * jnp.sum(p**2), 1.0)
         law = gb.laws.fokker_planck(sde, q, gb.quotient.Domain.line(0.0, 40.0))
         law.cdf(2.0)       # 1 - 1/e, the exponential law of |x|^2 in the plane
