@@ -76,7 +76,7 @@ def test_minibatch_noise_to_second_order_in_the_cells():
     np.testing.assert_allclose(law.log_density(w[3:]), exact.log_density(w[3:]), atol=0.03)
     np.testing.assert_allclose(law.score(w[5:30]), exact.score(w[5:30]), atol=0.1, rtol=0.05)
     assert np.max(np.abs(law.flux)) < 1e-10 and law.entropy_production == 0.0
-    assert float(law.temperature) == pytest.approx(0.1)
+    assert law.temperature is not None and float(law.temperature) == pytest.approx(0.1)
     effective = np.asarray(law.effective_loss(w[3:]) - 0.1 * -law.log_density(w[3:]))
     np.testing.assert_allclose(effective, 0.0, atol=1e-12)
     assert law.decay_rate == 0.0 and all(c.holds for c in law.conditions)

@@ -111,7 +111,7 @@ def test_the_law_in_numbers():
     np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-8)
     mass = quad(lambda t: np.exp(float(law.log_density(np.exp(t))) + t), -6.0, 0.0, limit=200)[0]
     np.testing.assert_allclose(mass, law.cdf(1.0) - law.cdf(np.exp(-6.0)), atol=1e-7)
-    there = law.to("quotient").log_density(PRODUCT.lift(jnp.array(0.9)))
+    there = law.to("quotient").log_density(PRODUCT.representative(jnp.array(0.9)))
     assert float(there) == pytest.approx(found[2] + 0.5 * np.log(1.8), abs=1e-9)
     special = gb.laws.diagonal_linear(gb.laws.RegressionMoments.of(X, Y), RATE, BATCH, scale=0.5)
     np.testing.assert_allclose(found, special.log_density(POINTS), atol=1e-10)
