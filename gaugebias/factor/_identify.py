@@ -1,17 +1,16 @@
 """One solution out of the admissible ones, by a rule: inner, outer, minimum volume."""
 
 import itertools
-from collections.abc import Callable
 from typing import final
 
 import equinox as eqx
 import numpy as np
 
 from ._factorisation import Factorisation
-from ._movement import movement
-from ._nested import apply, interval, require_full_rank, segment
-from ._region import hull_rows
+from ._nested import interval, require_full_rank, segment
 from ._scattered import sufficiently_scattered
+from ._search import essential, local_minimum
+from ._walk import walk
 
 RULES: dict[str, str] = {
     "inner": "the components as near to each other as the fitted rows allow",
@@ -19,8 +18,6 @@ RULES: dict[str, str] = {
     "minimum-volume": "the simplex of components with the least volume around the fitted rows",
 }
 """Rule -> what it asks for."""
-
-_FEASIBLE = 1e-8
 
 
 @final
@@ -59,8 +56,8 @@ def identify(
 
     K = 2: closed form: the two farthest fitted rows for "inner" and "minimum-volume", the two
     points where a share becomes 0 for "outer". K >= 3: the problem is not convex; sequential
-    quadratic programming (SLSQP) from the identity and from the best of the matrices that
-    [`gaugebias.factor.movement`][] walks through.
+    quadratic programming (SLSQP) from the identity and from the best places of the walk of
+    [`gaugebias.factor.movement`][].
 
     **Arguments:** `rule`; `starts` of the search; `effort`, `seed` of the walk.
 
@@ -85,20 +82,17 @@ def identify(
         outer_low, inner_low, inner_high, outer_high = interval(mixing, basis)
         ends = (outer_low, outer_high) if rule == "outer" else (inner_low, inner_high)
         return _result(factorisation, segment(*ends), objective, True, 1, 1)
-    pool = movement(factorisation, effort=effort, seed=seed).transforms
+    pool = walk(factorisation, effort=effort, seed=seed)
     order = np.argsort([objective(matrix)[0] for matrix in pool])
     chosen = [pool[0], *(pool[index] for index in order[: starts - 1])]
-    hull = mixing[hull_rows(mixing)]
-    ends = [_search(start, objective, hull, basis) for start in chosen]
-    # A start that the search did not improve is still a solution.
-    ends = [end for end in ends if end is not None] or [pool[order[0]]]
-    best_start = pool[order[0]]
+    conditions = essential(mixing, basis)
+    found = [local_minimum(start, objective, *conditions) for start in chosen]
+    # The best place of the walk is a solution too, should every search have failed.
+    ends = [*(end for end in found if end is not None), pool[order[0]]]
     values = np.array([objective(end)[0] for end in ends])
+    agreeing = int(np.sum(values[:-1] <= values.min() + 1e-4 * max(1.0, abs(values.min()))))
     best = ends[int(values.argmin())]
-    if objective(best_start)[0] < values.min():
-        best = best_start
-    agreeing = int(np.sum(values <= values.min() + 1e-4 * max(1.0, abs(values.min()))))
-    return _result(factorisation, best, objective, False, len(ends), agreeing)
+    return _result(factorisation, best, objective, False, len(ends) - 1, agreeing)
 
 
 def _result(
@@ -148,53 +142,3 @@ class _Objective:
         """The sum of the chi-squared distances between the components."""
         apart = [found.basis[k] - found.basis[other] for k, other in self.pairs]
         return float(sum(np.sqrt(np.sum(x**2 * self.weights)) for x in apart))
-
-
-def _search(
-    start: np.ndarray, objective: Callable, hull: np.ndarray, basis: np.ndarray
-) -> np.ndarray | None:
-    """A local optimum near `start`, or `None` where the search ends outside."""
-    from scipy.optimize import minimize
-
-    k = len(basis)
-
-    def full(z: np.ndarray) -> np.ndarray:
-        free = z.reshape(k, k - 1)
-        return np.column_stack([free, 1.0 - free.sum(axis=1)])
-
-    def reduced(gradient: np.ndarray) -> np.ndarray:
-        """From derivatives by T, (..., k, k), to those by its first k - 1 columns."""
-        return (gradient[..., :-1] - gradient[..., -1:]).reshape(*gradient.shape[:-2], -1)
-
-    def value(z: np.ndarray) -> tuple[float, np.ndarray]:
-        size, gradient = objective(full(z))
-        return size, reduced(gradient)
-
-    def shares(z: np.ndarray) -> np.ndarray:
-        mixing, moved = apply(full(z), hull, basis)
-        return np.concatenate([mixing.ravel(), moved.ravel()])
-
-    def slopes(z: np.ndarray) -> np.ndarray:
-        # d(A T^-1) = -A T^-1 dT T^-1 and d(T G) = dT G.
-        matrix = full(z)
-        inverse = np.linalg.inv(matrix)
-        first = -np.einsum("ia,bl->ilab", hull @ inverse, inverse).reshape(-1, k, k)
-        second = np.einsum("ka,bj->kjab", np.eye(k), basis).reshape(-1, k, k)
-        return reduced(np.concatenate([first, second]))
-
-    try:
-        with np.errstate(all="ignore"):
-            found = minimize(
-                value,
-                start[:, :-1].ravel(),
-                jac=True,
-                method="SLSQP",
-                constraints=[{"type": "ineq", "fun": shares, "jac": slopes}],
-                options={"maxiter": 200, "ftol": 1e-12},
-            )
-    except (np.linalg.LinAlgError, ValueError):  # it stepped onto a singular T
-        return None
-    matrix = full(found.x)
-    if not np.isfinite(matrix).all() or np.linalg.cond(matrix) > 1e8:
-        return None
-    return matrix if shares(found.x).min() >= -_FEASIBLE else None

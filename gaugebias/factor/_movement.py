@@ -6,17 +6,8 @@ import equinox as eqx
 import numpy as np
 
 from ._factorisation import Factorisation
-from ._nested import (
-    apply,
-    farthest,
-    interval,
-    one_component,
-    outer_extreme,
-    require_full_rank,
-    segment,
-)
-
-_VIOLATION = 1e-8  # shares down to minus this are rounding of the linear programs
+from ._nested import apply, interval, outer_extreme, require_full_rank, segment
+from ._walk import push, walk
 
 
 @final
@@ -66,12 +57,13 @@ def movement(factorisation: Factorisation, *, effort: int = 20, seed: int = 0) -
     K >= 3: the set of admissible T is not convex, and describing it is as hard as non-negative
     factorisation itself. The places of *one* component while the others stay are a polytope, in
     which linear programs go as far as possible. A walk moves the components in turn, to vertices
-    of these polytopes and part of the way; then each share of each component is pushed up and down
-    from the best places seen. What is returned is attained, hence a lower bound of the freedom;
-    `bound_low` and `bound_high` are an upper bound.
+    of these polytopes and part of the way; then each share of each component, and its proportion,
+    is pushed up and down from the best place seen, by the same linear programs and by SLSQP over
+    all of T. What is returned is attained, hence a lower bound of the freedom; `bound_low` and
+    `bound_high` are an upper bound. Shares of the rows are those of the places seen.
 
-    **Arguments:** `effort`: rounds of the walk (K >= 3), each K linear programs of about a
-    millisecond; `seed`: of its directions.
+    **Arguments:** `effort`: rounds of the walk (K >= 3), each K linear programs of one to
+    three milliseconds; `seed`: of its directions.
 
     **Returns:** a [`gaugebias.factor.Movement`][].
 
@@ -96,7 +88,7 @@ def movement(factorisation: Factorisation, *, effort: int = 20, seed: int = 0) -
         ]
         transforms = np.stack([np.eye(2), *corners])
     else:
-        transforms = _Walk(mixing, basis, seed).run(effort)
+        transforms = push(factorisation, walk(factorisation, effort=effort, seed=seed))
     moved = [apply(matrix, mixing, basis) for matrix in transforms]
     mixings = np.maximum(np.stack([pair[0] for pair in moved]), 0.0)
     bases = np.maximum(np.stack([pair[1] for pair in moved]), 0.0)
@@ -133,82 +125,3 @@ def _bounds(basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             end.append(column[0] if alike else failed if point is None else point @ column)
         ends.append(np.clip(end, 0.0, 1.0))
     return ends[0], ends[1]
-
-
-class _Walk:
-    """Admissible matrices reached from the identity by moving one component at a time."""
-
-    def __init__(self, mixing: np.ndarray, basis: np.ndarray, seed: int):
-        self.mixing, self.basis = mixing, basis
-        self.rng = np.random.default_rng(seed)
-        self.seen = [np.eye(basis.shape[0])]
-
-    def run(self, effort: int) -> np.ndarray:
-        here = self.seen[0]
-        for _ in range(effort):
-            here = self._round(here, range(len(here)))
-        self._push()
-        return np.stack(self.seen)
-
-    def _round(self, here: np.ndarray, order) -> np.ndarray:
-        """Move the components in `order`, each to a vertex or part of the way."""
-        for k in self.rng.permutation(list(order)):
-            profile = self.rng.standard_normal(self.basis.shape[1])
-            length = 1.0 if self.rng.random() < 0.5 else self.rng.random()
-            here = self._move(here, int(k), here @ self.basis @ profile, length)
-        return here
-
-    def _move(
-        self, here: np.ndarray, k: int, direction: np.ndarray, length: float = 1.0
-    ) -> np.ndarray:
-        """Move component k as far as it goes in `direction`, barycentric, or part of the way."""
-        mixing, basis = apply(here, self.mixing, self.basis)
-        u = farthest(one_component(mixing, basis, k), direction)
-        if u is None:
-            return here
-        there = here.copy()
-        there[k] += length * (u @ here)
-        if not self._admissible(there):
-            return here
-        self.seen.append(there)
-        return there
-
-    def _admissible(self, matrix: np.ndarray) -> bool:
-        if np.linalg.cond(matrix) > 1e8:
-            return False
-        mixing, basis = apply(matrix, self.mixing, self.basis)
-        return mixing.min() >= -_VIOLATION and basis.min() >= -_VIOLATION
-
-    def _push(self) -> None:
-        """Every share up and down from the best place seen, with the other components moved too.
-
-        Shares of columns are linear in the place of a component. Its shares of the rows are
-        A_ik / (1 + u_k), all least or greatest with u_k.
-        """
-        for k in range(len(self.basis)):
-            for column in self.basis.T:
-                for signed in (-column, column):
-                    self._climb(
-                        k,
-                        lambda here, signed=signed: here @ signed,
-                        lambda here, signed=signed: here[k] @ signed,
-                    )
-            own = np.eye(len(self.basis))[k]
-            for sign in (-1.0, 1.0):
-                self._climb(
-                    k,
-                    lambda here, sign=sign, own=own: sign * own,
-                    lambda here, sign=sign: -sign * float(self._share(here, k)),
-                )
-
-    def _share(self, here: np.ndarray, k: int) -> float:
-        return float(self.mixing.mean(axis=0) @ np.linalg.inv(here)[:, k])
-
-    def _climb(self, k: int, direction, value) -> None:
-        others = [index for index in range(len(self.basis)) if index != k]
-        best = max(self.seen, key=value)
-        best = self._move(best, k, direction(best))
-        for _ in range(1):
-            trial = self._round(best, others)
-            trial = self._move(trial, k, direction(trial))
-            best = max(best, trial, key=value)

@@ -7,6 +7,7 @@ import numpy as np
 
 from ._factorisation import Factorisation
 from ._nested import require_full_rank
+from ._search import hull_rows
 
 _EDGE = 1e-9
 
@@ -102,18 +103,6 @@ def outer_polygon(basis: np.ndarray) -> np.ndarray:
     corners = HalfspaceIntersection(planes, np.array([1 / 3, 1 / 3])).intersections
     corners = corners[np.isfinite(corners).all(axis=1)]
     return _around(np.column_stack([corners, 1.0 - corners.sum(axis=1)]))
-
-
-def hull_rows(mixing: np.ndarray) -> np.ndarray:
-    """Indices of the rows of A that are corners of their hull."""
-    from scipy.spatial import ConvexHull, QhullError
-
-    if mixing.shape[1] < 3 or len(mixing) <= mixing.shape[1]:
-        return np.arange(len(mixing))
-    try:
-        return np.sort(ConvexHull(mixing[:, :-1]).vertices)
-    except QhullError:  # nearly flat: all of them, then
-        return np.arange(len(mixing))
 
 
 def _around(points: np.ndarray) -> np.ndarray:

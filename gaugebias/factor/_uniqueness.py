@@ -98,7 +98,7 @@ def _checks(factorisation: Factorisation, atol: float) -> list[Check]:
         inside = contained(factor, atol=atol)
         detail = "no component's support lies inside another's"
         if inside is not None:
-            detail = f"component {inside[0] + 1} has its support inside that of {inside[1] + 1}"
+            detail = f"the support of component {inside[0] + 1} lies inside that of {inside[1] + 1}"
         checks.append(Check(name, "necessary", inside is None, detail))
     local = rigidity(factorisation, atol=atol)
     detail = (
