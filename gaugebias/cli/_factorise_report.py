@@ -107,7 +107,13 @@ class Solution:
         ranged = [x for name in self.names for x in (name, f"{name} low", f"{name} high")]
         rescaled = rescaled_basis(found)
         columns = [
-            ["column", *ranged, "bound low", "bound high", *(f"P({n} | column)" for n in self.names)]
+            [
+                "column",
+                *ranged,
+                "bound low",
+                "bound high",
+                *(f"P({n} | column)" for n in self.names),
+            ]
         ]
         for j, name in enumerate(self.table.columns):
             line: list[Any] = [name]
@@ -185,14 +191,16 @@ def _print_fit(say: Any, solution: Solution) -> None:
     size = " x ".join(map(str, table.values.shape))
     say(
         f"{table.name}: {size}, total {table.total:g}; {_NAMES[solution.model][1]} with "
-        f"{solution.found.components} components by {fit.solver}."
+        f"{_count(solution.found.components, 'component')} by {fit.solver}."
     )
     one = numbers["G2_of_one_component"]
     deviance = numbers["G2"]
     if deviance is None:
         say("G^2 is infinite: a cell with a count has probability 0 in the model.")
     else:
-        less = f", {1 - deviance / one:.1%} less than with one component ({one:.6g})" if one else ""
+        less = ""
+        if solution.found.components > 1 and one:
+            less = f", {1 - deviance / one:.1%} less than with one component ({one:.6g})"
         say(f"G^2 {deviance:.6g} on {numbers['degrees_of_freedom']} degrees of freedom{less}.")
     say(
         f"Residual sum of squares of the profiles {numbers['residual_sum_of_squares']:.4g}; "
@@ -219,7 +227,12 @@ def _print_components(console: "Console", solution: Solution) -> None:
     found, moves = solution.found, solution.answer.movement
     grid = _grid(solution, "column")
     pairs = [
-        (solution.table.columns[j], found.basis[:, j], moves.basis_low[:, j], moves.basis_high[:, j])
+        (
+            solution.table.columns[j],
+            found.basis[:, j],
+            moves.basis_low[:, j],
+            moves.basis_high[:, j],
+        )
         for j in range(found.basis.shape[1])
     ]
     whole = "of the table", found.proportions, moves.proportions_low, moves.proportions_high
@@ -264,6 +277,10 @@ def _print_uniqueness(say: Any, solution: Solution) -> None:
         held = {True: "yes", False: "no", None: "undecided"}[check.holds]
         say(f"  {check.name} ({check.kind}): {held}; {check.detail}")
     say("All of this holds for the fitted table; the sampling error of the counts comes on top.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _grid(solution: Solution, first: str) -> Any:

@@ -83,7 +83,9 @@ class Factorisation(eqx.Module):
                 )
         for name, value in (("row_totals", r), ("scale", d)):
             if not (np.isfinite(value) & (value > 0)).all():
-                raise ValueError(f"`{name}` must be positive and finite, but holds {value.min():g}.")
+                raise ValueError(
+                    f"`{name}` must be positive and finite, but holds {value.min():g}."
+                )
 
     @property
     def components(self) -> int:
@@ -179,9 +181,7 @@ class Factorisation(eqx.Module):
             scale = _positive(right.sum(axis=1), "`right`", "row")
             weighted = left * scale
             sizes = _positive(weighted.sum(axis=1), "the product of `left` and `right`", "row")
-            return Factorisation(
-                weighted / sizes[:, None], right / scale[:, None], sizes, scale
-            )
+            return Factorisation(weighted / sizes[:, None], right / scale[:, None], sizes, scale)
         raise ValueError(
             f"`model` is a {type(model).__name__}: give one of "
             f"{', '.join(kind.__name__ for kind in MODELS.values())}."

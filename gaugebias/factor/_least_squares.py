@@ -66,7 +66,8 @@ def minimum_volume(
     tangent, then as in [`gaugebias.factor.alternating_least_squares`][]. \(\lambda\) is `penalty`
     times RSS_0 / |log det(G_0 G_0^T + delta I)|, where G_0 are the K most extreme rows of P
     (successive projection, which is QR with column pivoting) and RSS_0 the least residual with
-    them; the same for all starts, of which the first is G_0.
+    them; the same for all starts, of which the first is G_0. So the penalty is 0 where K rows of
+    P are pure and there is no noise, and G_0 is the answer.
 
     The penalty costs fit. For the smallest volume among all solutions with *the same* fit use
     [`gaugebias.factor.identify`][] with "minimum-volume" on any solution.
@@ -92,7 +93,8 @@ def minimum_volume(
     mixing, basis = _starts(counts, k, as_key(key), starts)
     extreme = counts.profiles[extreme_rows(counts.profiles, k)]
     basis = basis.at[0].set(jnp.asarray(extreme, basis.dtype))
-    first = np.asarray(_best_mixing(jnp.asarray(counts.profiles), basis[0]), np.float64)
+    shares = _best_mixing(jnp.asarray(counts.profiles), basis[0])
+    mixing, first = mixing.at[0].set(shares), np.asarray(shares, np.float64)
     residual = float(np.sum((counts.profiles - first @ extreme) ** 2))
     volume = float(np.linalg.slogdet(extreme @ extreme.T + delta * np.eye(k))[1])
     weight = penalty * residual / abs(volume) if volume else 0.0

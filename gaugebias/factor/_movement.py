@@ -21,9 +21,9 @@ class Movement(eqx.Module):
     - `proportions_low`, `proportions_high`: (K,), of the whole table.
     - `bound_low`, `bound_high`: (J,): no component of any admissible solution leaves these; exact
       bounds of the outer polytope by linear programming, the same for all components.
-    - `transforms`: (S, K, K), admissible matrices, the identity first: the four corners of the
-      set for K = 2, a walk through it otherwise. All are connected to the identity, so that
-      component k of each is component k of the factorisation, moved.
+    - `transforms`: (S, K, K), admissible matrices, the identity first: the corners of the set for
+      K = 2, the places of a search otherwise. Component k of each is the one matched to component
+      k of the factorisation, in the order with the least sum of squared differences of shares.
     - `determinants`: (S,), det(G G^T) of each.
 
     All of this is about the *fitted* table: the sampling error of the counts comes on top.
@@ -62,8 +62,8 @@ def movement(factorisation: Factorisation, *, effort: int = 20, seed: int = 0) -
     all of T. What is returned is attained, hence a lower bound of the freedom; `bound_low` and
     `bound_high` are an upper bound. Shares of the rows are those of the places seen.
 
-    **Arguments:** `effort`: rounds of the walk (K >= 3), each K linear programs of one to
-    three milliseconds; `seed`: of its directions.
+    **Arguments:** `effort` (K >= 3): rounds of the walk, each K linear programs; SLSQP starts from
+    one more place for every ten of them. `seed`: of the directions of the walk.
 
     **Returns:** a [`gaugebias.factor.Movement`][].
 
@@ -88,7 +88,9 @@ def movement(factorisation: Factorisation, *, effort: int = 20, seed: int = 0) -
         ]
         transforms = np.stack([np.eye(2), *corners])
     else:
-        transforms = push(factorisation, walk(factorisation, effort=effort, seed=seed))
+        transforms = push(
+            factorisation, walk(factorisation, effort=effort, seed=seed), effort=effort
+        )
     moved = [apply(matrix, mixing, basis) for matrix in transforms]
     mixings = np.maximum(np.stack([pair[0] for pair in moved]), 0.0)
     bases = np.maximum(np.stack([pair[1] for pair in moved]), 0.0)

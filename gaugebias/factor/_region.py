@@ -72,7 +72,7 @@ def possible_component(points: np.ndarray, inner: np.ndarray, basis: np.ndarray)
     cross = arrows[:, :, None, 0] * arrows[:, None, :, 1]
     cross = cross - arrows[:, :, None, 1] * arrows[:, None, :, 0]  # (m, h, h): from h to h'
     apart = np.abs(arrows).max(axis=2) > _EDGE
-    right = apart & (cross >= -_EDGE**1.5).all(axis=2)  # all others to the left of this one
+    right = apart & (cross >= -(_EDGE**1.5)).all(axis=2)  # all others to the left of this one
     left = apart & (cross <= _EDGE**1.5).all(axis=2)
     outside = right.any(axis=1) & left.any(axis=1)
     at = np.arange(len(points))

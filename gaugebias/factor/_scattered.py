@@ -1,6 +1,6 @@
 """Separable and sufficiently scattered factors: conditions under which a factor is identified."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class Check(NamedTuple):
     detail: str
 
 
-def pure(points: np.ndarray, *, atol: float = 1e-6) -> np.ndarray:
+def pure(points: Any, *, atol: float = 1e-6) -> np.ndarray:
     r"""Which components have a pure point: a row of `points` on the k-th axis alone, (K,) booleans.
 
     All of them is separability: of A (I, K), pure rows; of \(G^\top\) (J, K), anchor columns.
@@ -46,7 +46,7 @@ class Scattered(NamedTuple):
     exact: bool
 
 
-def sufficiently_scattered(points: np.ndarray, *, atol: float = 1e-6) -> Scattered:
+def sufficiently_scattered(points: Any, *, atol: float = 1e-6) -> Scattered:
     r"""Is the cone of the rows of `points` (n, K) sufficiently scattered?
 
     The condition (Huang, Sidiropoulos, Swami 2014): the cone of the points contains
@@ -124,7 +124,7 @@ def _corners(points: np.ndarray) -> np.ndarray:
     return np.column_stack([z, 1.0 - z.sum(axis=1)])
 
 
-def contained(factor: np.ndarray, *, atol: float = 1e-6) -> tuple[int, int] | None:
+def contained(factor: Any, *, atol: float = 1e-6) -> tuple[int, int] | None:
     """Columns (k, l) of `factor` with the support of k inside that of l, or `None`.
 
     Then a little of column k can be taken from column l: the factorisation is not unique.

@@ -39,7 +39,19 @@ def admissible(matrix: np.ndarray, mixing: np.ndarray, basis: np.ndarray) -> boo
     if not np.isfinite(matrix).all() or np.linalg.cond(matrix) > 1e8:
         return False
     left, right = apply(matrix, mixing, basis)
-    return min(left.min(), right.min()) >= -VIOLATION
+    return bool(min(left.min(), right.min()) >= -VIOLATION)
+
+
+def matched(matrix: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """The rows of T in the order in which T G is nearest to G, by the sum of squared differences.
+
+    An optimiser that steps outside on its way may come back with the components permuted.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    apart = np.sum(((matrix @ basis)[:, None] - basis[None]) ** 2, axis=2)
+    rows, columns = linear_sum_assignment(apart)
+    return matrix[rows[np.argsort(columns)]]
 
 
 def local_minimum(

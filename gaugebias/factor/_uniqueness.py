@@ -8,8 +8,11 @@ import numpy as np
 from ._factorisation import Factorisation
 from ._fit import Fit
 from ._movement import Movement, movement
+from ._region import component_region
 from ._rigid import rigidity
 from ._scattered import Check, contained, pure, sufficiently_scattered
+
+_GRID = 150
 
 
 @final
@@ -43,7 +46,9 @@ def uniqueness(
 ) -> Uniqueness:
     r"""Test whether \((A, G)\) is the only factorisation of its fitted table.
 
-    - *Not unique* is proved by an explicit admissible T that moves some share by more than `atol`.
+    - *Not unique* is proved by an explicit admissible T that moves some share by more than `atol`,
+      for K = 3 also by a component of another solution that
+      [`gaugebias.factor.component_region`][] finds where none of these moves to.
     - *Unique* is proved for K = 2 by the exact ranges, and for K >= 3 where A and G^T are both
       sufficiently scattered in one scaling of the components (Huang, Sidiropoulos, Swami 2014),
       which includes that both are separable; three scalings d^-1, d are tried: d = 1, the
@@ -65,6 +70,8 @@ def uniqueness(
     found = movement(factorisation, effort=effort, seed=seed)
     k = factorisation.components
     checks = _checks(factorisation, atol)
+    if k == 3:
+        checks.append(_elsewhere(factorisation, found, atol))
     if fit is not None:
         checks.append(_spread(fit))
     scattered = next(check for check in checks if check.name == "sufficiently scattered")
@@ -72,15 +79,20 @@ def uniqueness(
     if k == 1:
         verdict, reason = "unique", "one component is the table's margin."
     elif found.size > atol:
-        kind = "at most" if found.exact else "at least"
+        reach = "up to" if found.exact else "at least"
         verdict = "not unique"
-        reason = f"a share moves by {found.size:.3g} ({kind}) with the fitted table unchanged."
+        reason = f"a share moves by {reach} {found.size:.3g} with the fitted table unchanged."
+    elif any(check.name == "elsewhere" and check.holds is False for check in checks):
+        verdict = "not unique"
+        reason = "another solution has a component at a place that none of these moves to."
     elif found.exact:
         verdict = "unique"
         reason = f"the exact ranges of all shares are at most {found.size:.1g} wide."
     elif scattered.holds:
         verdict = "unique"
-        reason = f"both factors are sufficiently scattered, with shares up to {atol:g} counted as 0."
+        reason = (
+            f"both factors are sufficiently scattered, with shares up to {atol:g} counted as 0."
+        )
     else:
         verdict = "undecided"
         near = "no solution is near" if rigid.holds else "nearby solutions are not excluded"
@@ -110,6 +122,20 @@ def _checks(factorisation: Factorisation, atol: float) -> list[Check]:
     checks.append(Check("separable", "sufficient", bool(rows.all() and columns.all()), detail))
     checks.append(_scattered(factorisation, atol))
     return checks
+
+
+def _elsewhere(factorisation: Factorisation, found: Movement, atol: float) -> Check:
+    """K = 3: may a component be at a place that none of these three moves to?"""
+    region = component_region(factorisation, resolution=_GRID)
+    shares = (region.points[region.possible] @ factorisation.basis)[:, None]
+    low, high = found.basis_low[None] - atol, found.basis_high[None] + atol
+    beyond = np.maximum(low - shares, shares - high).max(axis=2).min(axis=1, initial=np.inf)
+    # What the search may have missed of the ranges lies next to them.
+    far = beyond[beyond > max(0.05 * found.size, atol)]
+    detail = f"no component can be elsewhere on a grid of {_GRID} x {_GRID} places"
+    if len(far):
+        detail = f"a component can be elsewhere, with a share that differs by {far.max():.3g}"
+    return Check("elsewhere", "necessary", not len(far), detail)
 
 
 def _posterior(factorisation: Factorisation) -> np.ndarray:

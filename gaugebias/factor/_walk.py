@@ -4,14 +4,17 @@ import numpy as np
 
 from ._factorisation import Factorisation
 from ._nested import apply, farthest, one_component
-from ._search import admissible, essential, local_minimum
+from ._search import admissible, essential, local_minimum, matched
+
+_EACH = 10  # rounds of the walk for each further start of a push
 
 
 def walk(factorisation: Factorisation, *, effort: int, seed: int) -> np.ndarray:
     """Admissible matrices reached from the identity by moving one component at a time, (S, K, K).
 
     Each move goes in a random direction of the space of profiles, to a vertex of the polytope
-    that the other components leave, or a random part of the way there.
+    that the other components leave, or a random part of the way there. The rows of each matrix are
+    in the order that is nearest to that of the factorisation.
     """
     conditions = essential(factorisation.mixing, factorisation.basis)
     rng = np.random.default_rng(seed)
@@ -24,12 +27,12 @@ def walk(factorisation: Factorisation, *, effort: int, seed: int) -> np.ndarray:
             length = 1.0 if rng.random() < 0.5 else rng.random()
             there = _move(here, int(component), direction, conditions, length)
             if there is not None:
-                seen.append(there)
-                here = there
+                here = matched(there, factorisation.basis)
+                seen.append(here)
     return np.stack(seen)
 
 
-def push(factorisation: Factorisation, seen: np.ndarray) -> np.ndarray:
+def push(factorisation: Factorisation, seen: np.ndarray, *, effort: int) -> np.ndarray:
     """`seen` and the matrices where shares of columns and proportions are least and greatest.
 
     Each is pushed from the best place seen so far: its own component by a linear program, then all
@@ -38,6 +41,7 @@ def push(factorisation: Factorisation, seen: np.ndarray) -> np.ndarray:
     conditions = essential(factorisation.mixing, factorisation.basis)
     weights = factorisation.row_totals @ factorisation.mixing / factorisation.total
     places = list(seen)
+    others = seen[1 :: max(1, len(seen) // max(1, effort // _EACH))][: effort // _EACH]
     for k in range(factorisation.components):
         aims: list[_Aim] = [_Share(k, sign * g) for g in factorisation.basis.T for sign in (-1, 1)]
         aims += [_Proportion(k, sign, weights) for sign in (-1, 1)]
@@ -45,10 +49,12 @@ def push(factorisation: Factorisation, seen: np.ndarray) -> np.ndarray:
             best = _least(places, aim)
             there = _move(best, k, aim.direction(best), conditions)
             if there is not None:
-                places.append(there)
-            there = local_minimum(_least(places, aim), aim, *conditions, steps=50, ftol=1e-9)
-            if there is not None:
-                places.append(there)
+                places.append(matched(there, factorisation.basis))
+            # The set is not convex: other places may lead to other optima.
+            for start in (_least(places, aim), *others):
+                there = local_minimum(start, aim, *conditions, steps=50, ftol=1e-9)
+                if there is not None:
+                    places.append(matched(there, factorisation.basis))
     return np.stack(places)
 
 

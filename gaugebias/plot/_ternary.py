@@ -68,7 +68,7 @@ def ternary(
             ax.annotate(name, tuple(point), xytext=(4, -2), textcoords="offset points", fontsize=6)
             named.append(point)
     ax.scatter(*corners.T, s=40, marker="D", c=list(PALETTE[:3]), zorder=4)
-    places = ((-9, -11, "right"), (9, -11, "left"), (0, 14, "center"))
+    places = ((-9, -11, "right"), (9, -11, "left"), (10, 0, "left"))
     for k, (dx, dy, align) in enumerate(places):
         ax.annotate(
             labels[k],
