@@ -60,6 +60,7 @@ class Solution:
         )
 
         values, totals = self.table.values, self.table.row_totals
+        i, j = values.shape
         margin = values.sum(axis=0, keepdims=True) / self.table.total
         one = Factorisation(np.ones((len(values), 1)), margin, totals)
         try:
@@ -69,7 +70,7 @@ class Solution:
         return {
             "G2": size,
             "G2_of_one_component": deviance(self.table, one),
-            "degrees_of_freedom": degrees_of_freedom(*values.shape, self.found.components),
+            "degrees_of_freedom": degrees_of_freedom(i, j, self.found.components),
             "residual_sum_of_squares": residual_sum_of_squares(self.table, self.found),
             "dissimilarity": dissimilarity(self.table, self.found),
         }

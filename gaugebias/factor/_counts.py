@@ -126,10 +126,10 @@ def check_components(table: CountTable, components: Any) -> int:
     if not whole or components < 1:
         raise ValueError(f"`components` is {components!r}: give a whole number of at least 1.")
     if components > table.rank:
+        size = " x ".join(map(str, table.values.shape))
         raise ValueError(
-            f"`components` is {components}, but the table ({' x '.join(map(str, table.values.shape))}"
-            f") has rank {table.rank}, which that many reproduce exactly: give at most "
-            f"{table.rank}."
+            f"`components` is {components}, but the table ({size}) has rank {table.rank}, which "
+            f"that many reproduce exactly: give at most {table.rank}."
         )
     return int(components)
 

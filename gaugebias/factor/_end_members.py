@@ -96,7 +96,8 @@ def _low_rank(profiles: np.ndarray, k: int) -> np.ndarray:
 def _centres(samples: np.ndarray, k: int, seed: int) -> np.ndarray:
     from sklearn.cluster import KMeans
 
-    return KMeans(k, n_init=1, random_state=seed).fit(samples).cluster_centers_
+    options: dict[str, Any] = {"n_clusters": k, "n_init": 1, "random_state": seed}
+    return KMeans(**options).fit(samples).cluster_centers_
 
 
 def _expand(

@@ -105,7 +105,7 @@ def extreme_rows(profiles: np.ndarray, components: int) -> np.ndarray:
     """Indices of K rows, each farthest from the span of those before: successive projection."""
     from scipy.linalg import qr
 
-    _, _, order = qr(profiles.T, mode="economic", pivoting=True)
+    order: Any = qr(profiles.T, mode="r", pivoting=True)[-1]
     return np.asarray(order[:components])
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from ._counts import CountTable, as_counts
 from ._factorisation import Factorisation
 
+_ZERO = 1e-15  # a fitted share below this is a zero that was rounded
+
 
 def _same_shape(table: Any, factorisation: Factorisation) -> CountTable:
     counts = as_counts(table)
@@ -32,7 +34,7 @@ def deviance(table: Any, factorisation: Factorisation) -> float:
     counts = _same_shape(table, factorisation)
     seen = counts.values > 0
     profiles = factorisation.profiles
-    if (impossible := seen & (profiles <= 0)).any():
+    if (impossible := seen & (profiles < _ZERO)).any():
         i, j = np.argwhere(impossible)[0]
         raise ValueError(
             f"`factorisation` gives probability 0 to row {counts.rows[i]!r}, column "

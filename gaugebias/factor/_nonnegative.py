@@ -61,15 +61,9 @@ def nonnegative(
     objectives, normalised = np.full(starts, np.nan), np.full(starts, np.nan)
     iterations, results = np.zeros(starts, int), np.full(starts, NOT_FINITE)
     for number, seed in enumerate(seeds):
-        solver = Solver(
-            k,
-            init="random",
-            solver=_LOSSES[loss],
-            beta_loss=loss,
-            tol=tol,
-            max_iter=max_steps,
-            random_state=int(seed),
-        )
+        options: dict[str, Any] = {"n_components": k, "init": "random", "random_state": int(seed)}
+        options |= {"solver": _LOSSES[loss], "beta_loss": loss, "tol": tol, "max_iter": max_steps}
+        solver = Solver(**options)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             left = solver.fit_transform(values)

@@ -100,7 +100,8 @@ def _ticks(ax: "Axes", labels: Sequence[str]) -> None:
 
 
 def _legend(ax: "Axes", inches: float) -> None:
-    height = ax.get_figure(root=True).get_size_inches()[1]
+    figure: Any = ax.get_figure(root=True)
+    height = figure.get_size_inches()[1]
     ax.legend(
         fontsize=7,
         frameon=False,

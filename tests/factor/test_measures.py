@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ def independence(toy):
 def test_one_component_is_the_test_of_independence(toy, independence):
     from scipy.stats import chi2_contingency
 
-    found = chi2_contingency(toy.values, lambda_="log-likelihood", correction=False)
+    found: Any = chi2_contingency(toy.values, lambda_="log-likelihood", correction=False)
     np.testing.assert_allclose(deviance(toy, independence), found.statistic)
     assert degrees_of_freedom(5, 2, 1) == found.dof
 

@@ -60,6 +60,7 @@ def test_the_places_of_one_component_are_exactly_that_polytope(make):
     for k in range(4):
         places = one_component(mixing, basis, k)
         u = farthest(places, rng.standard_normal(4))
+        assert u is not None
         for length, inside in ((0.0, True), (0.6, True), (1.0 - 1e-6, True), (1.001, False)):
             matrix = np.eye(4)
             matrix[k] += length * u

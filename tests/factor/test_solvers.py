@@ -1,5 +1,7 @@
 """Five solvers: what they optimise, how they get there, and what a failing start leaves behind."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +28,7 @@ def em(sample):
 
 
 def stationary(fit, table):
-    """The first-order conditions of maximum likelihood: scores equal 1 where shares are positive."""
+    """The likelihood equations: scores are 1 where shares are positive, and at most 1."""
     found = fit.factorisation
     ratio = table.values / (table.row_totals[:, None] * found.profiles)
     score = ratio @ found.basis.T
@@ -177,12 +179,13 @@ def test_a_nan_start_of_em_does_not_touch_the_others(sample):
     ],
 )
 def test_arguments_are_checked_before_anything_runs(solve, toy, key):
-    for options, message in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"components": 3}, r"`components` is 3, but the table \(5 x 2\) has rank 2"),
         ({"components": 0}, "`components` is 0"),
         ({"components": 1, "starts": 0}, "`starts` is 0"),
         ({"components": 1, "max_steps": 0}, "`max_steps` is 0"),
-    ):
+    )
+    for options, message in cases:
         with pytest.raises(ValueError, match=message):
             solve(toy, **options, key=key)
     with pytest.raises(ValueError, match="`values` has a negative count"):
@@ -190,13 +193,14 @@ def test_arguments_are_checked_before_anything_runs(solve, toy, key):
 
 
 def test_options_of_one_solver_are_checked(toy, key):
-    for solve, options, message in (
+    cases: tuple[tuple[Any, dict[str, Any], str], ...] = (
         (expectation_maximisation, {"tol": 2.0}, "`tol` is 2"),
         (expectation_maximisation, {"every": 0}, "`every` is 0"),
         (minimum_volume, {"penalty": -1.0}, "`penalty` is -1"),
         (minimum_volume, {"delta": 0.0}, "`delta` is 0"),
         (nonnegative, {"loss": "hinge"}, "choose from frobenius, kullback-leibler"),
         (end_member_analysis, {"exponent": -1.0}, "`exponent` is -1"),
-    ):
+    )
+    for solve, options, message in cases:
         with pytest.raises(ValueError, match=message):
             solve(toy, 1, key=key, **options)
