@@ -9,7 +9,7 @@ import numpy as np
 from ._factorisation import Factorisation
 from ._nested import interval, require_full_rank, segment
 from ._scattered import sufficiently_scattered
-from ._search import essential, local_minimum
+from ._search import essential, local_minimum, matched
 from ._walk import walk
 
 RULES: dict[str, str] = {
@@ -18,6 +18,8 @@ RULES: dict[str, str] = {
     "minimum-volume": "the simplex of components with the least volume around the fitted rows",
 }
 """Rule -> what it asks for."""
+
+_MANY = 10
 
 
 @final
@@ -93,6 +95,19 @@ def identify(
     agreeing = int(np.sum(values[:-1] <= values.min() + 1e-4 * max(1.0, abs(values.min()))))
     best = ends[int(values.argmin())]
     return _result(factorisation, best, objective, False, len(ends) - 1, agreeing)
+
+
+def extremes(factorisation: Factorisation) -> list[np.ndarray]:
+    """For each rule the matrix T, (K, K), that a search from the identity finds (K <= 10)."""
+    if factorisation.components > _MANY:
+        return []
+    conditions = essential(factorisation.mixing, factorisation.basis)
+    start = np.eye(factorisation.components)
+    found = [
+        local_minimum(start, _Objective(rule, factorisation), *conditions, steps=100)
+        for rule in RULES
+    ]
+    return [matched(end, factorisation.basis) for end in found if end is not None]
 
 
 def _result(

@@ -6,6 +6,7 @@ import equinox as eqx
 import numpy as np
 
 from ._factorisation import Factorisation
+from ._identify import extremes
 from ._nested import apply, interval, outer_extreme, require_full_rank, segment
 from ._walk import push, walk
 
@@ -57,13 +58,15 @@ def movement(factorisation: Factorisation, *, effort: int = 20, seed: int = 0) -
     K >= 3: the set of admissible T is not convex, and describing it is as hard as non-negative
     factorisation itself. The places of *one* component while the others stay are a polytope, in
     which linear programs go as far as possible. A walk moves the components in turn, to vertices
-    of these polytopes and part of the way; then each share of each component, and its proportion,
-    is pushed up and down from the best place seen, by the same linear programs and by SLSQP over
-    all of T. What is returned is attained, hence a lower bound of the freedom; `bound_low` and
-    `bound_high` are an upper bound. Shares of the rows are those of the places seen.
+    of these polytopes and part of the way, and the rules of [`gaugebias.factor.identify`][] are
+    followed. Then each share of each component, and its proportion, is pushed up and down from the
+    best place seen, by the same linear programs and by SLSQP over all of T (shares up to K = 5,
+    proportions up to K = 10; above, the ranges may be far from the whole). What is returned is
+    attained, hence a lower bound of the freedom; `bound_low` and `bound_high` are an upper bound.
+    Shares of the rows are those of the places seen.
 
-    **Arguments:** `effort` (K >= 3): rounds of the walk, each K linear programs; SLSQP starts from
-    one more place for every ten of them. `seed`: of the directions of the walk.
+    **Arguments:** `effort` (K >= 3): rounds of the walk, each K linear programs; for K = 3 SLSQP
+    starts from one more place for every ten of them. `seed`: of the directions of the walk.
 
     **Returns:** a [`gaugebias.factor.Movement`][].
 
@@ -88,9 +91,9 @@ def movement(factorisation: Factorisation, *, effort: int = 20, seed: int = 0) -
         ]
         transforms = np.stack([np.eye(2), *corners])
     else:
-        transforms = push(
-            factorisation, walk(factorisation, effort=effort, seed=seed), effort=effort
-        )
+        seen = walk(factorisation, effort=effort, seed=seed)
+        seen = np.concatenate([seen, *([end] for end in extremes(factorisation))])
+        transforms = push(factorisation, seen, effort=effort)
     moved = [apply(matrix, mixing, basis) for matrix in transforms]
     mixings = np.maximum(np.stack([pair[0] for pair in moved]), 0.0)
     bases = np.maximum(np.stack([pair[1] for pair in moved]), 0.0)

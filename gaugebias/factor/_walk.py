@@ -7,6 +7,7 @@ from ._nested import apply, farthest, one_component
 from ._search import admissible, essential, local_minimum, matched
 
 _EACH = 10  # rounds of the walk for each further start of a push
+_SHARES, _PROPORTIONS = 5, 10  # components up to which SLSQP pushes them: its cost grows as K^6
 
 
 def walk(factorisation: Factorisation, *, effort: int, seed: int) -> np.ndarray:
@@ -36,12 +37,13 @@ def push(factorisation: Factorisation, seen: np.ndarray, *, effort: int) -> np.n
     """`seen` and the matrices where shares of columns and proportions are least and greatest.
 
     Each is pushed from the best place seen so far: its own component by a linear program, then all
-    of them by SLSQP. A local search: there may be places farther out.
+    of them by SLSQP where they are not too many. A local search: there may be places farther out.
     """
     conditions = essential(factorisation.mixing, factorisation.basis)
     weights = factorisation.row_totals @ factorisation.mixing / factorisation.total
     places = list(seen)
-    others = seen[1 :: max(1, len(seen) // max(1, effort // _EACH))][: effort // _EACH]
+    more = effort // _EACH if factorisation.components == 3 else 0
+    others = seen[1 :: max(1, len(seen) // max(1, more))][:more]
     for k in range(factorisation.components):
         aims: list[_Aim] = [_Share(k, sign * g) for g in factorisation.basis.T for sign in (-1, 1)]
         aims += [_Proportion(k, sign, weights) for sign in (-1, 1)]
@@ -50,6 +52,8 @@ def push(factorisation: Factorisation, seen: np.ndarray, *, effort: int) -> np.n
             there = _move(best, k, aim.direction(best), conditions)
             if there is not None:
                 places.append(matched(there, factorisation.basis))
+            if factorisation.components > (_SHARES if isinstance(aim, _Share) else _PROPORTIONS):
+                continue
             # The set is not convex: other places may lead to other optima.
             for start in (_least(places, aim), *others):
                 there = local_minimum(start, aim, *conditions, steps=50, ftol=1e-9)
