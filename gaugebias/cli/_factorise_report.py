@@ -226,7 +226,6 @@ def _print_fit(say: Any, solution: Solution) -> None:
 
 def _print_components(console: "Console", solution: Solution) -> None:
     found, moves = solution.found, solution.answer.movement
-    grid = _grid(solution, "column")
     pairs = [
         (
             solution.table.columns[j],
@@ -237,29 +236,32 @@ def _print_components(console: "Console", solution: Solution) -> None:
         for j in range(found.basis.shape[1])
     ]
     whole = "of the table", found.proportions, moves.proportions_low, moves.proportions_high
-    for name, shares, low, high in (whole, *pairs):
-        grid.add_row(name, *_cells(100 * shares, 100 * low, 100 * high, solution.answer.atol * 100))
+    tolerance = 100 * solution.answer.atol
+    lines = [
+        [name, *_cells(100 * shares, 100 * low, 100 * high, tolerance)]
+        for name, shares, low, high in (whole, *pairs)
+    ]
     console.print("Percent, and in brackets how far it can move:", markup=False, highlight=False)
-    console.print(grid, markup=False, highlight=False)
+    _print_blocks(console, [["column", *solution.names], *lines])
 
 
 def _print_rows(console: "Console", solution: Solution) -> None:
     shares, low, high = solution.rows()
     percent = 1.0 if solution.model == "nmf" else 100.0
     unit = "" if solution.model == "nmf" else ", percent"
-    grid = _grid(solution, "row")
+    lines = [["row", *solution.names]]
     for i, name in enumerate(solution.table.rows):
         if low is None or high is None:
-            grid.add_row(name, *(f"{percent * x:.1f}" for x in shares[i]))
+            lines.append([name, *(f"{percent * x:.1f}" for x in shares[i])])
         else:
             tolerance = percent * solution.answer.atol
             if solution.model == "nmf":
                 tolerance *= float(solution.found.row_totals[i])
-            grid.add_row(
-                name, *_cells(percent * shares[i], percent * low[i], percent * high[i], tolerance)
-            )
-    console.print(f"{_NAMES[solution.model][2].capitalize()}{unit}:", markup=False, highlight=False)
-    console.print(grid, markup=False, highlight=False)
+            cells = _cells(percent * shares[i], percent * low[i], percent * high[i], tolerance)
+            lines.append([name, *cells])
+    heading = _NAMES[solution.model][2]
+    console.print(f"{heading[0].upper()}{heading[1:]}{unit}:", markup=False, highlight=False)
+    _print_blocks(console, lines)
 
 
 def _print_uniqueness(say: Any, solution: Solution) -> None:
@@ -284,14 +286,27 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _grid(solution: Solution, first: str) -> Any:
-    from rich.table import Table
+def _print_blocks(console: "Console", lines: list[list[str]]) -> None:
+    """Cells in columns, header first; as many blocks side by side as the width takes, whole."""
+    lines = [[_short(line[0]), *line[1:]] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    start = 1
+    while start < len(widths):
+        stop, width = start + 1, widths[0] + 2 + widths[start]
+        while stop < len(widths) and width + 2 + widths[stop] <= console.width:
+            width += 2 + widths[stop]
+            stop += 1
+        if start > 1:
+            console.print()
+        for line in lines:
+            cells = [f"{line[at]:>{widths[at]}}" for at in range(start, stop)]
+            text = "  ".join([f"{line[0]:<{widths[0]}}", *cells])
+            console.print(text.rstrip(), markup=False, highlight=False, soft_wrap=True)
+        start = stop
 
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    grid.add_column(first, no_wrap=True, max_width=24)
-    for name in solution.names:
-        grid.add_column(name, justify="right", no_wrap=True)
-    return grid
+
+def _short(name: str) -> str:
+    return name if len(name) <= 24 else name[:21] + "..."
 
 
 def _cells(shares: Any, low: Any, high: Any, tolerance: float) -> list[str]:

@@ -64,6 +64,17 @@ def uniqueness(
     [`gaugebias.factor.movement`][].
 
     **Raises:** `ValueError` where the factors have rank below K, or `atol` is not in (0, 0.1].
+
+    !!! example
+
+        ```python
+        table = [[448, 369], [1789, 1753], [636, 859], [177, 237], [39, 64]]
+        fit = expectation_maximisation(table, 2, key=jax.random.key(0))
+        inner = identify(fit.factorisation, "inner").factorisation
+        answer = uniqueness(inner, fit)
+        answer.verdict                    # "not unique"
+        answer.movement.basis_high[:, 0]  # 1 and 39/103
+        ```
     """
     if not 0 < atol <= 0.1:
         raise ValueError(f"`atol` is {atol}: give a number from 0 to 0.1.")
@@ -113,9 +124,7 @@ def _checks(factorisation: Factorisation, atol: float) -> list[Check]:
             detail = f"the support of component {inside[0] + 1} lies inside that of {inside[1] + 1}"
         checks.append(Check(name, "necessary", inside is None, detail))
     local = rigidity(factorisation, atol=atol)
-    detail = (
-        f"{local.zeros} shares at 0 hold {local.rank} of the group's {local.directions} directions"
-    )
+    detail = f"{local.zeros} shares at 0 have rank {local.rank} on {local.directions} directions"
     checks.append(Check("rigid", "local", local.rigid, detail))
     rows, columns = pure(a, atol=atol), pure(_posterior(factorisation), atol=atol)
     detail = f"{rows.sum()} of {len(rows)} have a pure row, {columns.sum()} a column of their own"
