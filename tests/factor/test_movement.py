@@ -155,3 +155,27 @@ def test_bad_input_is_refused(make, loose):
         component_region(make(0, k=2))
     with pytest.raises(ValueError, match="`resolution` is 1"):
         component_region(loose, resolution=1)
+
+
+def test_four_components_in_two_blocks_move_as_two_and_two():
+    """Rows and columns in two blocks that do not touch: the exact ranges are those of each."""
+    rng = np.random.default_rng(10)
+    parts = [
+        Factorisation(
+            0.8 * rng.dirichlet([1.0, 1.0], 6) + 0.1,
+            0.7 * rng.dirichlet(np.ones(4), 2) + 0.075,
+            np.full(6, 50.0),
+        )
+        for _ in range(2)
+    ]
+    zeros = np.zeros((6, 2)), np.zeros((2, 4))
+    mixing = np.block([[parts[0].mixing, zeros[0]], [zeros[0], parts[1].mixing]])
+    basis = np.block([[parts[0].basis, zeros[1]], [zeros[1], parts[1].basis]])
+    moves = movement(Factorisation(mixing, basis, np.full(12, 50.0)), effort=5)
+    for block, part in enumerate(parts):
+        exact = movement(part)
+        k, columns = slice(2 * block, 2 * block + 2), slice(4 * block, 4 * block + 4)
+        np.testing.assert_allclose(moves.basis_low[k, columns], exact.basis_low, atol=1e-6)
+        np.testing.assert_allclose(moves.basis_high[k, columns], exact.basis_high, atol=1e-6)
+        np.testing.assert_allclose(2 * moves.proportions_high[k], exact.proportions_high, atol=1e-6)
+    assert exact.size > 0.1 and moves.basis_high[:2, 4:].max() < 1e-7

@@ -150,3 +150,13 @@ def test_one_component_is_unique(toy, key):
 def test_tolerance_is_checked():
     with pytest.raises(ValueError, match="`atol` is 0.5"):
         uniqueness(hexagons(0.8, 0.8), atol=0.5)
+
+
+def test_four_components_are_unique_where_both_factors_are_separable(make):
+    basis = 0.6 * make(51, k=4).basis
+    basis[:, :4] = np.eye(4) * 0.4
+    basis /= basis.sum(axis=1, keepdims=True)
+    answer = uniqueness(Factorisation(make(52, k=4).mixing, basis, np.full(12, 10.0)), effort=3)
+    assert answer.verdict == "unique" and answer.movement.size < 1e-6
+    (separable,) = [check for check in answer.checks if check.name == "separable"]
+    assert separable.holds and "4 of 4 have a pure row, 4 a column" in separable.detail
