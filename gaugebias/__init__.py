@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from . import (
         catalogue as catalogue,
         dynamics as dynamics,
+        factor as factor,
         laws as laws,
         plot as plot,
         quotient as quotient,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _ROOMS = (
     "catalogue",
     "dynamics",
+    "factor",
     "laws",
     "plot",
     "quotient",

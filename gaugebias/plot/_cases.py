@@ -1,13 +1,13 @@
 """Histogram of the samples with every candidate density over it."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._files import written_whole
 from ._data import FigureData
 from ._style import DASHES, HISTOGRAM, PALETTE, PANEL, axes, tidy
 
@@ -101,12 +101,8 @@ def save_case_page(figures: Sequence[FigureData], path: str | Path, dpi: int = 1
     there is replaced only once the new one is complete.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with written_whole(path) as part:
         case_page(figures).savefig(part, format="png", dpi=dpi)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

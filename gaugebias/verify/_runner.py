@@ -4,12 +4,12 @@ import dataclasses
 import json
 import os
 import platform
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._files import replace_text, writable_folder
 from ._attempt import Known, Message, Settings, attempt
 from ._case import Case, Outcome
 from ._progress import Meter
@@ -132,7 +132,7 @@ def run_cases(
     def save(**flags: bool) -> Report:
         ordered = tuple(known[case.name] for case in cases if case.name in known)
         report = Report(ordered, recorded, **flags)
-        _replace(record, json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n")
+        replace_text(record, json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n")
         return report
 
     with Meter(progress_console, len(cases)) as meter:
@@ -160,30 +160,6 @@ def run_cases(
                     whole = False
                     break
     return save() if whole else save(interrupted=True)
-
-
-def writable_folder(out: str | Path) -> Path:
-    """`out` as a folder that exists and takes files; `ValueError` saying why when it does not."""
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ValueError(
-            f"`out`: cannot write into {str(folder)!r} ({reason}): choose another folder."
-        ) from None
-    return folder
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _versions() -> dict[str, str]:
