@@ -11,66 +11,21 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
 from .._arguments import as_key
-from ..quotient import Quotient, fix_gauge
+from ..quotient import Quotient
 from ._checks import function, scalar
-from ._engine import (
-    check_lengths,
-    drive,
-    finite_chains,
-    identity,
-    initial,
-    observer,
-    recorded,
-    schedule,
-    source,
-)
-from ._ensemble import DIVERGED, OK, Ensemble, SimulationError
-from ._integrate import SMALL_STATE, choose_solver, stretch
+from ._engine import check_lengths, identity, initial, loose_schedule, observer, source
+from ._ensemble import Ensemble, SimulationError
+from ._failures import failure_message, orbit_ranks
+from ._inside import as_inside, check_inside
+from ._integrate import SMALL_STATE, choose_solver
+from ._langevin import ProjectedLangevin
 from ._path import chain_keys
+from ._program import Numbers, Plan, Watch, first_look, run_chunk
+from ._progress import Position, beginning, drive, gathered
+from ._reductions import as_reductions, check_reductions, finish_reductions
 from ._regauge import check_keeps_slice
 from ._sde import AbstractSampledSDE, AbstractSDE
 from ._threefry import fastest
-
-
-class _Plan(eqx.Module):
-    """What is fixed while a chunk compiles."""
-
-    steps: int = eqx.field(static=True)
-    records: int = eqx.field(static=True)
-    axis: int = eqx.field(static=True)
-    solver: diffrax.AbstractSolver
-    regauge: Quotient | None
-
-
-@eqx.filter_jit
-def _chunk(sde, y, still, keys, start, dt, observe, plan: _Plan, records: Array):
-    """`plan.records` times `plan.steps` steps; the observable after each, chains first.
-
-    `records` is the same number as an array: were it known to the compiler, a loop of one step
-    would be inlined and rounded differently, and cuts of a run would not be exact.
-    """
-    q = plan.regauge
-    move = None if q is None else (lambda p: fix_gauge(q, p))
-
-    def advance(y, i):
-        return stretch(
-            sde,
-            y,
-            still,
-            keys,
-            start + i * plan.steps,
-            dt,
-            steps=plan.steps,
-            axis=plan.axis,
-            solver=plan.solver,
-            regauge=move,
-            adjoint=diffrax.ForwardMode(),
-            max_steps=None,
-        )
-
-    see = observer(observe, still, plan.axis)
-    y, seen = recorded(advance, see, y, plan.records, records)
-    return y, seen, finite_chains(y, plan.axis)
 
 
 def simulate(
@@ -84,6 +39,8 @@ def simulate(
     observe: Callable | None = None,
     burn_in: int = 0,
     every: int | None = None,
+    reduce: Any = None,
+    domain: Any = None,
     batched: bool = False,
     start: int = 0,
     regauge: Quotient | None = None,
@@ -108,7 +65,16 @@ def simulate(
     - `observe`: `params -> pytree of arrays`, default the parameters themselves (what is no array
         is left out).
     - `burn_in`: steps before anything is recorded. `every`: record after each `every` further
-        steps; by default once, at the end.
+        steps; by default once, at the end, or with `reduce` after each step.
+    - `reduce`: statistics of all draws, taken as they come: one of
+        [`gaugebias.dynamics.Moments`][], [`gaugebias.dynamics.Histogram`][],
+        [`gaugebias.dynamics.Quantiles`][], [`gaugebias.dynamics.Autocorrelation`][] and
+        [`gaugebias.dynamics.Reduction`][], or a dictionary of them by name. The results are in
+        `reductions`; `values` then holds the last draw only, and memory does not grow with
+        `steps`.
+    - `domain`: where the observable must stay, a [`gaugebias.quotient.Domain`][] or a function
+        `observable -> bool` of one chain. It is looked at after every step; a chain that leaves
+        gets a code and goes on.
     - `start`: number of the first step: `simulate(..., init=ens.final, batched=True, start=n)`
         goes on bit for bit as one run would have.
     - `regauge`: a [`gaugebias.Quotient`][]: return to its slice by a group element after each
@@ -124,8 +90,10 @@ def simulate(
     **Returns:** an [`gaugebias.dynamics.Ensemble`][].
 
     **Raises:** `ValueError` for bad arguments; [`gaugebias.dynamics.SimulationError`][] where
-    chains diverged: how many, by when, and what to lower. Its `.ensemble` holds all that was
-    computed.
+    chains failed: how many, how, by when, and what to lower. Its `.ensemble` holds all that was
+    computed. Chains fail by themselves, the rest goes on: they diverge, leave `domain`, or reach
+    parameters where the orbit Gram of `ProjectedLangevin` or `regauge` is singular (looked at
+    where the run is cut, some sixteen times).
 
     !!! example
 
@@ -151,11 +119,14 @@ def simulate(
             "silently wrong over noise keyed by step number: leave it out and lower `dt`, or "
             "integrate with diffrax and `VirtualBrownianTree` yourself."
         )
+    reductions = {} if reduce is None else as_reductions(reduce)
+    every = 1 if every is None and reduce is not None else every
     steps, burn_in, every, start = check_lengths(steps, burn_in, every, start)
     dt = scalar(dt, "dt", positive=True, fix="it is the step size.")
     key = as_key(key)
     solver = choose_solver(sde, solver)
     observe = identity if observe is None else function(observe, "observe", "params -> arrays")
+    inside = as_inside(domain)
     if not isinstance(regauge, Quotient | None):
         raise ValueError("`regauge` must be a `gaugebias.Quotient`, or `None`.")
     y, still, chains = initial(init, key, chains, batched)
@@ -171,31 +142,51 @@ def simulate(
     axis = -1 if size <= SMALL_STATE else 0
     y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), y)
     keys = fastest(chain_keys(key, chains))
+    watch = Watch(observe, reductions, inside)
+    states = _look(watch, y, still, axis)
+    plan = loose_schedule(steps, burn_in, every)
+    most = 1 if reductions else max(records for _, records, _ in plan)
+    total = sum(length * records for length, records, _ in plan)
+    ranks = _ranks(sde, regauge, still, axis)
+    dimensions = None if ranks is None else ranks(y)
 
-    def chunk(y, now, length, records):
-        plan = _Plan(length, records, axis, solver, regauge)
-        number = jnp.asarray(records, jnp.int32)
-        try:
-            out = _chunk(sde, y, still, keys, now, dt, observe, plan, number)
-        except (KeyError, AttributeError, IndexError) as error:
-            raise ValueError(
-                f"`init` lacks what the process or `observe` reads ({type(error).__name__}: "
-                f"{error}): give parameters of the structure that they were written for."
-            ) from error
-        if not jax.tree.leaves(out[1]):
-            raise ValueError("`observe` returns no array: let it return what is to be recorded.")
-        return out
+    def chunk(position: Position, length: int, records: int, keep: bool):
+        numbers = Numbers(
+            *(jnp.asarray(n, jnp.int32) for n in (start + position.steps, length, records)),
+            jnp.asarray(position.drawn, jnp.int32),
+            jnp.asarray(keep),
+        )
+        fixed = Plan(length, most, axis, solver, regauge)
+        y, states, seen, finite, left = run_chunk(
+            sde, position.y, position.states, still, keys, dt, watch, fixed, numbers
+        )
+        lost = np.zeros(chains, bool) if ranks is None else ranks(y) < dimensions
+        seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None
+        return y, states, seen, np.asarray(finite), left if left is None else np.asarray(left), lost
 
-    y, values, recorded_at, failed_by = drive(
-        chunk, y, schedule(steps, burn_in, every), chains, start, progress
+    def after(position: Position, last: bool) -> bool:
+        if progress is not None:
+            progress(position.steps / total)
+        return False
+
+    end = drive(
+        chunk,
+        beginning(y, states, chains),
+        plan,
+        start=start,
+        last_only=bool(reductions),
+        after=after,
     )
     ensemble = Ensemble(
-        values=values,
-        steps=recorded_at,
-        results=np.where(failed_by < 0, OK, DIVERGED),
-        failed_by=failed_by,
-        final=eqx.combine(jax.tree.map(lambda x: np.asarray(jnp.moveaxis(x, axis, 0)), y), still),
+        values=gathered(end, chains),
+        steps=np.asarray(end.at),
+        results=end.results,
+        failed_by=end.failed_by,
+        final=eqx.combine(
+            jax.tree.map(lambda x: np.asarray(jnp.moveaxis(x, axis, 0)), end.y), still
+        ),
         key_data=np.asarray(jax.random.key_data(key)),
+        reductions=finish_reductions(reductions, end.states, end.results == 0, end.drawn),
         settings={
             "process": type(sde).__qualname__,
             "calculus": sde.calculus,
@@ -215,15 +206,42 @@ def simulate(
         },
     )
     if throw and not ensemble.successful.all():
-        raise SimulationError(_diverged(ensemble, float(dt)), ensemble)
+        raise SimulationError(failure_message(ensemble, float(dt)), ensemble)
     return ensemble
 
 
-def _diverged(ensemble: Ensemble, dt: float) -> str:
-    bad = ensemble.failed_by[~ensemble.successful]
-    total = ensemble.chains
-    return (
-        f"{bad.size} of {total} chains diverged (the first by step {bad.min()}, half of them by "
-        f"step {int(np.median(bad))}): lower `dt` (now {dt:g}), for instance to {dt / 4:g}, or the "
-        "temperature; pass `throw=False` to keep the chains that did not."
-    )
+def _look(watch: Watch, y: PyTree, still: PyTree, axis: int) -> dict[str, PyTree]:
+    """The reductions' first states; `ValueError` where the observable does not suit what is asked
+    of it, or chains start outside the domain."""
+    try:
+        seen = jax.eval_shape(lambda y: observer(watch.observe, still, axis)(y), y)
+    except (KeyError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"`init` lacks what the process or `observe` reads ({type(error).__name__}: "
+            f"{error}): give parameters of the structure that they were written for."
+        ) from error
+    if not jax.tree.leaves(seen):
+        raise ValueError("`observe` returns no array: let it return what is to be recorded.")
+    if watch.inside is None and not watch.reductions:
+        return {}
+    check_reductions(watch.reductions, seen)
+    if watch.inside is not None:
+        check_inside(watch.inside, seen)
+    outside, states = first_look(y, still, watch, axis)
+    if outside is not None and bool(jnp.any(outside)):
+        raise ValueError(
+            f"`init`: {int(jnp.sum(outside))} of {outside.shape[0]} chains start outside `domain`: "
+            "start inside."
+        )
+    return states
+
+
+def _ranks(sde: AbstractSDE, regauge: Quotient | None, still: PyTree, axis: int) -> Callable | None:
+    """The dimension of the chains' orbits where noise or gauge needs it, from their state."""
+    if regauge is not None:
+        action = regauge.action
+    elif isinstance(sde, ProjectedLangevin):
+        action = sde.action
+    else:
+        return None
+    return lambda y: np.asarray(orbit_ranks(action, y, still, axis))
