@@ -7,6 +7,7 @@ from ._balance import (
     noise_equilibrium as noise_equilibrium,
 )
 from ._calculus import to_ito as to_ito, to_stratonovich as to_stratonovich
+from ._checkpoint import Checkpoint as Checkpoint
 from ._ensemble import (
     MEANINGS as MEANINGS,
     Ensemble as Ensemble,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ..quotient import Quotient, fix_gauge
+from ._devices import Layout
 from ._engine import finite_chains, observer
 from ._integrate import stretch
 from ._reductions import AbstractReduction
@@ -22,6 +23,7 @@ class Plan(eqx.Module):
     axis: int = eqx.field(static=True)
     solver: diffrax.AbstractSolver
     regauge: Quotient | None
+    layout: Layout
 
 
 class Watch(eqx.Module):
@@ -33,6 +35,18 @@ class Watch(eqx.Module):
 
     def start(self, seen: PyTree) -> dict[str, PyTree]:
         return {name: r.start(seen) for name, r in self.reductions.items()}
+
+    def constrain(self, states: dict[str, PyTree], layout: Layout) -> dict[str, PyTree]:
+        return {
+            name: layout.constrain(state, self.reductions[name].chain_axis)
+            for name, state in states.items()
+        }
+
+    def placed(self, states: dict[str, PyTree], layout: Layout) -> dict[str, PyTree]:
+        return {
+            name: layout.place(state, self.reductions[name].chain_axis)
+            for name, state in states.items()
+        }
 
     def update(self, states: dict[str, PyTree], seen: PyTree, index: Array) -> dict[str, PyTree]:
         return {name: r.update(states[name], seen, index) for name, r in self.reductions.items()}
@@ -117,14 +131,18 @@ def run_chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers
 
     shapes = jax.eval_shape(see, y)
     kept = jax.tree.map(lambda s: jnp.zeros((plan.most, *s.shape), s.dtype), shapes)
-    left = None if watch.inside is None else jnp.full(keys.shape, -1, jnp.int32)
+    kept = plan.layout.constrain(kept, 1)
+    left = None
+    if watch.inside is not None:
+        left = plan.layout.constrain(jnp.full(keys.shape, -1, jnp.int32), 0)
     y, states, left, kept = jax.lax.fori_loop(0, numbers.records, record, (y, states, left, kept))
-    return y, states, kept, finite_chains(y, plan.axis), left
+    states = watch.constrain(states, plan.layout)
+    return plan.layout.constrain(y, plan.axis), states, kept, finite_chains(y, plan.axis), left
 
 
 @eqx.filter_jit
-def first_look(y, still, watch: Watch, axis: int):
-    """Which chains start inside the domain, and the states of the reductions before any draw."""
+def first_look(y, still, watch: Watch, axis: int, layout: Layout):
+    """Which chains start outside of the domain, and the reductions' states before any draw."""
     seen = observer(watch.observe, still, axis)(y)
     outside = None if watch.inside is None else watch.outside(seen)
-    return outside, watch.start(seen)
+    return outside, watch.constrain(watch.start(seen), layout)

@@ -58,16 +58,18 @@ def drive(
     *,
     start: int,
     last_only: bool,
-    after: Callable[[Position, bool], bool],
+    after: Callable[[Position], None],
+    enough: Callable[[Position], bool],
 ) -> Position:
     """The chunks of a run that are left, one after the other.
 
     - `chunk(position, length, records, keep)` gives the state, the reductions' states, the draws
-        and the masks of `judged`; all with as many chains as there are, padding included.
-    - `after(position, last)` looks at every new position; it returns whether to stop.
+        and the masks of `judged`.
+    - `after` is told of every new position; `enough(position)` ends the run early. It depends on
+        the position alone, so that a run that was cut ends where the whole one does.
     """
-    for number in range(position.chunks, len(plan)):
-        length, records, keep = plan[number]
+    while position.chunks < len(plan) and not enough(position):
+        length, records, keep = plan[position.chunks]
         y, states, values, finite, left, singular = chunk(position, length, records, keep)
         steps = position.steps + length * records
         end = start + steps
@@ -79,9 +81,10 @@ def drive(
             kept = (*kept, values)
             at = (*at, *range(start + position.steps + length, end + 1, length))
         drawn = position.drawn + (records if keep else 0)
-        position = Position(number + 1, steps, drawn, y, states, results, failed_by, kept, at)
-        if after(position, number + 1 == len(plan)):
-            break
+        position = Position(
+            position.chunks + 1, steps, drawn, y, states, results, failed_by, kept, at
+        )
+        after(position)
     return position
 
 
