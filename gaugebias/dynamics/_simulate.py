@@ -153,7 +153,7 @@ def simulate(
     reductions = {} if reduce is None else as_reductions(reduce)
     every = 1 if every is None and reduce is not None else every
     steps, burn_in, every, start = check_lengths(steps, burn_in, every, start)
-    target = None if until_ess is None else as_target(until_ess)
+    target = None if until_ess is None else stopping.as_target(until_ess)
     if target is not None:
         if every is None:
             raise ValueError("`until_ess` needs draws on the way: give `every`.")

@@ -9,12 +9,6 @@ import signal
 import sys
 
 import jax
-
-jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_compilation_cache_dir", os.environ.get("GAUGEBIAS_TEST_CACHE"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
 import jax.numpy as jnp
 
 import gaugebias as gb
@@ -45,6 +39,10 @@ def simulate(path, kind, progress=None):
 
 
 def main(path, kind, end=""):
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_compilation_cache_dir", os.environ.get("GAUGEBIAS_TEST_CACHE"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     replace, states = os.replace, [0]
 
     def die(source, target):
