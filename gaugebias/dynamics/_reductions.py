@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -25,7 +25,7 @@ class AbstractReduction(eqx.Module):
     fails is left out whole. `chain_axis` says where the chain axis is in every array of a state.
     """
 
-    chain_axis: eqx.AbstractClassVar[int]
+    chain_axis: ClassVar[int]
 
     @abc.abstractmethod
     def start(self, values: PyTree) -> PyTree:
@@ -66,7 +66,7 @@ class Moments(AbstractReduction):
     """
 
     of: Callable | None = eqx.field(default=None, converter=_chosen)
-    chain_axis = 0
+    chain_axis: ClassVar[int] = 0
 
     def start(self, values: PyTree) -> PyTree:
         return jax.tree.map(start_moments, _picked(self.of, values))
@@ -94,7 +94,7 @@ class Histogram(AbstractReduction):
 
     edges: np.ndarray
     of: Callable | None = eqx.field(default=None, converter=_chosen)
-    chain_axis = 0
+    chain_axis: ClassVar[int] = 0
 
     def __init__(self, edges: Numbers, of: Callable | None = None):
         self.edges = as_edges(edges)
@@ -132,7 +132,7 @@ class Quantiles(AbstractReduction):
 
     scale: Scale
     of: Callable | None = eqx.field(default=None, converter=_chosen)
-    chain_axis = 0
+    chain_axis: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class Autocorrelation(AbstractReduction):
     lags: int = eqx.field(default=16, static=True)
     levels: int = eqx.field(default=16, static=True)
     of: Callable | None = eqx.field(default=None, converter=_chosen)
-    chain_axis = -1
+    chain_axis: ClassVar[int] = -1
 
     def __check_init__(self):
         if count(self.lags, "lags", least=4) % 2:
@@ -238,7 +238,7 @@ class Reduction(AbstractReduction):
     init_fn: Callable
     update_fn: Callable
     finish_fn: Callable
-    chain_axis = 0
+    chain_axis: ClassVar[int] = 0
 
     def __init__(self, init: Callable, update: Callable, finish: Callable):
         self.init_fn = function(init, "init", "value -> state")

@@ -183,7 +183,7 @@ def simulate(
     axis = -1 if size <= SMALL_STATE else 0
     y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), layout.padded(y))
     keys = fastest(chain_keys(key, layout.total))
-    sde, still, dt = layout.everywhere((sde, still, dt))
+    sde, still, size_of_step = layout.everywhere((sde, still, dt))
     last_only = bool(reductions)
     if target is not None:
         reductions = reductions | {stopping.NAME: Autocorrelation()}
@@ -200,13 +200,15 @@ def simulate(
 
     def chunk(position: Position, length: int, records: int, keep: bool):
         numbers = Numbers(
-            *(jnp.asarray(n, jnp.int32) for n in (start + position.steps, length, records)),
-            jnp.asarray(position.drawn, jnp.int32),
-            jnp.asarray(keep),
+            first=jnp.asarray(start + position.steps, jnp.int32),
+            steps=jnp.asarray(length, jnp.int32),
+            records=jnp.asarray(records, jnp.int32),
+            drawn=jnp.asarray(position.drawn, jnp.int32),
+            keep=jnp.asarray(keep),
         )
         here = Plan(length, most, axis, solver, regauge, layout)
         y, states, seen, finite, left = run_chunk(
-            sde, position.y, position.states, still, keys, dt, watch, here, numbers
+            sde, position.y, position.states, still, keys, size_of_step, watch, here, numbers
         )
         lost = np.zeros(layout.total, bool) if ranks is None else ranks(y) < dimensions
         seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +44,9 @@ def digest(tree):
 def run(loss, start, chains, devices, **options):
     sde = gb.dynamics.Langevin(loss, 0.05)
     reduce = {"moments": gb.dynamics.Moments()}
-    settings = dict(key=jax.random.key(1), dt=0.01, steps=32, every=2, reduce=reduce)
+    settings: dict[str, Any] = dict(
+        key=jax.random.key(1), dt=0.01, steps=32, every=2, reduce=reduce
+    )
     return gb.simulate(sde, start, chains=chains, devices=devices, **(settings | options))
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +72,7 @@ SDE = Langevin(lambda x: 0.5 * jnp.sum(x**2), 0.1)
 
 def test_what_does_not_fit_into_memory_is_refused_before_anything_is_compiled(monkeypatch):
     def run(chains, **options):
-        settings = dict(key=jax.random.key(0), steps=1000, dt=0.1, chains=chains)
+        settings: dict[str, Any] = dict(key=jax.random.key(0), steps=1000, dt=0.1, chains=chains)
         return gb.simulate(SDE, jnp.zeros(4), **(settings | options))
 
     monkeypatch.setattr(memory, "_host_memory", lambda: 2**20)

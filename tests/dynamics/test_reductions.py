@@ -37,9 +37,11 @@ def energy(seen):
 
 
 def run(**options):
-    settings: dict[str, Any] = dict(key=KEY, chains=70, steps=60, dt=0.05, burn_in=12, every=3)
+    settings: dict[str, Any] = dict(
+        key=KEY, chains=70, steps=60, dt=0.05, burn_in=12, every=3, observe=observe
+    )
     sde, init = options.pop("sde", WELL), options.pop("init", START)
-    return gb.simulate(sde, init, **({"observe": observe} | settings | options))
+    return gb.simulate(sde, init, **(settings | options))
 
 
 COUNTED = Reduction(
