@@ -78,6 +78,26 @@ def run(chain_steps: float):
     }
 
 
+def measure(chain_steps: float) -> tuple[list[dict], list[tuple[str, bool]]]:
+    """Both runs, and each target in words with whether it is met."""
+    rows = []
+    for many in (chain_steps / 10, chain_steps):
+        row = run(many)
+        rows.append(row)
+        print(
+            f"{row['chain_steps']:.3g} chain-steps, {row['draws']} draws a chain: "
+            f"{row['seconds']:.1f} s with compilation, peak {row['peak_mib']:.0f} MiB; mean "
+            f"{row['mean']:.5f} +- {row['standard_error']:.5f}, median {row['median']:.3f}, "
+            f"{row['effective']:.3g} effective draws",
+            flush=True,
+        )
+    growth = rows[1]["peak_mib"] - rows[0]["peak_mib"]
+    return rows, [
+        (f"memory grows by {growth:.1f} MiB (at most {ALLOWED:.0f})", growth <= ALLOWED),
+        (f"peak {rows[1]['peak_mib']:.0f} MiB (at most {MOST:.0f})", rows[1]["peak_mib"] <= MOST),
+    ]
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.long_run", description=__doc__)
     parser.add_argument(
@@ -88,22 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if not options.chain_steps >= 10 * CHAINS * EVERY:
         parser.error(f"`--chain-steps` must be at least {10 * CHAINS * EVERY}.")
-    rows = []
-    for chain_steps in (options.chain_steps / 10, options.chain_steps):
-        row = run(chain_steps)
-        rows.append(row)
-        print(
-            f"{row['chain_steps']:.3g} chain-steps, {row['draws']} draws a chain: "
-            f"{row['seconds']:.1f} s with compilation, peak {row['peak_mib']:.0f} MiB; mean "
-            f"{row['mean']:.5f} +- {row['standard_error']:.5f}, median {row['median']:.3f}, "
-            f"{row['effective']:.3g} effective draws",
-            flush=True,
-        )
-    growth = rows[1]["peak_mib"] - rows[0]["peak_mib"]
-    checks = [
-        (f"memory grows by {growth:.1f} MiB (at most {ALLOWED:.0f})", growth <= ALLOWED),
-        (f"peak {rows[1]['peak_mib']:.0f} MiB (at most {MOST:.0f})", rows[1]["peak_mib"] <= MOST),
-    ]
+    rows, checks = measure(options.chain_steps)
     for text, met in checks:
         print("met   " if met else "MISSED", text)
     settings = {"dtype": "float32", "chains": CHAINS, "every": EVERY}

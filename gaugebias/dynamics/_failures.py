@@ -7,6 +7,7 @@ from jaxtyping import Array, PyTree
 
 from .._compile import compiled_once
 from ..quotient import orbit_rank
+from ..stats import HistogramSummary, MomentSummary, QuantileSummary
 from ..symmetry import AbstractAction
 from ._ensemble import DIVERGED, LEFT_DOMAIN, SINGULAR, Ensemble
 
@@ -15,6 +16,25 @@ from ._ensemble import DIVERGED, LEFT_DOMAIN, SINGULAR, Ensemble
 def orbit_ranks(action: AbstractAction, y: PyTree, still: PyTree, axis: int) -> Array:
     """The dimension of every chain's orbit, shape `(chains,)`."""
     return jax.vmap(lambda p: orbit_rank(action, eqx.combine(p, still)), in_axes=axis)(y)
+
+
+def undefined_message(reductions: dict[str, PyTree]) -> str | None:
+    """What is said where chains that did not fail gave draws that are not finite, if any did."""
+    kinds = (MomentSummary, HistogramSummary, QuantileSummary)
+    for name, result in reductions.items():
+        for leaf in jax.tree.leaves(result, is_leaf=lambda x: isinstance(x, kinds)):
+            bad = False
+            if isinstance(leaf, MomentSummary):
+                bad = not np.all(np.isfinite(leaf.chain_means))
+            elif isinstance(leaf, (HistogramSummary, QuantileSummary)):
+                bad = bool(np.any(leaf.undefined))
+            if bad:
+                return (
+                    f"`observe` gave numbers that are not finite on the way, of chains that did "
+                    f"not fail: the reduction {name!r} says nothing there. Observe something that "
+                    "is defined everywhere the process goes."
+                )
+    return None
 
 
 def failure_message(ensemble: Ensemble, dt: float) -> str:

@@ -42,9 +42,12 @@ def _host_memory() -> int | None:
         with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
             most = int(file.read())
         with open("/sys/fs/cgroup/memory.current", encoding="ascii") as file:
-            free = min(free, most - int(file.read()))
-    except (OSError, ValueError):
-        pass
+            used = int(file.read())
+        with open("/sys/fs/cgroup/memory.stat", encoding="ascii") as file:
+            cached = next(int(n.split()[1]) for n in file if n.startswith("inactive_file "))
+        free = min(free, most - used + cached)
+    except (OSError, ValueError, StopIteration):
+        pass  # no limit, or not Linux
     return free
 
 

@@ -19,7 +19,7 @@ from ._checks import function, scalar
 from ._devices import Layout, padding_message
 from ._engine import check_lengths, identity, initial, loose_schedule, observer, source
 from ._ensemble import OK, Ensemble, SimulationError
-from ._failures import failure_message, orbit_ranks
+from ._failures import failure_message, orbit_ranks, undefined_message
 from ._fingerprint import fingerprint
 from ._inside import as_inside, check_inside
 from ._integrate import SMALL_STATE, choose_solver
@@ -286,6 +286,10 @@ def simulate(
         return np.asarray(jnp.moveaxis(x, axis, 0))[:chains]
 
     results = end.results[:chains]
+    reduced = finish_reductions(reductions, end.states, results == OK, end.drawn)
+    undefined = undefined_message(reduced)
+    if undefined is not None:
+        warnings.warn(undefined, RuntimeWarning, stacklevel=2)
     ensemble = Ensemble(
         values=gathered(end, chains),
         steps=np.asarray(end.at),
@@ -293,7 +297,7 @@ def simulate(
         failed_by=end.failed_by[:chains],
         final=eqx.combine(jax.tree.map(chains_first, end.y), still),
         key_data=np.asarray(jax.random.key_data(key)),
-        reductions=finish_reductions(reductions, end.states, results == OK, end.drawn),
+        reductions=reduced,
         settings=settings,
     )
     if throw and not ensemble.successful.all():

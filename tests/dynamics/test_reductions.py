@@ -202,6 +202,15 @@ def test_what_diverges_has_not_left_the_domain():
     assert ens.results.tolist() == [1, 1]
 
 
+def test_draws_that_are_not_finite_are_not_passed_over_in_silence():
+    root = {"observe": lambda p: jnp.sqrt(p["x"][0])}
+    with pytest.warns(RuntimeWarning, match="`observe` gave .* the reduction 'moments' says"):
+        ens = run(**root, reduce=Moments())
+    assert ens.successful.all()
+    with pytest.warns(RuntimeWarning, match="the reduction 'histogram' says nothing there"):
+        run(**root, reduce=Histogram(EDGES))
+
+
 def test_an_orbit_that_loses_a_dimension_is_named():
     """Gradient flow into u = v = 0, exactly: one step of size one."""
     pair = Rescaling("u", "v", axes=(None, None))
