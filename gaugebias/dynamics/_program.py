@@ -1,11 +1,13 @@
 """The compiled part of a simulation: many steps, and what is looked at on the way."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PyTree
 
 from ..quotient import Quotient, fix_gauge
@@ -60,18 +62,18 @@ class Watch(eqx.Module):
         return finite & ~jax.vmap(self.inside)(seen)
 
 
-class Numbers(eqx.Module):
-    """Where a chunk stands, unknown to the compiler.
+class Numbers(NamedTuple):
+    """Where a chunk stands, unknown to the compiler: arrays of shape ().
 
     Were lengths known to it, a loop of one step would be inlined and rounded differently, and cuts
     of a run would not be exact.
     """
 
-    first: Array  # number of the first step
-    steps: Array  # `Plan.steps` again
-    records: Array
-    drawn: Array  # draws before this chunk
-    keep: Array  # whether draws count, or belong to the burn-in
+    first: np.ndarray  # number of the first step
+    steps: np.ndarray  # `Plan.steps` again
+    records: np.ndarray
+    drawn: np.ndarray  # draws before this chunk
+    keep: np.ndarray  # whether draws count, or belong to the burn-in
 
 
 @eqx.filter_jit

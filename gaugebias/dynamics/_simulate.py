@@ -195,18 +195,19 @@ def simulate(
     _check_memory(sde, point, watch, seen, fixed, 1 if last_only else _draws(plan))
     y, keys = layout.place(y, axis), layout.place(keys, 0)
     states = _first_states(watch, seen, y, still, fixed)
+    plans = {n: Plan(n, most, axis, solver, regauge, layout) for n in {n for n, _, _ in plan}}
     ranks = _ranks(sde, regauge, still, axis)
     dimensions = None if ranks is None else ranks(y)
 
     def chunk(position: Position, length: int, records: int, keep: bool):
         numbers = Numbers(
-            first=jnp.asarray(start + position.steps, jnp.int32),
-            steps=jnp.asarray(length, jnp.int32),
-            records=jnp.asarray(records, jnp.int32),
-            drawn=jnp.asarray(position.drawn, jnp.int32),
-            keep=jnp.asarray(keep),
+            first=np.asarray(start + position.steps, np.int32),
+            steps=np.asarray(length, np.int32),
+            records=np.asarray(records, np.int32),
+            drawn=np.asarray(position.drawn, np.int32),
+            keep=np.asarray(keep),
         )
-        here = Plan(length, most, axis, solver, regauge, layout)
+        here = plans[length]
         y, states, seen, finite, left = run_chunk(
             sde, position.y, position.states, still, keys, size_of_step, watch, here, numbers
         )

@@ -17,7 +17,8 @@ class AutocorrelationSummary(eqx.Module):
     **Fields** (float64, of the observable's shape where not said otherwise):
 
     - `ess`: effective number of independent draws for the mean, over all chains. 0 for a
-        coordinate that never changes or is not finite; more than `chains * draws` for anticorrelated draws.
+        coordinate that never changes or is not finite; more than `chains * draws` for
+        anticorrelated draws.
     - `time`: `chains * draws / ess`, the integrated autocorrelation time in draws (infinite where
         `ess` is 0).
     - `correlation`: autocorrelations at lags `0, 1, ...`, shape `(lags, *shape)`.
