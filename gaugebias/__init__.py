@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import (
         catalogue as catalogue,
+        design as design,
         dynamics as dynamics,
         laws as laws,
         plot as plot,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     "catalogue",
+    "design",
     "dynamics",
     "laws",
     "plot",

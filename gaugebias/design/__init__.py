@@ -12,6 +12,7 @@ from ._penalties import (
     NoPenalty as NoPenalty,
     Penalty as Penalty,
 )
+from ._validate import Validation as Validation, validate as validate
 from ._structures import (
     Group as Group,
     Linear as Linear,

@@ -110,8 +110,8 @@ class Design(eqx.Module):
         """The designed law of `w`: `exp(-l/T' - R/T) dw`, `T' = T` by default.
 
         A statement, from the penalty alone; [`gaugebias.design.validate`][] holds it against the
-        process. Its exponent (1) multiplies `-R/T`, so that [`gaugebias.compare`][] also tests the
-        strength of the penalty.
+        process. Without walls its exponent (1)
+        multiplies `-R/T`, so that [`gaugebias.compare`][] also tests the strength of the penalty.
 
         **Raises:** [`gaugebias.laws.NotNormalisable`][] where it has infinite mass (in one
         coordinate); `ValueError` where it puts more than 1e-6 of it beyond `reach`.
@@ -119,11 +119,16 @@ class Design(eqx.Module):
         if not callable(potential):
             raise ValueError("`potential` must be callable: w -> l(w).")
         own = self.temperature if temperature is None else temperature_of(temperature)
+        bias = _PenaltyWeight(self.penalty, self.temperature)
+        weight, volume = _LossWeight(potential), bias
+        if np.any(np.isfinite([*self.domain.lower, *self.domain.upper])):
+            # At a wall R may be infinite: no score test of its strength.
+            weight, volume = _Weight(weight, bias), None
         law = DensityLaw(
-            _LossWeight(potential),
+            weight,
             self.domain,
             own,
-            volume=_PenaltyWeight(self.penalty, self.temperature),
+            volume=volume,
             exponent=1.0,
             name="designed",
             conditions=(Condition("temperature of the design", True, float(own), self.holds_at),),
@@ -209,6 +214,14 @@ class _PenaltyWeight(eqx.Module):
 
     def __call__(self, w: Array) -> Array:
         return -self.penalty(w) / self.temperature
+
+
+class _Weight(eqx.Module):
+    loss: _LossWeight
+    bias: _PenaltyWeight
+
+    def __call__(self, w: Array, temperature: ArrayLike) -> Array:
+        return self.loss(w, temperature) + self.bias(w)
 
 
 class _Scaled(eqx.Module):

@@ -191,16 +191,19 @@ def solve(penalty: AbstractPenalty, temperature: Array, dimension: int, scale: f
 def describe(map: MonotoneMap) -> tuple[str, ...]:
     """What the map does at its ends, and how exact it is."""
     notes = [f"table of h: relative error at most {map.accuracy:.0e}"]
-    for name, end, reach, wall in zip(
-        ("-infinity", "infinity"), map.blowup, map.reach, map.folds, strict=True
+    bounds = (map.lower, map.upper)
+    for name, bound, end, reach in zip(
+        ("-infinity", "infinity"), bounds, map.folds, map.reach, strict=True
     ):
-        if end is not None:
+        if end is None or (map.dimension > 1 and bound == 0.0):
+            continue
+        if math.isfinite(bound):
+            notes.append(f"w meets the wall {bound:g} at u = {end:.6g} and is reflected there")
+        else:
             notes.append(
-                f"w reaches {name} at u = {end:.6g}: beyond w = {reach:.4g} u does not resolve it, "
-                "and h goes on linearly"
+                f"w reaches {name} at u = {end:.6g} (u resolves it up to {reach:.4g}); a process "
+                "does not where the loss grows, and h is continued by reflection"
             )
-        if wall is not None:
-            notes.append(f"w meets the wall of its domain at u = {wall:.6g} and is reflected")
     return tuple(notes)
 
 

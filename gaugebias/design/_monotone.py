@@ -27,11 +27,13 @@ class MonotoneMap(eqx.Module):
 
     - `log_density`: `w -> log du/dw`, a function of one entry.
     - `anchor`: the point `h(0)`.
-    - `lower`, `upper`: the domain of `w`. At a finite end `h` is continued by reflection, so that
-        `u` may be any real number: a process of `u` is the reflected one of `w`.
-    - `reach`: the interval of `w` on which `h` is exact. Where an end is infinite and `u` cannot
-        resolve `w` any further (`d log w > d log u / 1.5e-8`; `w` reaches infinity at finite `u`),
-        `h` goes on linearly: `log_density` is held constant there.
+    - `lower`, `upper`: the domain of `w`.
+    - `folds`: the ends of `u`, where `w` meets a wall of its domain or reaches infinity at finite
+        `u`; `None` where there is none. `h` is continued by reflection there, so that `u` may be
+        any real number: a process of `u` is that of `w`, reflected at the walls. (Infinity is not
+        reached where the loss grows; the discrete steps of a simulation may jump over it.)
+    - `reach`: the interval of `w` that `u` resolves (`d log w < d log u / 1.5e-8`). Beyond it `h`
+        goes on linearly, up to the fold.
     - `accuracy`: largest error of `h` found at seven points of every bin, relative to
         `max(|w|, 1e-3)`.
     - `dimension`: `D`; for `D > 1`, distances `w, u >= 0` with `u^(D-1) du = w^(D-1)
@@ -43,12 +45,11 @@ class MonotoneMap(eqx.Module):
     up: Side | None
     down: Side | None
     inverses: tuple
-    folds: tuple = eqx.field(static=True)
+    folds: tuple[float | None, float | None] = eqx.field(static=True)
     lower: float = eqx.field(static=True)
     upper: float = eqx.field(static=True)
     reach: tuple[float, float] = eqx.field(static=True)
     accuracy: float = eqx.field(static=True)
-    blowup: tuple[float | None, float | None] = eqx.field(static=True)
     even: bool = eqx.field(static=True)
     dimension: int = eqx.field(static=True, default=1)
 
@@ -223,24 +224,21 @@ def monotone(
             reach[max(sign, 0)] = anchor + sign * float(sides[sign][1].last[1])
             inverses += _inverses(*sides[sign], anchor, sign, dtype)
     ends = {sign: sign * shape.end for sign, (shape, _) in sides.items()}
-    walls, infinite = [], []
-    for sign, bound in ((-1, lower), (1, upper)):
-        wall = np.isfinite(bound) and dimension == 1
-        walls.append((float(ends[sign]) if sign in ends else 0.0) if wall else None)
-        blows = sign in ends and not np.isfinite(bound) and np.isfinite(ends[sign])
-        infinite.append(float(ends[sign]) if blows else None)
+    ends = {sign: float(end) if np.isfinite(end) else None for sign, end in ends.items()}
+    folds = (ends.get(-1, 0.0), ends.get(1, 0.0))
+    if dimension > 1 and folds[1] is None:
+        folds = (None, None)
     return MonotoneMap(
         log_density=log_density,
         anchor=jnp.asarray(anchor, dtype),
         up=sides[1][1] if 1 in sides else None,
         down=sides[-1][1] if -1 in sides and not symmetric else None,
         inverses=tuple(inverses),
-        folds=tuple(walls),
+        folds=folds,
         lower=float(lower),
         upper=float(upper),
         reach=(reach[0], reach[1]),
         accuracy=accuracy,
-        blowup=tuple(infinite),
         even=symmetric,
         dimension=dimension,
     )

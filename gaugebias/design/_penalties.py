@@ -214,7 +214,8 @@ class Barrier(AbstractPenalty):
     def formula(self) -> str:
         parts = []
         if math.isfinite(self.lower):
-            parts.append(f"(w - {self.lower:g})" if self.lower else "w")
+            sign = "-" if self.lower > 0.0 else "+"
+            parts.append(f"(w {sign} {abs(self.lower):g})" if self.lower else "w")
         if math.isfinite(self.upper):
             parts.append(f"({self.upper:g} - w)")
         return f"{-float(self.weight):g} log[{' '.join(parts)}]"
