@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "catalogue": "models with their symmetry, closed forms and laws; checked in three ways",
+    "design": "a penalty in, a parametrisation whose noise has that bias out",
     "verify": "which law does the simulated process follow? Built-in cases, or your own table",
 }
 """Subcommand -> one line; `gaugebias verify` is `run(argv)` of the module `_verify` beside this."""

@@ -1,8 +1,16 @@
 """Inverse design: a bias in, a parametrisation out."""
 
 from ._design import Design as Design
+from ._fit import FamilyFit as FamilyFit, fit_family as fit_family
 from ._from_penalty import from_penalty as from_penalty
+from ._from_potential import (
+    Designed as Designed,
+    FlowCheck as FlowCheck,
+    MirrorDesign as MirrorDesign,
+    from_potential as from_potential,
+)
 from ._monotone import MonotoneMap as MonotoneMap, monotone as monotone
+from ._named import load_function as load_function, named as named
 from ._penalties import (
     AbstractPenalty as AbstractPenalty,
     Barrier as Barrier,
@@ -13,6 +21,7 @@ from ._penalties import (
     Penalty as Penalty,
 )
 from ._validate import Validation as Validation, validate as validate
+from ._profile import Profile as Profile, profile as profile
 from ._structures import (
     Group as Group,
     Linear as Linear,

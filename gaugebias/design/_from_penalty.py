@@ -42,7 +42,7 @@ class _Sum(eqx.Module):
 
 
 def from_penalty(
-    penalty: AbstractPenalty | Linear | Norm | Callable,
+    penalty: Any,
     temperature: ArrayLike,
     *,
     shape: tuple[int, ...] | None = None,
@@ -240,6 +240,14 @@ def check_penalty(penalty: AbstractPenalty, temperature: Array, dimension: int, 
             f"`penalty` is {values[np.argmax(bad)]} at w = {where:.4g}: it must be finite inside "
             "its interval; give the interval it is defined on, "
             "`Penalty(fn, lower=..., upper=...)`."
+        )
+    steep = values / float(temperature) < -600.0
+    if np.any(steep):
+        where = points[np.argmax(steep)]
+        raise ValueError(
+            f"`penalty` falls so far that exp(-R/T) is above 1e260 at w = {where:.4g}: the law is "
+            "not normalisable for any loss that could be evaluated; give a bounded interval, "
+            "`Penalty(fn, lower=..., upper=...)`, or a penalty that does not fall at infinity."
         )
     ends = [(0.0, 1.0, dimension)] if dimension > 1 else []
     if dimension == 1:

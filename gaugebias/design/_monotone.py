@@ -154,6 +154,7 @@ class _Inverse(eqx.Module):
     log_u: Array
     elasticity: Array
     last: Array
+    step: Array
     outwards: float = eqx.field(static=True)
     from_end: float = eqx.field(static=True)
 
@@ -163,7 +164,7 @@ class _Inverse(eqx.Module):
     def __call__(self, w: Array) -> Array:
         distance = self.outwards * (w - self.origin)
         t = jnp.log(jnp.maximum(distance, jnp.exp(self.t[0])))
-        step = self.t[1] - self.t[0]
+        step = self.step
         place = jnp.clip((t - self.t[0]) / step, 0.0, len(self.t) - 1.0)
         i = jnp.clip(place.astype(jnp.int32), 0, len(self.t) - 2)
         x = place - i
@@ -187,6 +188,7 @@ def monotone(
     dimension: int = 1,
     scale: float = 1.0,
     symmetric: bool = False,
+    reach: float = np.inf,
 ) -> MonotoneMap:
     """Solve `du/dw = exp(log_density(w))` on a domain: see [`MonotoneMap`][].
 
@@ -197,6 +199,7 @@ def monotone(
     - `lower`, `upper`: the domain of `w`.
     - `dimension`: of the space that `w` is a distance in (`lower` is then 0).
     - `scale`: a typical size of `w`: distances from `1e-9` to `1e8` times it are covered.
+    - `reach`: distance from the anchor beyond which `log_density` is not evaluated.
     - `symmetric`: whether `log_density` is even (about 0), so that one side serves for both.
 
     **Raises:** `ValueError` where the equation cannot be solved.
@@ -209,7 +212,7 @@ def monotone(
     else:
         anchor = lower if np.isfinite(lower) else upper
     sides: dict[int, tuple[Shape, Side]] = {}
-    accuracy, reach, inverses = 0.0, [anchor, anchor], []
+    accuracy, ends_of_w, inverses = 0.0, [anchor, anchor], []
     with jax.enable_x64(True):
         for sign, bound in ((1, upper), (-1, lower)):
             if bound == anchor:
@@ -218,10 +221,10 @@ def monotone(
                 sides[sign] = sides[1]
             else:
                 length = abs(bound - anchor)
-                shape = _shape(log_density, anchor, sign, length, dimension, scale)
+                shape = _shape(log_density, anchor, sign, length, dimension, scale, reach)
                 table, error = tabulate(shape, dtype)
                 accuracy, sides[sign] = max(accuracy, error), (shape, table)
-            reach[max(sign, 0)] = anchor + sign * float(sides[sign][1].last[1])
+            ends_of_w[max(sign, 0)] = anchor + sign * float(sides[sign][1].last[1])
             inverses += _inverses(*sides[sign], anchor, sign, dtype)
     ends = {sign: sign * shape.end for sign, (shape, _) in sides.items()}
     ends = {sign: float(end) if np.isfinite(end) else None for sign, end in ends.items()}
@@ -237,14 +240,14 @@ def monotone(
         folds=folds,
         lower=float(lower),
         upper=float(upper),
-        reach=(reach[0], reach[1]),
+        reach=(ends_of_w[0], ends_of_w[1]),
         accuracy=accuracy,
         even=symmetric,
         dimension=dimension,
     )
 
 
-def _shape(log_density, anchor, sign, length, dimension, scale) -> Shape:
+def _shape(log_density, anchor, sign, length, dimension, scale, reach) -> Shape:
     least = _LEAST * min(scale, length)
     if np.isfinite(length):
         if dimension > 1:
@@ -257,7 +260,7 @@ def _shape(log_density, anchor, sign, length, dimension, scale) -> Shape:
         half = np.log([0.5 * length])
         split, rest = np.exp(near.log_u_at(half))[0], np.exp(far.log_u_at(half))[0]
         return Shape(near, far, float(split), float(split + rest), float(length))
-    near = grow(log_density, anchor, sign, dimension, least, _REACH * scale)
+    near = grow(log_density, anchor, sign, dimension, least, min(_REACH * scale, reach))
     stretched = np.nonzero(~(near.elasticity > _STRETCH))[0]
     if len(stretched):
         near = near.cut(max(int(stretched[0]), 2))
@@ -284,6 +287,7 @@ def _inverses(shape: Shape, table: Side, anchor: float, sign: int, dtype) -> lis
         return _Inverse(
             *(jnp.asarray(x, dtype) for x in (origin, start, low, high)),
             *(jnp.asarray(x, dtype) for x in (growth.t, growth.log_u, growth.elasticity, last)),
+            step=jnp.asarray(growth.t[1] - growth.t[0], dtype),
             outwards=float(outwards),
             from_end=float(from_end),
         )

@@ -4,6 +4,7 @@ import abc
 import ast
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ def number(value: object, name: str, *, positive: bool = False) -> Array:
     if not math.isfinite(float(array)) or (positive and float(array) <= 0.0):
         kind = "positive and finite" if positive else "finite"
         raise ValueError(f"`{name}` must be {kind}, but is {float(array):g}.")
-    return array
+    return jnp.asarray(array, array.dtype)
 
 
 class AbstractPenalty(eqx.Module):
@@ -94,8 +95,8 @@ class Log(AbstractPenalty):
 
     def __call__(self, w: Array) -> Array:
         if self.scale == 0.0:
-            return self.weight * jnp.log(jnp.abs(w))
-        return 0.5 * self.weight * jnp.log(w**2 + self.scale**2)
+            return self.weight.astype(w.dtype) * jnp.log(jnp.abs(w))
+        return 0.5 * self.weight.astype(w.dtype) * jnp.log(w**2 + self.scale**2)
 
     @property
     def formula(self) -> str:
@@ -150,9 +151,10 @@ class Lp(AbstractPenalty):
         self.lower, self.upper = -math.inf, math.inf
 
     def __call__(self, w: Array) -> Array:
+        weight = self.weight.astype(w.dtype)
         if self.scale == 0.0:
-            return self.weight * jnp.abs(w) ** self.p
-        return self.weight * ((w**2 + self.scale**2) ** (0.5 * self.p) - self.scale**self.p)
+            return weight * jnp.abs(w) ** self.p
+        return weight * ((w**2 + self.scale**2) ** (0.5 * self.p) - self.scale**self.p)
 
     @property
     def formula(self) -> str:
@@ -208,7 +210,7 @@ class Barrier(AbstractPenalty):
             inside = inside * (w - self.lower)
         if math.isfinite(self.upper):
             inside = inside * (self.upper - w)
-        return -self.weight * jnp.log(inside)
+        return -self.weight.astype(w.dtype) * jnp.log(inside)
 
     @property
     def formula(self) -> str:
@@ -238,7 +240,7 @@ class Penalty(AbstractPenalty):
     lower: float = eqx.field(static=True)
     upper: float = eqx.field(static=True)
 
-    def __init__(self, fn: Callable, lower: float = -math.inf, upper: float = math.inf):
+    def __init__(self, fn: Any, lower: float = -math.inf, upper: float = math.inf):
         if not callable(fn):
             raise ValueError(f"`penalty` must be a function, w -> R(w), but is {fn!r}.")
         self.fn, self.lower, self.upper = fn, float(lower), float(upper)

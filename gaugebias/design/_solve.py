@@ -14,6 +14,8 @@ from .._compile import compiled_once
 
 _NODES = 4096
 _TOLERANCE = 1e-12
+_SHORTEST = 2e-4
+_NOTHING = -1e4
 
 
 class Ray(eqx.Module):
@@ -91,16 +93,28 @@ def _rates(ray: Ray, t: Array) -> tuple[Array, Array]:
 
 
 @compiled_once
-def _integrate(ray: Ray, dimension: Array, t: Array) -> tuple[Array, Array]:
-    """`log v`, `v = int_0^w x^(D-1) (du/dw) dx`, at the grid `t`; the result code beside it."""
+def _integrate(t: Array, rate: Array, change: Array, dimension: Array) -> tuple[Array, Array]:
+    """`log v`, `v = int_0^w x^(D-1) (du/dw) dx`, at the grid `t`, and its slope.
+
+    `rate` and `change`, the log density and its slope in `t` there, are interpolated between the
+    nodes (cubic Hermite): one compilation serves every density.
+    """
+    step = (t[-1] - t[0]) / (t.shape[0] - 1)
+
+    def at(time):
+        place = (time - t[0]) / step
+        i = jnp.clip(place.astype(jnp.int32), 0, t.shape[0] - 2)
+        x = place - i
+        rise = rate[i + 1] - rate[i]
+        da, db = step * change[i], step * change[i + 1]
+        return rate[i] + x * (da + x * (3 * rise - 2 * da - db + x * (da + db - 2 * rise)))
 
     def growth(time, y, _):
-        return jnp.exp(dimension * time + ray(time) - y)
+        return jnp.exp(dimension * time + at(time) - y)
 
-    rate, change = jax.value_and_grad(ray)(t[0])
     # Below the first node the density is a power of the distance: exactly so in the limit.
-    power = jnp.maximum(dimension + change, 1e-3)
-    start = dimension * t[0] + rate - jnp.log(power)
+    power = jnp.maximum(dimension + change[0], 1e-3)
+    start = dimension * t[0] + rate[0] - jnp.log(power)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(growth),
         diffrax.Dopri8(),
@@ -109,13 +123,17 @@ def _integrate(ray: Ray, dimension: Array, t: Array) -> tuple[Array, Array]:
         None,
         start,
         saveat=diffrax.SaveAt(ts=t),
-        stepsize_controller=diffrax.PIDController(rtol=_TOLERANCE, atol=_TOLERANCE, dtmax=0.25),
-        max_steps=100_000,
+        # Rounding of `w` near a wall is noise to the controller: no step gets shorter than this.
+        stepsize_controller=diffrax.PIDController(
+            rtol=_TOLERANCE, atol=_TOLERANCE, dtmax=0.25, dtmin=_SHORTEST, force_dtmin=True
+        ),
+        max_steps=1_000_000,
         throw=False,
     )
-    y = solution.ys
+    assert solution.ys is not None
     failed = solution.result != diffrax.RESULTS.successful
-    return jnp.where(failed, jnp.nan, y), jnp.exp(dimension * t + jax.vmap(ray)(t) - y)
+    log_v = jnp.where(failed, jnp.nan, solution.ys)
+    return log_v, jnp.exp(dimension * t + rate - log_v)
 
 
 def grow(
@@ -132,8 +150,13 @@ def grow(
     """
     t = np.linspace(np.log(first), np.log(last), _NODES)
     ray = Ray(log_density, jnp.asarray(float(anchor)), jnp.asarray(float(sign)))
+    rate, change = (np.asarray(x) for x in _rates(ray, jnp.asarray(t)))
+    # Where the penalty overflows there is no mass.
+    change = np.where(np.isfinite(change) & (rate > _NOTHING), change, 0.0)
+    rate = np.where(rate > _NOTHING, rate, _NOTHING + 0.0 * rate)
     log_v, elasticity = (
-        np.asarray(x) for x in _integrate(ray, jnp.asarray(float(dimension)), jnp.asarray(t))
+        np.asarray(x)
+        for x in _integrate(*(jnp.asarray(x, jnp.float64) for x in (t, rate, change, dimension)))
     )
     if not np.all(np.isfinite(log_v)):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -24,7 +25,7 @@ class Linear(eqx.Module):
     penalty: AbstractPenalty
     analysis: np.ndarray
 
-    def __init__(self, penalty: AbstractPenalty, analysis: ArrayLike):
+    def __init__(self, penalty: AbstractPenalty, analysis: Any):
         self.penalty = _of_one(penalty)
         matrix = np.asarray(analysis, np.float64)
         if matrix.ndim != 2 or not np.all(np.isfinite(matrix)):
