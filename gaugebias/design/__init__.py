@@ -21,6 +21,7 @@ from ._penalties import (
     Penalty as Penalty,
 )
 from ._validate import Validation as Validation, validate as validate
+from ._validate_sgd import validate_sgd as validate_sgd
 from ._profile import Profile as Profile, profile as profile
 from ._structures import (
     Group as Group,
