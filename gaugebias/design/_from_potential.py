@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -179,16 +179,18 @@ class MirrorDesign(eqx.Module):
         time: float = 1e4,
         tolerance: float = 1e-6,
         stop: float = 1e-12,
+        solver: Any = None,
     ) -> FlowCheck:
         """Gradient flow of the weights on `A x = y`, and the certificate of its end.
 
         **Arguments:** `A`, `y`: an underdetermined system; `start`: weights, as from `lift`;
-        `time`: of the flow, cut short where the gradient has fallen to `stop` of its start.
+        `time`: of the flow, cut short where the gradient has fallen to `stop` of its start;
+        `solver`: of diffrax, a stiff one such as `diffrax.Kvaerno5()` where `R''` varies much.
 
         **Returns:** a [`gaugebias.design.FlowCheck`][].
         """
         model = LinearModel(A, y)
-        path = gradient_flow(self.parametrisation, model, start, time, stop=stop)
+        path = gradient_flow(self.parametrisation, model, start, time, stop=stop, solver=solver)
         x0, x = self.parametrisation(start), path.end
         own = certificate(self.parametrisation.potential(start), A, x, x0, y)
         target = own
@@ -200,7 +202,7 @@ class MirrorDesign(eqx.Module):
 
 
 def from_potential(
-    potential: Callable | AbstractSeparablePotential,
+    potential: Any,
     domain: tuple[float, float] = (-math.inf, math.inf),
     *,
     base: float | None = None,
@@ -238,7 +240,7 @@ def from_potential(
     given = isinstance(potential, AbstractSeparablePotential)
     if given:
         domain = tuple(float(end) for end in potential.domain)
-        fn: Callable = _Terms(potential)
+        fn: Callable = _terms(potential)
     elif callable(potential):
         fn = potential
     else:
@@ -285,14 +287,11 @@ def from_potential(
     return MirrorDesign(parametrisation, target, rho, closed, tuple(notes))
 
 
-class _Terms(eqx.Module):
-    potential: AbstractSeparablePotential
+def _terms(potential: AbstractSeparablePotential) -> Callable:
+    def terms(x: Array) -> Array:
+        return potential.terms(x)
 
-    def __call__(self, x: Array) -> Array:
-        return self.potential.terms(x)
-
-    def __hash__(self):
-        return id(self)
+    return terms
 
 
 class _Even(AbstractSeparablePotential):
@@ -405,9 +404,13 @@ def _finite_reach(fn: Callable, ends: tuple[float, float]) -> float:
             continue
         sizes = np.logspace(-2, 8, 401)
         origin = ends[0] if math.isfinite(ends[0]) else ends[1] if math.isfinite(ends[1]) else 0.0
-        bend = _second(fn, origin + sign * sizes)
+        # Close by, a smooth R'' is the same: where it is not, rounding has the better of it.
+        nudges = 1.0 + 1e-7 * np.arange(4)[:, None]
+        bend = _second(fn, (origin + sign * sizes * nudges).ravel()).reshape(4, -1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            good = np.abs(np.log(bend)) < 0.5 * np.log(np.finfo(jnp.result_type(float)).max)
+            size = np.log(bend)
+            good = np.abs(size[0]) < 0.5 * np.log(np.finfo(jnp.result_type(float)).max)
+            good &= np.ptp(size, axis=0) < 1e-3
         if not np.all(good):
             reach = min(reach, float(sizes[max(int(np.argmin(good)) - 1, 0)]))
     return reach

@@ -88,7 +88,8 @@ class MonotoneMap(eqx.Module):
         if low is None:
             return high - jnp.abs(u - high)
         length = high - low
-        return high - jnp.abs(length - jnp.mod(u - low, 2.0 * length))
+        turns = jax.lax.stop_gradient(jnp.floor((u - low) * (0.5 / length)))
+        return high - jnp.abs(length - (u - low - 2.0 * length * turns))
 
     def table(self, u: Array) -> Array:
         """The table's value: `__call__` without folds and custom derivatives."""
@@ -260,7 +261,12 @@ def _shape(log_density, anchor, sign, length, dimension, scale, reach) -> Shape:
         half = np.log([0.5 * length])
         split, rest = np.exp(near.log_u_at(half))[0], np.exp(far.log_u_at(half))[0]
         return Shape(near, far, float(split), float(split + rest), float(length))
-    near = grow(log_density, anchor, sign, dimension, least, min(_REACH * scale, reach))
+    last = min(_REACH * scale, reach)
+    near = grow(log_density, anchor, sign, dimension, least, last)
+    if near.elasticity[0] < 0.8:
+        # w is a high power of u at the anchor: resolve u there as well as w elsewhere.
+        least = max(scale * _LEAST ** (1.0 / max(near.elasticity[0], 0.1)), 1e-60)
+        near = grow(log_density, anchor, sign, dimension, least, last, fine=True)
     stretched = np.nonzero(~(near.elasticity > _STRETCH))[0]
     if len(stretched):
         near = near.cut(max(int(stretched[0]), 2))

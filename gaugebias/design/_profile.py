@@ -2,9 +2,10 @@
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
-from ._design import Design
+from ._design import Design, batch_of
 from ._parametrisations import Coordinates, Factors, Products, Radial
 
 
@@ -33,11 +34,11 @@ def profile(design: Design, low: float = -2.0, high: float = 2.0, points: int = 
     low = max(low, one.lower, 0.0 if isinstance(map, Radial) else -np.inf)
     high = min(high, one.upper)
     w = low + (high - low) * (np.arange(points) + 0.5) / points
-    penalty = np.asarray([one(x) for x in w.astype(float)], dtype=float)
+    penalty = np.asarray(batch_of(one, jnp.asarray(w)), dtype=float)
     if isinstance(map, Factors):
         size = np.abs(w) ** (1.0 / map.depth)
         return Profile(np.sign(w) * size, w, penalty, ("u_1 = ... (balanced)", "w"))
-    u = np.asarray(map.map.inverse(w))
+    u = np.asarray(map.map.inverse(jnp.asarray(w)))
     if isinstance(map, Radial):
         return Profile(u, w, penalty, ("norm of the parameters", "norm of w"))
     name = "arc length of (u, v)" if isinstance(map, Products) else "u"

@@ -137,7 +137,13 @@ def _integrate(t: Array, rate: Array, change: Array, dimension: Array) -> tuple[
 
 
 def grow(
-    log_density: Callable, anchor: float, sign: int, dimension: int, first: float, last: float
+    log_density: Callable,
+    anchor: float,
+    sign: int,
+    dimension: int,
+    first: float,
+    last: float,
+    fine: bool = False,
 ) -> Growth:
     """Integrate one side of an anchor, from the distance `first` to the distance `last`.
 
@@ -148,12 +154,12 @@ def grow(
 
     **Raises:** `ValueError` where the density is NaN, naming the point.
     """
-    t = np.linspace(np.log(first), np.log(last), _NODES)
+    t = np.linspace(np.log(first), np.log(last), (2 if fine else 1) * _NODES)
     ray = Ray(log_density, jnp.asarray(float(anchor)), jnp.asarray(float(sign)))
     rate, change = (np.asarray(x) for x in _rates(ray, jnp.asarray(t)))
     # Where the penalty overflows there is no mass.
     change = np.where(np.isfinite(change) & (rate > _NOTHING), change, 0.0)
-    rate = np.where(rate > _NOTHING, rate, _NOTHING + 0.0 * rate)
+    rate = np.where(rate <= _NOTHING, _NOTHING, rate)
     log_v, elasticity = (
         np.asarray(x)
         for x in _integrate(*(jnp.asarray(x, jnp.float64) for x in (t, rate, change, dimension)))

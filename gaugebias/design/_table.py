@@ -52,7 +52,8 @@ class Side(eqx.Module):
             w = w * x + c[..., k]
         w = jnp.where(near & (u < self.least[0]), w * (u / self.least[0]), w)
         beyond = u > self.last[0]
-        return jnp.where(beyond, self.last[1] + self.last[2] * (u - self.last[0]), w)
+        w = jnp.where(beyond, self.last[1] + self.last[2] * (u - self.last[0]), w)
+        return jnp.where(jnp.isnan(u), u, w)
 
 
 class Piece(NamedTuple):

@@ -93,3 +93,9 @@ def test_float32_holds_to_1e_4():
         assert map(u).dtype == jnp.float32
         np.testing.assert_allclose(map(u), exact(u), atol=2e-5)
         np.testing.assert_allclose(map(map.inverse(map(u))), map(u), atol=1e-4)
+
+
+def test_nan_stays_nan(laplace):
+    bad = jnp.asarray([jnp.nan, jnp.inf])
+    assert np.isnan(laplace(bad)[0]) and np.isnan(laplace.inverse(bad)[0])
+    assert np.isnan(jax.grad(laplace)(bad[0]))
