@@ -62,10 +62,16 @@ def laws(table, quick):
             {},
         ),
         "nuclear norm 2 x 2: 0.15 |W|_*": (
-            Nuclear(L1(0.15)), 0.0, {"shape": (2, 2)}, {"spectrum": True},
+            Nuclear(L1(0.15)),
+            0.0,
+            {"shape": (2, 2)},
+            {"spectrum": True},
         ),
         "nuclear norm 3 x 2: 0.15 |W|_*": (
-            Nuclear(L1(0.15)), 0.0, {"shape": (3, 2)}, {"spectrum": True},
+            Nuclear(L1(0.15)),
+            0.0,
+            {"shape": (3, 2)},
+            {"spectrum": True},
         ),
     }
     for number, (name, (penalty, target, how, check)) in enumerate(cases.items()):
@@ -122,7 +128,9 @@ def regression(table, quick):
     table.head(
         f"l_1 design and explicit l_1 ({n} x {d}, weight {weight}; lasso KKT {kkt:.0e}, "
         f"error {explicit:.4f})",
-        "|w - lasso|^2", "|w - b|^2", "identity",
+        "|w - lasso|^2",
+        "|w - b|^2",
+        "identity",
     )
 
     def potential(w):
@@ -159,11 +167,17 @@ def regression(table, quick):
         error = float(np.sum((mean - np.asarray(b)) ** 2))
         ratio, p = work["designed"]
         table.row(
-            f"mean of the process, T = {temperature:g}", distances[-1], error,
-            float(ratio.mean()), p > 1e-3, f"p {p:.1e}: identity holds",
+            f"mean of the process, T = {temperature:g}",
+            distances[-1],
+            error,
+            float(ratio.mean()),
+            p > 1e-3,
+            f"p {p:.1e}: identity holds",
         )
         ratio, p = work["no penalty"]
-        table.row("  rival: no penalty", "", "", float(ratio.mean()), p < 1e-6, f"p {p:.0e}: rejected")
+        table.row(
+            "  rival: no penalty", "", "", float(ratio.mean()), p < 1e-6, f"p {p:.0e}: rejected"
+        )
     plain = jnp.linalg.pinv(x) @ y
     off = float(jnp.sum((plain - best) ** 2))
     table.row("min-l_2 interpolant, for scale", off, float(jnp.sum((plain - b) ** 2)), "", True, "")
@@ -185,13 +199,13 @@ def flow(table, quick):
     best = found.x[:d] - found.x[d:]
     table.head(
         f"flow of a design with R'' = (x^2 + e^2)^(-1/2), against min |x|_1 ({found.fun:.5f})",
-        "|x|_1 excess", "|x - l_1|^2", "KKT",
+        "|x|_1 excess",
+        "|x - l_1|^2",
+        "KKT",
     )
     excess = []
     for scale in (1e-1, 1e-3) if quick else (1e-1, 1e-3, 1e-6):
-        design = from_potential(
-            lambda z, e=scale: z * jnp.arcsinh(z / e) - jnp.sqrt(z**2 + e**2)
-        )
+        design = from_potential(lambda z, e=scale: z * jnp.arcsinh(z / e) - jnp.sqrt(z**2 + e**2))
         done = design.validate(x, y, design.lift(jnp.zeros(d)), time=1e6, stop=1e-8)
         end = np.asarray(done.path.end)
         excess.append(float(np.sum(np.abs(end)) - found.fun))
@@ -213,14 +227,18 @@ def cost(table, quick):
 
     table.head(
         f"cost for 4096 entries, microseconds ({machine()}, interleaved medians)",
-        "designed", "closed form", "ratio",
+        "designed",
+        "closed form",
+        "ratio",
     )
     closed = {
         "l_1, w = -0.5 sign(u) log(1 - 2|u|)": (
-            L1(0.2), lambda u: -0.5 * jnp.sign(u) * jnp.log1p(-2.0 * jnp.abs(u)),
+            L1(0.2),
+            lambda u: -0.5 * jnp.sign(u) * jnp.log1p(-2.0 * jnp.abs(u)),
         ),
         "log, w = sign(u) (0.4 |u|)^2.5": (
-            Log(0.06), lambda u: jnp.sign(u) * (0.4 * jnp.abs(u)) ** 2.5,
+            Log(0.06),
+            lambda u: jnp.sign(u) * (0.4 * jnp.abs(u)) ** 2.5,
         ),
     }
     u = jnp.linspace(-0.45, 0.45, 4096)
@@ -242,8 +260,12 @@ def cost(table, quick):
             ratio = seconds["own"] / seconds["other"]
             values = what == "values"
             table.row(
-                f"  {what}" if not values else name, 1e6 * seconds["own"], 1e6 * seconds["other"],
-                ratio, ratio <= 3.0 or not values, "at most 3" if values else "(for information)",
+                f"  {what}" if not values else name,
+                1e6 * seconds["own"],
+                1e6 * seconds["other"],
+                ratio,
+                ratio <= 3.0 or not values,
+                "at most 3" if values else "(for information)",
             )
 
 

@@ -97,9 +97,7 @@ def _run(options: Options, console: "Console") -> int:
     from ..dynamics import SimulationError
 
     penalty, shape = named(options.penalty)
-    design = from_penalty(
-        penalty, options.temperature, shape=shape or None, form=options.form
-    )
+    design = from_penalty(penalty, options.temperature, shape=shape or None, form=options.form)
     options.out.mkdir(parents=True, exist_ok=True)
     module = options.out / "design.py"
     module.write_text(_module(options), encoding="utf-8")
@@ -185,7 +183,7 @@ def _module(options: Options) -> str:
         ),
         "",
         f"Written by `gaugebias design` {__version__}. Enable float64 before the import for the",
-        "accuracy it was validated with: jax.config.update(\"jax_enable_x64\", True).",
+        'accuracy it was validated with: jax.config.update("jax_enable_x64", True).',
         '"""',
         "",
     ]
@@ -211,5 +209,3 @@ def _module(options: Options) -> str:
         "",
     ]
     return "\n".join(lines)
-
-

@@ -129,8 +129,9 @@ def from_penalty(
         action=action,
         domain=domain,
         closed_form=closed,
-        formula=penalty.formula if not shape or isinstance(penalty, Linear) else
-        f"sum over entries of {penalty.formula}",
+        formula=penalty.formula
+        if not shape or isinstance(penalty, Linear)
+        else f"sum over entries of {penalty.formula}",
         notes=notes,
         reach=reach if frame.back is None else None,
     )
@@ -170,7 +171,9 @@ def _radial(penalty: Norm, temperature: Array, shape, form: str, scale: float) -
     )
 
 
-def solve(penalty: AbstractPenalty, temperature: Array, dimension: int, scale: float) -> MonotoneMap:
+def solve(
+    penalty: AbstractPenalty, temperature: Array, dimension: int, scale: float
+) -> MonotoneMap:
     """The increasing map of a penalty of one coordinate, or of a norm in `dimension` of them."""
     lower = 0.0 if dimension > 1 else penalty.lower
     even = dimension == 1 and lower == -math.inf and penalty.upper == math.inf
@@ -252,8 +255,9 @@ def check_penalty(penalty: AbstractPenalty, temperature: Array, dimension: int, 
     ends = [(0.0, 1.0, dimension)] if dimension > 1 else []
     if dimension == 1:
         ends = [(0.0, s, 1) for s in (1.0, -1.0) if penalty.lower < 0.5 * s < penalty.upper]
-        ends += [(e, s, 1) for e, s in ((penalty.lower, 1.0), (penalty.upper, -1.0))
-                 if math.isfinite(e)]
+        ends += [
+            (e, s, 1) for e, s in ((penalty.lower, 1.0), (penalty.upper, -1.0)) if math.isfinite(e)
+        ]
     for origin, sign, power in ends:
         near = origin + sign * scale * np.asarray([1e-8, 1e-6])
         if not np.all((near > penalty.lower) & (near < penalty.upper)):
@@ -264,8 +268,8 @@ def check_penalty(penalty: AbstractPenalty, temperature: Array, dimension: int, 
         if exponent + power <= 1e-3:
             raise ValueError(
                 f"`penalty` makes a law that is not normalisable at w = {origin:g}: exp(-R/T) "
-                f"behaves like |w - {origin:g}|^{exponent:.4g} there at T = {float(temperature):g}, "
-                f"and needs an exponent above {-power}; a weight below "
+                f"behaves like |w - {origin:g}|^{exponent:.4g} there at T = "
+                f"{float(temperature):g}, and needs an exponent above {-power}; a weight below "
                 f"{power / -exponent:.4g} times this one, a temperature above "
                 f"{-exponent / power * float(temperature):.4g}, or a positive smoothing `scale` "
                 "works."
@@ -282,8 +286,7 @@ def check_norm(norm: Callable, core: tuple[int, ...]) -> None:
         once, twice = (np.asarray(jax.vmap(norm)(c * points)) for c in (1.0, 2.5))
     except (TypeError, ValueError, IndexError) as error:
         raise ValueError(
-            f"`norm` cannot be evaluated at a point of shape {core} "
-            f"({str(error).splitlines()[0]})."
+            f"`norm` cannot be evaluated at a point of shape {core} ({str(error).splitlines()[0]})."
         ) from error
     if once.shape != (8,) or not np.all(once > 0.0):
         raise ValueError("`norm` must give one positive number for every point but 0.")
@@ -341,5 +344,3 @@ def _factor_action(shape: tuple[int, ...], depth: int):
     axis = _axes(shape)
     pairs = [Rescaling(str(p), str(p + 1), axes=(axis, axis)) for p in range(depth - 1)]
     return pairs[0] if len(pairs) == 1 else Product(*pairs)
-
-

@@ -81,12 +81,10 @@ class MonotoneMap(eqx.Module):
     def fold(self, u: Array) -> Array:
         """`u` reflected at the finite ends."""
         low, high = self.folds
-        if low is None and high is None:
-            return u
+        if low is None:
+            return u if high is None else high - jnp.abs(high - u)
         if high is None:
             return low + jnp.abs(u - low)
-        if low is None:
-            return high - jnp.abs(u - high)
         length = high - low
         turns = jax.lax.stop_gradient(jnp.floor((u - low) * (0.5 / length)))
         return high - jnp.abs(length - (u - low - 2.0 * length * turns))

@@ -110,8 +110,11 @@ class Log(AbstractPenalty):
         if self.scale != 0.0 or a >= 1.0:
             return None
         depth = self.depth(temperature)
-        product = "" if depth is None else f": a product of {depth} factors, w = " + " ".join(
-            f"u_{i + 1}" for i in range(depth)
+        product = (
+            ""
+            if depth is None
+            else f": a product of {depth} factors, w = "
+            + " ".join(f"u_{i + 1}" for i in range(depth))
         )
         return f"w = sign(u) ({1 - a:.4g} |u|)^{1 / (1 - a):.6g}{product}"
 
@@ -169,7 +172,9 @@ class Lp(AbstractPenalty):
             return None
         if self.p == 1.0:
             bound = f", |u| < {1 / rate:.4g}" if rate > 0.0 else ""
-            return f"w = {-1 / rate:.4g} sign(u) log(1 - {rate:.4g} |u|){bound}".replace("- -", "+ ")
+            return f"w = {-1 / rate:.4g} sign(u) log(1 - {rate:.4g} |u|){bound}".replace(
+                "- -", "+ "
+            )
         if rate < 0.0:
             return None
         root = math.sqrt(rate)
@@ -295,8 +300,6 @@ def by_name(text: str) -> tuple[str, dict[str, float]]:
         try:
             value = float(ast.literal_eval(keyword.value))
         except (ValueError, TypeError, SyntaxError):
-            raise ValueError(
-                f"`penalty` {text!r}: `{keyword.arg}` is no number: {hint}."
-            ) from None
+            raise ValueError(f"`penalty` {text!r}: `{keyword.arg}` is no number: {hint}.") from None
         numbers[str(keyword.arg)] = value
     return tree.func.id, numbers

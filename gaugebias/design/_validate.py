@@ -155,7 +155,9 @@ def validate(
     see = _Singular(design.phi) if spectrum else design.phi
     names, attempts = list(laws), 1
     while True:
-        run = dict(chains=chains * attempts, steps=plan[0] * attempts, dt=plan[1] / attempts)
+        run: dict[str, Any] = dict(
+            chains=chains * attempts, steps=plan[0] * attempts, dt=plan[1] / attempts
+        )
         ens = simulate(
             sde, init, key=keys[attempts], observe=see, regauge=regauge, progress=progress, **run
         )
@@ -178,7 +180,9 @@ def validate(
     )
 
 
-def _statement(design: Design, verdict: Verdict, gap: float, rivals: Sequence[str], kind: str) -> str:
+def _statement(
+    design: Design, verdict: Verdict, gap: float, rivals: Sequence[str], kind: str
+) -> str:
     word = verdict[DESIGNED].verdict
     left = [name for name in rivals if verdict[name].verdict != "rejected"]
     if word == "consistent":
@@ -376,8 +380,9 @@ def _plan(
         steps = max(16, math.ceil(16.0 * spread / temperature / dt))
         if steps > _MOST_STEPS:
             raise ValueError(
-                f"`steps` would be {steps}: the penalty makes w move {spread / temperature / dt:.0f}"
-                " times faster in some places than it relaxes in others. Raise the temperature or "
+                f"`steps` would be {steps}: the penalty makes w move "
+                f"{spread / temperature / dt:.0f} times faster in some places than it relaxes in "
+                "others. Raise the temperature or "
                 f"lower the weight of the penalty, or give `steps` and `dt` (now {dt:.2g})."
             )
     return int(steps), float(dt)

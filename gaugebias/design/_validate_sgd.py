@@ -79,7 +79,7 @@ def validate_sgd(
             "vanishes there, and so does the law's support; give noisy labels."
         )
     rise = mean / (variance * np.exp(log_k))
-    steps_w = np.diff(np.asarray(w))
+    steps_w = np.diff(np.asarray(w, np.float64))
     climb = np.concatenate([[0.0], np.cumsum(0.5 * (rise[1:] + rise[:-1]) * steps_w)])
     weight = -1.5 * log_k - np.log(variance) - 2.0 / tau * climb
     domain = design.domain.line(low, high)

@@ -49,7 +49,8 @@ def design(design: Any, validation: Any = None) -> "Figure":
         tidy(ax)
     if validation is not None and draws is not None:
         several = validation.laws["designed"].domain.dimension > 1
-        axis = np.linspace(*np.quantile(draws, [0.0005, 0.9995]), 161)
+        left, right = (float(x) for x in np.quantile(draws, [0.0005, 0.9995]))
+        axis = np.linspace(left, right, 161)
         densities = {}
         for name, law in validation.laws.items():
             one = law.coordinate((0,) * len(law.shape)) if several else law

@@ -30,9 +30,7 @@ def test_a_misfit_is_reported_and_seen_in_the_process():
     """No member has an l_2 penalty: the residual says so, and so does the simulation."""
     fit = fit_family(phi, lift, START, Lp(2.0, 1.0, 0.0), 0.2, POINTS)
     assert 0.05 < fit.rms < fit.worst
-    np.testing.assert_allclose(
-        fit.rms, np.sqrt(np.mean(np.square(fit.residuals))) / 0.2, rtol=1e-9
-    )
+    np.testing.assert_allclose(fit.rms, np.sqrt(np.mean(np.square(fit.residuals))) / 0.2, rtol=1e-9)
     found = validate(fit.design, lambda w: 0.5 * (w - 1.0) ** 2, rivals={}, chains=2000)
     assert found.verdict["designed"].verdict == "rejected", found.table()
     assert found.verdict["det K"].verdict == "consistent", found.table()
@@ -41,7 +39,11 @@ def test_a_misfit_is_reported_and_seen_in_the_process():
 def test_bad_input():
     with pytest.raises(ValueError, match="`start` has no finite effective loss at w = "):
         fit_family(
-            lambda m, u: jnp.exp(m * u), lambda m, w: jnp.log(w) / m, START, L1(0.4), 0.2,
+            lambda m, u: jnp.exp(m * u),
+            lambda m, w: jnp.log(w) / m,
+            START,
+            L1(0.4),
+            0.2,
             jnp.asarray([-1.0, 1.0, 2.0]),
         )
     with pytest.raises(ValueError, match="`points` must hold more"):

@@ -79,7 +79,9 @@ def test_closed_forms_are_recognised():
     assert from_penalty(L1(0.2, scale=0.05), T).closed_form is None
     design = from_penalty(L1(0.2), T)
     u = jnp.linspace(-0.45, 0.45, 31)
-    np.testing.assert_allclose(design(u), -0.5 * jnp.sign(u) * jnp.log1p(-2 * jnp.abs(u)), atol=1e-8)
+    np.testing.assert_allclose(
+        design(u), -0.5 * jnp.sign(u) * jnp.log1p(-2 * jnp.abs(u)), atol=1e-8
+    )
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4])
@@ -121,10 +123,16 @@ def bad(*args, **kwargs):
 
 
 REFUSED = {
-    "temperature 0": (bad(L1(), 0.0), "`temperature` must be positive, but is 0: .*`from_potential`"),
+    "temperature 0": (
+        bad(L1(), 0.0),
+        "`temperature` must be positive, but is 0: .*`from_potential`",
+    ),
     "negative": (bad(L1(), -1.0), "`temperature` must be positive, but is -1"),
     "nan temperature": (bad(L1(), np.nan), "`temperature` must be finite"),
-    "log too heavy": (bad(Log(0.12), T), r"not normalisable at w = 0: .*\|\^-1.2 .*a weight below 0.8333"),
+    "log too heavy": (
+        bad(Log(0.12), T),
+        r"not normalisable at w = 0: .*\|\^-1.2 .*a weight below 0.8333",
+    ),
     "wall": (bad(Barrier(-1.0, 1.0, -0.1), T), "not normalisable at w = -1"),
     "nan": (bad(lambda w: jnp.sqrt(w), T), "`penalty` is nan at w = .*Penalty\\(fn, lower"),
     "falls": (bad(lambda w: -(w**4), T), "falls so far .* bounded interval"),

@@ -14,7 +14,12 @@ def entropy(x):
 
 CASES = {
     "ln cosh": (lambda x: jnp.log(jnp.cosh(x)), (-np.inf, np.inf), 0.1, "arctan(tanh(x/2))"),
-    "sinh": (lambda x: x * jnp.arctan(x) - 0.5 * jnp.log1p(x**2), (-np.inf, np.inf), 0.1, "sinh(w)"),
+    "sinh": (
+        lambda x: x * jnp.arctan(x) - 0.5 * jnp.log1p(x**2),
+        (-np.inf, np.inf),
+        0.1,
+        "sinh(w)",
+    ),
     "-ln": (lambda x: -jnp.log(x), (0.0, np.inf), 1.0, "exp(w)"),
     "tanh": (lambda x: 0.5 * x * jnp.arctanh(x), (-1.0, 1.0), 0.1, "tanh(w)"),
     "entropy": (lambda x: x * jnp.log(x) - x, (0.0, np.inf), 1.0, "(0.5 w)^2"),
@@ -81,15 +86,19 @@ def test_potentials_of_the_flows_room_are_taken():
 
 REFUSED = {
     "not convex": (lambda: from_potential(lambda x: x**4 - x**2), "must be convex"),
-    "flat": (lambda: from_potential(lambda x: jnp.maximum(jnp.abs(x) - 1.0, 0.0) ** 2 / 2),
-             "second derivative is 0 from"),
+    "flat": (
+        lambda: from_potential(lambda x: jnp.maximum(jnp.abs(x) - 1.0, 0.0) ** 2 / 2),
+        "second derivative is 0 from",
+    ),
     "nan": (lambda: from_potential(lambda x: jnp.log(x)), "second derivative|convex"),
     "domain": (lambda: from_potential(lambda x: x**2, (1.0, 0.0)), "`domain` must be"),
     "vector": (lambda: from_potential(lambda x: x * jnp.ones(2)), "`potential` cannot be"),
     "no function": (lambda: from_potential(2.0), "`potential` must be a function"),
     "one-sided": (lambda: from_potential(entropy, (-1.0, np.inf)), "is not symmetric"),
-    "outside": (lambda: from_potential(CASES["tanh"][0], (-1.0, 1.0)).lift(jnp.asarray(1.5)),
-                r"`x` must lie in the open interval \(-1, 1\)"),
+    "outside": (
+        lambda: from_potential(CASES["tanh"][0], (-1.0, 1.0)).lift(jnp.asarray(1.5)),
+        r"`x` must lie in the open interval \(-1, 1\)",
+    ),
 }
 
 

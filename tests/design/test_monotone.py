@@ -32,8 +32,9 @@ def test_blow_up_at_finite_u_against_the_closed_form(laplace):
     np.testing.assert_allclose(laplace(u), exact(u), atol=2e-8)
     assert jnp.all(jnp.diff(laplace(u)) > 0.0)
     w = jnp.concatenate([jnp.linspace(-4.0, 4.0, 301), jnp.asarray([-1e-7, 0.0, 1e-10])])
-    np.testing.assert_allclose(laplace.inverse(w), np.sign(w) * -np.expm1(-3 * np.abs(w)) / 3.0,
-                               atol=1e-11)
+    np.testing.assert_allclose(
+        laplace.inverse(w), np.sign(w) * -np.expm1(-3 * np.abs(w)) / 3.0, atol=1e-11
+    )
     np.testing.assert_allclose(laplace(laplace.inverse(w)), w, atol=1e-8)
     assert laplace.accuracy < 1e-5
 

@@ -32,7 +32,9 @@ def test_the_process_follows_the_design_and_not_its_rivals(name):
             lambda w, t: -quadratic(w) / t - factor * design.penalty(w) / T, domain, T
         )
 
-    found = validate(design, quadratic, rivals={"none": rival(0.0), "twice": rival(1.9)}, chains=3000)
+    found = validate(
+        design, quadratic, rivals={"none": rival(0.0), "twice": rival(1.9)}, chains=3000
+    )
     assert found.verdict["designed"].verdict == "consistent", found.table()
     assert found.verdict["none"].verdict == "rejected", found.table()
     assert found.verdict["twice"].verdict == "rejected", found.table()
@@ -70,9 +72,7 @@ def dummy(strength):
 def test_a_dummy_parameter_changes_the_determinant_and_not_the_process():
     claims = [dummy(1.0), dummy(-1.0)]
     w = jnp.asarray([0.0, 1.0])
-    volumes = [
-        [float(gb.log_orbit_volume(c.action, c.lift(x))) for x in w] for c in claims
-    ]
+    volumes = [[float(gb.log_orbit_volume(c.action, c.lift(x))) for x in w] for c in claims]
     np.testing.assert_allclose(np.diff(volumes, axis=1)[:, 0], [1.0, -1.0], atol=1e-9)
     found = validate(claims[0], quadratic, rivals={}, chains=2000)
     assert found.verdict["designed"].verdict == "rejected"
@@ -98,7 +98,13 @@ def sgd(steps, chains):
     y = np.random.default_rng(0).normal(size=512)
     y = jnp.asarray(0.5 + (y - y.mean()) / y.std())
     return validate_sgd(
-        design, per_sample, y, learning_rate=0.02, batch_size=1, steps=steps, limits=(-2.0, 2.5),
+        design,
+        per_sample,
+        y,
+        learning_rate=0.02,
+        batch_size=1,
+        steps=steps,
+        limits=(-2.0, 2.5),
         chains=chains,
     )
 
@@ -118,6 +124,11 @@ def test_bad_input():
         validate(design, quadratic, dt=1e-9)
     with pytest.raises(ValueError, match="one coordinate without symmetry"):
         validate_sgd(
-            from_penalty(Log(0.1), T, form="product"), per_sample, jnp.ones(4),
-            learning_rate=0.1, batch_size=1, steps=1, limits=(0.0, 1.0),
+            from_penalty(Log(0.1), T, form="product"),
+            per_sample,
+            jnp.ones(4),
+            learning_rate=0.1,
+            batch_size=1,
+            steps=1,
+            limits=(0.0, 1.0),
         )
