@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ._certificate import RowSpace, check_point, check_system
@@ -24,7 +25,7 @@ class BregmanSolution(eqx.Module):
     - `multipliers`: `nu` with `grad R(x) = grad R(start) + A^T nu`, shape `(n,)`.
     - `residual`: `|A x - b| / |b|` (over 1 where `b = 0`).
     - `steps`: Newton steps taken.
-    - `converged`: whether `residual` is within `tolerance`.
+    - `converged`: whether `residual` is within `tolerance` and the dual point has settled.
     """
 
     x: Array
@@ -82,8 +83,9 @@ def _newton(potential, A, b, s0, multipliers, tolerance, max_steps) -> BregmanSo
             t = 0.5 * trial[0]
             return (t, *measure(eta + t * move))
 
-        one = jnp.ones((), A.dtype)
-        t, new, new_gap, new_size = jax.lax.while_loop(worse, halve, (one, *measure(eta + move)))
+        two = 2.0 * jnp.ones((), A.dtype)
+        start = (two, jnp.full((), jnp.inf, A.dtype), gap, size)
+        t, new, new_gap, new_size = jax.lax.while_loop(worse, halve, start)
         # A step lost in rounding, or one that does not improve the fit any more: the end.
         better = jnp.isfinite(new) & (t > 0.5**_HALVINGS)
         stuck = ~better | ((misfit(gap) < 1e3 * tolerance) & (misfit(new_gap) >= misfit(gap)))
@@ -99,11 +101,11 @@ def _newton(potential, A, b, s0, multipliers, tolerance, max_steps) -> BregmanSo
         _, _, gap, _, count, moving = state
         return moving & (count < max_steps) & (misfit(gap) > 0.0)
 
-    cold = jnp.zeros_like(target)
     warm = jnp.where(kept, space.s * (space.u.T @ multipliers), 0.0)
-    cold_state, warm_state = (cold, *measure(cold)), (warm, *measure(warm))
-    use = warm_state[1] < cold_state[1]
-    first = jax.tree.map(lambda c, w: jnp.where(use, w, c), cold_state, warm_state)
+    trials = jnp.stack([jnp.zeros_like(target), warm])
+    states = (trials, *jax.lax.map(measure, trials))
+    use = jnp.where(states[1][1] < states[1][0], 1, 0)
+    first = jax.tree.map(lambda v: v[use], states)
     eta, _, gap, _, count, _ = jax.lax.while_loop(
         going, step, (*first, jnp.zeros((), int), jnp.ones((), bool))
     )
@@ -117,7 +119,9 @@ def _newton(potential, A, b, s0, multipliers, tolerance, max_steps) -> BregmanSo
     good = good & (jnp.linalg.norm(A @ corrected - b) < jnp.linalg.norm(A @ x - b))
     x = jnp.where(good, corrected, x)
     residual = jnp.linalg.norm(A @ x - b) / length
-    converged = (residual <= tolerance) & jnp.all(potential.contains(x))
+    # Still moving: towards the boundary, or along directions in which the fit has no digits left.
+    still = jnp.max(jnp.abs(rows.T @ change)) <= 1e-3 * (1.0 + jnp.max(jnp.abs(s)))
+    converged = (residual <= tolerance) & still & jnp.all(potential.contains(x))
     return BregmanSolution(x, s, space.u @ (eta / space.s), residual, count, converged)
 
 
@@ -164,31 +168,32 @@ def minimise_bregman(
         gb.flows.minimise_bregman(rich, A, A[:, 0]).x       # about the first unit vector
         ```
     """
-    A, b = check_system(A, b)
-    assert b is not None
+    matrix, vector = check_system(A, b)
     if start is None:
-        s0 = jnp.zeros(A.shape[1:], A.dtype)
+        s0 = jnp.zeros(matrix.shape[1:], matrix.dtype)
         inside = potential.contains_dual(s0)
-        if not isinstance(inside, jax.core.Tracer) and not bool(jnp.all(inside)):
+        if not isinstance(inside, Tracer) and not bool(jnp.all(inside)):
             raise ValueError("`start` is needed: this potential has no minimiser of its own.")
     else:
-        s0 = potential.gradient(check_point(potential, start, "start", A))
-        s0 = jnp.asarray(s0, A.dtype)
+        s0 = potential.gradient(check_point(potential, start, "start", matrix))
+        s0 = jnp.asarray(s0, matrix.dtype)
     if multipliers is None:
-        first = jnp.zeros(b.shape, A.dtype)
+        first = jnp.zeros(vector.shape, matrix.dtype)
     else:
-        first = jnp.asarray(as_float(multipliers), A.dtype)
-        if first.shape != b.shape:
-            raise ValueError(f"`multipliers` must have shape {b.shape}, but has {first.shape}.")
+        first = jnp.asarray(as_float(multipliers), matrix.dtype)
+        if first.shape != vector.shape:
+            raise ValueError(
+                f"`multipliers` must have shape {vector.shape}, but has {first.shape}."
+            )
     if max_steps < 1:
         raise ValueError(f"`max_steps` must be at least 1, but is {max_steps}.")
-    tolerance = jnp.asarray(tolerance, A.dtype)
-    found = _newton(potential, A, b, s0, first, tolerance, jnp.asarray(max_steps))
+    tolerance = jnp.asarray(tolerance, matrix.dtype)
+    found = _newton(potential, matrix, vector, s0, first, tolerance, jnp.asarray(max_steps))
     if throw:
-        if isinstance(found.converged, jax.core.Tracer):
+        if isinstance(found.converged, Tracer):
             raise ValueError("`throw` must be False within jit and vmap: read `converged`.")
         if not bool(found.converged):
-            raise ValueError(_reason(potential, A, b, found, max_steps))
+            raise ValueError(_reason(potential, matrix, vector, found, max_steps))
     return found
 
 

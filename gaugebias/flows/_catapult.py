@@ -77,7 +77,7 @@ def catapult(
 
         ```python
         path = gb.flows.catapult(0.1, 2.0, 1.5, width=1000, steps=100)
-        path.loss.max(), path.curvature[-1]     # about 190 and 0.06
+        path.loss.max(), path.curvature[-1]     # 170 and 0.157
         ```
     """
     if width < 1 or steps < 1:

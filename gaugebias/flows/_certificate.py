@@ -3,10 +3,11 @@
 from typing import final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
+from ._parametrisation import check_entries
 from ._potential import AbstractPotential, as_float
 
 
@@ -26,22 +27,25 @@ class Certificate(eqx.Module):
     fit: Array
     multipliers: Array
 
-    def __check_init__(self):
-        if self.multipliers.ndim != 1:
-            raise ValueError("`multipliers` must be a vector.")
 
-
-def check_system(A: ArrayLike, b: ArrayLike | None = None) -> tuple[Array, Array | None]:
-    """A matrix and a vector that fit together; `ValueError` naming them otherwise."""
+def check_matrix(A: ArrayLike) -> Array:
+    """A finite matrix `(n, d)`; `ValueError` naming `A` otherwise."""
     A = as_float(A)
     if A.ndim != 2:
         raise ValueError(f"`A` must be a matrix (n, d), but has shape {A.shape}.")
-    if b is None:
-        return A, None
-    b = as_float(b)
-    if b.shape != A.shape[:1]:
-        raise ValueError(f"`b` must have shape {A.shape[:1]}, as `A` has rows, not {b.shape}.")
-    return A, b
+    check_entries(jnp.isfinite(A), "A", "must be finite")
+    return A
+
+
+def check_system(A: ArrayLike, b: ArrayLike, *, name: str = "b") -> tuple[Array, Array]:
+    """A matrix and a vector that fit together; `ValueError` naming them otherwise."""
+    matrix, vector = check_matrix(A), as_float(b)
+    if vector.shape != matrix.shape[:1]:
+        raise ValueError(
+            f"`{name}` must have shape {matrix.shape[:1]}, as `A` has rows, not {vector.shape}."
+        )
+    check_entries(jnp.isfinite(vector), name, "must be finite")
+    return matrix, vector
 
 
 @final
@@ -116,9 +120,14 @@ def certificate(
         gb.flows.certificate(entropy, A, found.x, jnp.zeros(5), b).residual     # about 1e-15
         ```
     """
-    A, b = check_system(A, b)
-    x, start = check_point(potential, x, "x", A), check_point(potential, start, "start", A)
-    return _certify(potential, A, x, start, b)
+    if b is None:
+        matrix, vector = check_matrix(A), None
+    else:
+        matrix, vector = check_system(A, b)
+    point, first = (
+        check_point(potential, each, name, matrix) for each, name in ((x, "x"), (start, "start"))
+    )
+    return _certify(potential, matrix, point, first, vector)
 
 
 def check_point(potential: AbstractPotential, x: ArrayLike, name: str, A: Array) -> Array:
@@ -127,7 +136,7 @@ def check_point(potential: AbstractPotential, x: ArrayLike, name: str, A: Array)
     if x.shape != A.shape[1:]:
         raise ValueError(f"`{name}` must have shape {A.shape[1:]}, as `A` has columns: {x.shape}.")
     inside = potential.contains(x)
-    if not isinstance(inside, jax.core.Tracer) and not bool(jnp.all(inside)):
+    if not isinstance(inside, Tracer) and not bool(jnp.all(inside)):
         raise ValueError(
             f"`{name}` is outside the domain of the potential, {potential.describe_domain()}: its "
             "gradient is not defined there. Start inside, or take a potential with a larger domain."

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import final
 
+import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -163,8 +164,6 @@ def dual_flow(
     **Arguments:** `fn`, `params` as there; `dual`, `mu`, of as many entries as `fn` has outputs;
     `tolerance`, relative, of the integration.
     """
-    import diffrax
-
     flat, w, unravel = _flat(fn, params)
     mu = jnp.ravel(jnp.asarray(dual, w.dtype))
     if mu.shape != jax.eval_shape(flat, w).shape:
@@ -172,9 +171,16 @@ def dual_flow(
             f"`dual` must have one entry for each of the {jax.eval_shape(flat, w).size} outputs "
             f"of `fn`, but has {mu.size}."
         )
-    field = diffrax.ODETerm(lambda t, x, mu: jax.vjp(flat, x)[1](mu)[0])
+    still = eqx.partition(params, eqx.is_inexact_array)[1]
+    end = _act(fn, params, mu, jnp.asarray(tolerance, w.dtype), max_steps)
+    return eqx.combine(unravel(end), still)
+
+
+@eqx.filter_jit
+def _act(fn: Callable, params: PyTree, mu: Array, tolerance: Array, max_steps: int) -> Array:
+    flat, w, _ = _flat(fn, params)
     solution = diffrax.diffeqsolve(
-        field,
+        diffrax.ODETerm(lambda t, x, mu: jax.vjp(flat, x)[1](mu)[0]),
         diffrax.Dopri8(),
         t0=0.0,
         t1=1.0,
@@ -185,4 +191,4 @@ def dual_flow(
         max_steps=max_steps,
     )
     assert solution.ys is not None
-    return eqx.combine(unravel(solution.ys[-1]), eqx.partition(params, eqx.is_inexact_array)[1])
+    return solution.ys[-1]

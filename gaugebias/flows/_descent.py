@@ -7,9 +7,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
 from .._arguments import as_key
+from ._certificate import check_matrix
 from ._entropy import HyperbolicEntropy
 from ._losses import LinearModel
 from ._parametrisation import check_entries, pair
@@ -202,7 +204,7 @@ def gradient_descent(
     tracker = EffectiveInitialisation.begin(fn, start) if tracked else None  # pyright: ignore
     path = _descend(fn, loss, start, rates, key, batch_size, tracker, saves)
     last = path.loss[-1]
-    if not isinstance(last, jax.core.Tracer) and not bool(jnp.isfinite(last)):
+    if not isinstance(last, Tracer) and not bool(jnp.isfinite(last)):
         raise ValueError(
             "`learning_rate` is too large: the loss is no longer finite after "
             f"{steps} steps. Halve it until the loss falls."
@@ -234,11 +236,9 @@ def sde_initialisation(
 
     Source: 2106.09524; re-derived by averaging the identity.
     """
-    A = as_float(A)
-    if A.ndim != 2:
-        raise ValueError(f"`A` must be a matrix (n, d), but has shape {A.shape}.")
+    matrix = check_matrix(A)
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, but is {batch_size}.")
-    power = jnp.mean(A**2, axis=0)
+    power = jnp.mean(matrix**2, axis=0)
     rate = 4.0 * as_float(learning_rate) / batch_size
     return as_float(alpha) * jnp.exp(-rate * as_float(loss_integral) * power)

@@ -12,6 +12,12 @@ from ._potential import AbstractSeparablePotential, Interval, as_float
 from ._roots import increasing_root
 
 
+def _clipped(base: Array, power: float) -> Array:
+    """`max(base, 0)^power`, 0 with its derivatives where the base is not positive."""
+    inside = base > 0
+    return jnp.where(inside, jnp.where(inside, base, 1.0) ** power, 0.0)
+
+
 @final
 class PowerEntropy(AbstractSeparablePotential):
     r"""The potential of `u^D - v^D` from `(u_0, v_0)`, for a real `D > 1` other than 2.
@@ -57,12 +63,14 @@ class PowerEntropy(AbstractSeparablePotential):
 
     def weights(self, s: ArrayLike) -> tuple[Array, Array]:
         """`(u, v)` at the dual time `s`."""
-        s, (a, b) = as_float(s), self._offsets()
+        up, down = self._powers(s)
         power = 1.0 / (2.0 - self.depth)
-        return (
-            jnp.maximum(a + self._rate * s, 0.0) ** power,
-            jnp.maximum(b - self._rate * s, 0.0) ** power,
-        )
+        return _clipped(up, power), _clipped(down, power)
+
+    def _powers(self, s: ArrayLike) -> tuple[Array, Array]:
+        """`u^(2-D)` and `v^(2-D)` at the dual time `s`."""
+        s, (a, b) = as_float(s), self._offsets()
+        return a + self._rate * s, b - self._rate * s
 
     @property
     def domain(self) -> Interval:
@@ -80,8 +88,9 @@ class PowerEntropy(AbstractSeparablePotential):
         return True
 
     def from_dual(self, s: ArrayLike) -> Array:
-        u, v = self.weights(s)
-        return u**self.depth - v**self.depth
+        up, down = self._powers(s)
+        power = self.depth / (2.0 - self.depth)
+        return _clipped(up, power) - _clipped(down, power)
 
     def gradient(self, x: ArrayLike) -> Array:
         x = as_float(x)
@@ -95,10 +104,13 @@ class PowerEntropy(AbstractSeparablePotential):
         ends = [jnp.broadcast_to(as_float(end), x.shape) for end in self.dual_domain]
         return increasing_root(self.from_dual, x, ends[0], ends[1], guess)
 
+    def dual_curvature(self, s: ArrayLike) -> Array:
+        up, down = self._powers(s)
+        power = 2.0 * (self.depth - 1.0) / (2.0 - self.depth)
+        return self.depth**2 * (_clipped(up, power) + _clipped(down, power))
+
     def curvature(self, x: ArrayLike) -> Array:
-        u, v = self.weights(self.gradient(x))
-        power = 2.0 * (self.depth - 1.0)
-        return 1.0 / (self.depth**2 * (u**power + v**power))
+        return 1.0 / self.dual_curvature(self.gradient(x))
 
     def conjugate_terms(self, s: ArrayLike) -> Array:
         u, v = self.weights(s)
@@ -158,9 +170,12 @@ class DifferenceEntropy(AbstractSeparablePotential):
         low, high = (jnp.broadcast_to(as_float(end), x.shape) for end in self.dual_domain)
         return increasing_root(self.from_dual, x, low, high, jnp.zeros_like(x))
 
+    def dual_curvature(self, s: ArrayLike) -> Array:
+        u, v = self.weights(s)
+        return self.rho.derivative(u) ** 2 + self.rho.derivative(v) ** 2
+
     def curvature(self, x: ArrayLike) -> Array:
-        u, v = self.weights(self.gradient(x))
-        return 1.0 / (self.rho.derivative(u) ** 2 + self.rho.derivative(v) ** 2)
+        return 1.0 / self.dual_curvature(self.gradient(x))
 
     def conjugate_terms(self, s: ArrayLike) -> Array:
         def conjugate(w):

@@ -117,6 +117,9 @@ class Reparametrised(AbstractSeparablePotential):
     def from_dual(self, s: ArrayLike) -> Array:
         return self.rho(self.rho.dual_inverse(as_float(s)))
 
+    def dual_curvature(self, s: ArrayLike) -> Array:
+        return self.rho.derivative(self.rho.dual_inverse(as_float(s))) ** 2
+
     def conjugate_terms(self, s: ArrayLike) -> Array:
         x = self.from_dual(s)
         return as_float(s) * x - self.terms(x)

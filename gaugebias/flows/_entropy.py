@@ -3,7 +3,6 @@
 from typing import final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
@@ -62,6 +61,9 @@ class HyperbolicEntropy(AbstractSeparablePotential):
 
     def from_dual(self, s: ArrayLike) -> Array:
         return self.scale * jnp.sinh(self.rate * as_float(s) + self.shift)
+
+    def dual_curvature(self, s: ArrayLike) -> Array:
+        return self.rate * self.scale * jnp.cosh(self.rate * as_float(s) + self.shift)
 
     def conjugate_terms(self, s: ArrayLike) -> Array:
         return self.scale / self.rate * jnp.cosh(self.rate * as_float(s) + self.shift)
@@ -126,4 +128,4 @@ def decayed_entropy(
         scale = plus * minus * jnp.exp(-2.0 * decay)
     else:
         scale = 0.5 * plus * minus * jnp.exp((-4.0 if penalty == "sum" else -2.0) * decay)
-    return HyperbolicEntropy(scale, jnp.log(plus / minus), jax.lax.stop_gradient(as_float(2.0)))
+    return HyperbolicEntropy(scale, jnp.log(plus / minus), 2.0)

@@ -1,13 +1,14 @@
 """Gradient flow of `L(g(w))`, and natural gradient flow as its control."""
 
 from collections.abc import Callable
-from typing import Literal, final
+from typing import Any, final
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ._losses import LinearModel
@@ -47,7 +48,7 @@ def _check_times(times: ArrayLike) -> Array:
         grid = jnp.linspace(0.0, 1.0, 33, dtype=grid.dtype) * grid
     if grid.ndim != 1 or grid.size < 2:
         raise ValueError(f"`times` must be a time or an increasing vector, but is {times!r}.")
-    if not isinstance(grid, jax.core.Tracer):
+    if not isinstance(grid, Tracer):
         steps = np.diff(np.asarray(grid))
         if not (np.isfinite(steps).all() and (steps > 0).all()):
             raise ValueError("`times` must be finite and increasing, and a single time positive.")
@@ -55,12 +56,12 @@ def _check_times(times: ArrayLike) -> Array:
 
 
 @eqx.filter_jit
-def _solve(field, fn, loss, decay, start, times, stop, tolerance, solver, max_steps):
+def _solve(make, fn, loss, decay, start, times, stop, tolerance, solver, max_steps):
     def slope(params):
         gradient = jax.grad(loss)(fn(params))
         return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
 
-    least = stop * slope(start)
+    field, least = make(fn, loss), stop * slope(start)
 
     def arrived(t, y, args, **kwargs):
         return slope(y[0]) <= least
@@ -99,22 +100,42 @@ def _solve(field, fn, loss, decay, start, times, stop, tolerance, solver, max_st
     return path, complete
 
 
-def _run(field, fn, loss, start, times, stop, tolerance, solver, max_steps, decay=None):
+def _run(make, fn, loss, start, times, stop, tolerance, solver, max_steps, decay=None):
     times = _check_times(times)
     start = jax.tree.map(as_float, start)
     times = jnp.asarray(times, jnp.result_type(*jax.tree.leaves(start)))
     stop, tolerance = jnp.asarray(stop, times.dtype), jnp.asarray(tolerance, times.dtype)
     solver = diffrax.Dopri8() if solver is None else solver
-    path, complete = _solve(
-        field, fn, loss, decay, start, times, stop, tolerance, solver, max_steps
-    )
-    if not isinstance(complete, jax.core.Tracer) and not bool(complete):
+    path, complete = _solve(make, fn, loss, decay, start, times, stop, tolerance, solver, max_steps)
+    if not isinstance(complete, Tracer) and not bool(complete):
         raise ValueError(
             f"the flow was cut off at time {float(path.stopped):g} after {max_steps} steps or by a "
             "value that is not finite: raise `max_steps`, give a stiff `solver` "
-            "(`diffrax.Kvaerno5()`), or start inside the domain of the parametrisation."
+            "(`diffrax.Kvaerno5()`), or start inside the domain of the parametrisation. Weights of "
+            "powers below 2 reach 0 in finite time, where their slope is singular."
         )
     return path
+
+
+def _plain(fn: Callable, loss: Callable) -> Callable:
+    return jax.grad(lambda params: loss(fn(params)))
+
+
+def _natural(fn: Any, loss: Callable) -> Callable:
+    def field(params):
+        x, pull = jax.vjp(fn, params)
+        return pull(jax.grad(loss)(x) / fn.gram(params))[0]
+
+    return field
+
+
+def _gauss_newton(fn: Any, loss: Any) -> Callable:
+    def field(params):
+        x, pull = jax.vjp(fn, params)
+        gram = (loss.A * fn.gram(params)[None, :]) @ loss.A.T
+        return pull(loss.A.T @ jnp.linalg.solve(gram, loss.A @ x - loss.y))[0]
+
+    return field
 
 
 def gradient_flow(
@@ -157,19 +178,16 @@ def gradient_flow(
         ```
     """
 
-    def field(params):
-        return jax.grad(lambda p: loss(fn(p)))(params)
-
-    return _run(field, fn, loss, start, times, stop, tolerance, solver, max_steps, decay)
+    return _run(_plain, fn, loss, start, times, stop, tolerance, solver, max_steps, decay)
 
 
 def natural_gradient_flow(
-    fn: AbstractParametrisation,
+    fn: Callable,
     loss: Callable,
     start: PyTree,
     times: ArrayLike,
     *,
-    metric: Literal["predictor", "data"] = "predictor",
+    metric: str = "predictor",
     stop: ArrayLike = 0.0,
     tolerance: ArrayLike = 1e-10,
     solver: diffrax.AbstractSolver | None = None,
@@ -196,28 +214,16 @@ def natural_gradient_flow(
     """
     if not isinstance(fn, AbstractParametrisation):
         raise ValueError("`fn` must be a parametrisation of `gaugebias.flows`, entry by entry.")
-    if metric == "predictor":
-
-        def field(params):
-            x, pull = jax.vjp(fn, params)
-            return pull(jax.grad(loss)(x) / fn.gram(params))[0]
-
-    elif metric == "data":
-        plain = isinstance(loss, LinearModel) and (loss.loss, loss.link) == ("squared", "identity")
-        if not plain:
-            raise ValueError(
-                '`metric="data"` needs `loss` to be a `LinearModel` with squared loss and '
-                "identity link."
-            )
-
-        def field(params):
-            x, pull = jax.vjp(fn, params)
-            gram = (loss.A * fn.gram(params)[None, :]) @ loss.A.T
-            return pull(loss.A.T @ jnp.linalg.solve(gram, loss.A @ x - loss.y))[0]
-
-    else:
+    if metric not in ("predictor", "data"):
         raise ValueError(f'`metric` must be "predictor" or "data", but is {metric!r}.')
-    return _run(field, fn, loss, start, times, stop, tolerance, solver, max_steps)
+    plain = isinstance(loss, LinearModel) and (loss.loss, loss.link) == ("squared", "identity")
+    if metric == "data" and not plain:
+        raise ValueError(
+            '`metric="data"` needs `loss` to be a `LinearModel` with squared loss and identity '
+            "link."
+        )
+    make = _natural if metric == "predictor" else _gauss_newton
+    return _run(make, fn, loss, start, times, stop, tolerance, solver, max_steps)
 
 
 @final

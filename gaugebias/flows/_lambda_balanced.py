@@ -3,9 +3,9 @@
 from typing import final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ._potential import as_float
@@ -44,7 +44,7 @@ class LambdaBalanced(eqx.Module):
 
     def __init__(self, W1: ArrayLike, W2: ArrayLike, target: ArrayLike):
         for value in (W1, W2, target):
-            if isinstance(value, jax.core.Tracer):
+            if isinstance(value, Tracer):
                 raise ValueError(
                     "`W1`, `W2`, `target` must be concrete: build this outside of jit."
                 )

@@ -1,7 +1,7 @@
 """Losses of linear models through a link."""
 
 from collections.abc import Callable
-from typing import Literal, final
+from typing import final
 
 import equinox as eqx
 import jax
@@ -37,8 +37,8 @@ class LinearModel(eqx.Module):
         A: ArrayLike,
         y: ArrayLike,
         *,
-        link: Callable | Literal["identity", "logistic"] = "identity",
-        loss: Callable | Literal["squared", "cross-entropy"] = "squared",
+        link: Callable | str = "identity",
+        loss: Callable | str = "squared",
     ):
         if isinstance(link, str) and link not in ("identity", "logistic"):
             raise ValueError(f'`link` must be "identity", "logistic" or a function, not {link!r}.')
@@ -48,11 +48,11 @@ class LinearModel(eqx.Module):
             )
         if loss == "cross-entropy" and link != "logistic":
             raise ValueError('`loss="cross-entropy"` needs `link="logistic"`.')
-        self.A, y = check_system(A, y)
-        assert y is not None
+        self.A, targets = check_system(A, y, name="y")
         if link == "logistic":
-            check_entries((y > 0) & (y < 1), "y", "must lie in (0, 1) to be fitted by logistic")
-        self.y, self.link, self.loss = y, link, loss
+            good = (targets > 0) & (targets < 1)
+            check_entries(good, "y", "must lie in (0, 1) to be fitted by logistic")
+        self.y, self.link, self.loss = targets, link, loss
 
     def __call__(self, x: ArrayLike) -> Array:
         """`L(x)`, a scalar."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
 #: Ends of an open interval, one pair for all coordinates or one for each.
-Interval: TypeAlias = tuple[ArrayLike, ArrayLike]
+Interval: TypeAlias = tuple[float | Array, float | Array]
 
 
 def as_float(x: ArrayLike) -> Array:
@@ -99,6 +99,10 @@ class AbstractSeparablePotential(AbstractPotential):
         """`F_i''(x_i)`, of the shape of `x`."""
 
     @abc.abstractmethod
+    def dual_curvature(self, s: ArrayLike) -> Array:
+        """`(F_i*)''(s_i) = 1 / F_i''(x_i)` at `x = from_dual(s)`, of the shape of `s`."""
+
+    @abc.abstractmethod
     def conjugate_terms(self, s: ArrayLike) -> Array:
         """`F_i*(s_i)`, of the shape of `s`, each up to a constant."""
 
@@ -112,8 +116,7 @@ class AbstractSeparablePotential(AbstractPotential):
         return self.curvature(x) * v
 
     def dual_gram(self, s: Array, rows: Array) -> Array:
-        weights = 1.0 / self.curvature(self.from_dual(s))
-        return (rows * weights[None, :]) @ rows.T
+        return (rows * self.dual_curvature(s)[None, :]) @ rows.T
 
     def contains(self, x: ArrayLike) -> Array:
         low, high = self.domain

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
+from .._compile import evaluated_now
 from ._parametrisation import check_entries
 from ._potential import AbstractPotential, AbstractSeparablePotential, Interval, as_float
 from ._roots import increasing_root
@@ -66,8 +67,14 @@ class SeparablePotential(AbstractSeparablePotential):
 
     def __check_init__(self):
         x = sample_interval(*self.ends, self.base)
-        with jax.ensure_compile_time_eval():
+        with evaluated_now():
+            height = np.asarray(self.terms(jnp.asarray(x)))
             bend = np.asarray(self.curvature(jnp.asarray(x)))
+        if not np.isfinite(height).all():
+            at = x[int(np.argmin(np.isfinite(height)))]
+            raise ValueError(
+                f"`fn` is not finite at x = {at:g}: give the `domain` on which it is defined."
+            )
         lost = np.isnan(bend)
         if lost.any():
             at = x[int(np.argmax(lost))]
@@ -118,6 +125,9 @@ class SeparablePotential(AbstractSeparablePotential):
         low, high = (jnp.full_like(s, end) for end in self.ends)
         return increasing_root(self.gradient, s, low, high, jnp.full_like(s, self.base))
 
+    def dual_curvature(self, s: ArrayLike) -> Array:
+        return 1.0 / self.curvature(self.from_dual(s))
+
     def conjugate_terms(self, s: ArrayLike) -> Array:
         x = self.from_dual(s)
         return as_float(s) * x - self.terms(x)
@@ -126,7 +136,7 @@ class SeparablePotential(AbstractSeparablePotential):
 def _slopes(fn: Callable, low: float, high: float) -> tuple[float, float]:
     """`F'` at the ends; unbounded where it cannot be evaluated there."""
     slope = jax.grad(fn)
-    with jax.ensure_compile_time_eval():
+    with evaluated_now():
         first, last = float(slope(jnp.asarray(low))), float(slope(jnp.asarray(high)))
     return (-np.inf if np.isnan(first) else first), (np.inf if np.isnan(last) else last)
 

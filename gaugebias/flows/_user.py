@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
+from .._compile import evaluated_now
 from ._elementwise import AbstractElementwise
 from ._potential import Interval, as_float
 from ._roots import increasing_root
@@ -94,13 +95,15 @@ class Elementwise(AbstractElementwise):
             raise ValueError(f"`base` must be inside the branch ({low:g}, {high:g}), not {base:g}.")
         self.fn, self.branch_ends, self.base = fn, (low, high), float(base)
         if image is None:
-            image = (float(fn(jnp.asarray(low))), float(fn(jnp.asarray(high))))
+            with evaluated_now():
+                image = (float(fn(jnp.asarray(low))), float(fn(jnp.asarray(high))))
         self.image = (float(image[0]), float(image[1]))
         self.dual_range = (float(dual_range[0]), float(dual_range[1]))
 
     def __check_init__(self):
         w = sample_interval(*self.branch_ends, self.base)
-        slope = np.asarray(self.derivative(jnp.asarray(w)))
+        with evaluated_now():
+            slope = np.asarray(self.derivative(jnp.asarray(w)))
         bad = ~(slope > 0) | ~np.isfinite(slope)
         if bad.any():
             at = int(np.argmax(bad))
