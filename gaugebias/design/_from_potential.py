@@ -77,7 +77,7 @@ def from_potential(
     if not low < high:
         raise ValueError(f"`domain` must be an increasing pair, but is {domain!r}.")
     power = _power_at_zero(fn) if low < 0.0 < high else 0.0
-    signed = power < -1e-3
+    signed = power < -1e-2
     inner = (0.0, min(high, -low)) if signed else (low, high)
     if signed and high != -low:
         raise ValueError(
@@ -127,7 +127,7 @@ def _second(fn: Callable, x: np.ndarray) -> np.ndarray:
 def _power_at_zero(fn: Callable) -> float:
     """`d log R''/d log |x|` at 0, on the steeper side; 0 where `R''` is bounded."""
     try:
-        near = _second(fn, np.asarray([1e-6, 1e-4, -1e-6, -1e-4]))
+        near = _second(fn, np.asarray([1e-10, 1e-8, -1e-10, -1e-8]))
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`potential` cannot be differentiated twice at one entry x "

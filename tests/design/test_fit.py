@@ -26,6 +26,7 @@ def test_the_member_with_the_penalty_is_found():
     assert float(own) == pytest.approx(0.05 * np.log(0.5 / 1.25), abs=1e-7)
 
 
+@pytest.mark.slow
 def test_a_misfit_is_reported_and_seen_in_the_process():
     """No member has an l_2 penalty: the residual says so, and so does the simulation."""
     fit = fit_family(phi, lift, START, Lp(2.0, 1.0, 0.0), 0.2, POINTS)

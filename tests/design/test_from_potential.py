@@ -28,7 +28,12 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+SLOW = {"-ln", "tanh", "power"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in CASES]
+)
 def test_rho_has_the_derivative_that_makes_the_mirror_flow(name):
     """`rho' = R''^(-1/2)` by finite differences of the table; the catalogue is recognised."""
     fn, domain, base, form = CASES[name]
@@ -90,7 +95,7 @@ REFUSED = {
         lambda: from_potential(lambda x: jnp.maximum(jnp.abs(x) - 1.0, 0.0) ** 2 / 2),
         "second derivative is 0 from",
     ),
-    "nan": (lambda: from_potential(lambda x: jnp.log(x)), "second derivative|convex"),
+    "nan": (lambda: from_potential(lambda x: jnp.log(x)), "not finite at x = .*`domain`"),
     "domain": (lambda: from_potential(lambda x: x**2, (1.0, 0.0)), "`domain` must be"),
     "vector": (lambda: from_potential(lambda x: x * jnp.ones(2)), "`potential` cannot be"),
     "no function": (lambda: from_potential(2.0), "`potential` must be a function"),

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 import gaugebias as gb
-from gaugebias.design import L1, Design, Log, Lp, from_penalty, validate, validate_sgd
+from gaugebias.design import (
+    L1,
+    Design,
+    Log,
+    Lp,
+    Nuclear,
+    TotalVariation,
+    from_penalty,
+    validate,
+    validate_sgd,
+)
 
 T = 0.2
 
@@ -15,7 +25,12 @@ def quadratic(w):
     return 0.5 * jnp.sum((w - 0.4) ** 2)
 
 
-@pytest.mark.parametrize("name", ["l1", "l0.5", "factors"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("l1", marks=SLOW), pytest.param("l0.5", marks=SLOW), "factors"]
+)
 def test_the_process_follows_the_design_and_not_its_rivals(name):
     """The designed law is consistent; without, and with twice the penalty, it is rejected."""
     designs = {
@@ -41,6 +56,21 @@ def test_the_process_follows_the_design_and_not_its_rivals(name):
     assert found.holds and found.exit_code == 0 and found.determinant < 1e-6
 
 
+@SLOW
+@pytest.mark.parametrize("name", ["tv", "nuclear"])
+def test_several_coordinates_follow_their_designs(name):
+    """Increments of two points, and singular values of 2 x 2 matrices."""
+    if name == "tv":
+        design, check = from_penalty(TotalVariation(0.2, 2, scale=0.05), T), {}
+        target = jnp.asarray([0.0, 0.4])
+    else:
+        design = from_penalty(Nuclear(L1(0.3)), T, shape=(2, 2))
+        check, target = {"spectrum": True}, jnp.zeros((2, 2))
+    found = validate(design, lambda w: 0.5 * jnp.sum((w - target) ** 2), chains=2500, **check)
+    assert found.holds, found.table()
+
+
+@SLOW
 def test_another_temperature_has_the_scaled_penalty():
     design = from_penalty(L1(0.2, scale=0.05), T)
     fixed = gb.laws.DensityLaw(
@@ -109,6 +139,7 @@ def sgd(steps, chains):
     )
 
 
+@SLOW
 def test_minibatch_noise_has_its_own_law():
     found = sgd(3000, 4096)
     assert found.verdict["minibatch"].verdict != "rejected", found.table()
