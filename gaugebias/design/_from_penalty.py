@@ -266,9 +266,10 @@ def check_penalty(penalty: AbstractPenalty, temperature: Array, dimension: int, 
         r = np.asarray(_values(penalty, jnp.asarray(near)), np.float64) / float(temperature)
         exponent = -float((r[1] - r[0]) / np.log(distance[1] / distance[0]))
         if exponent + power <= 1e-3:
+            distance_text = f"|w - ({origin:g})|" if origin else "|w|"
             raise ValueError(
                 f"`penalty` makes a law that is not normalisable at w = {origin:g}: exp(-R/T) "
-                f"behaves like |w - {origin:g}|^{exponent:.4g} there at T = "
+                f"behaves like {distance_text}^{exponent:.4g} there at T = "
                 f"{float(temperature):g}, and needs an exponent above {-power}; a weight below "
                 f"{power / -exponent:.4g} times this one, a temperature above "
                 f"{-exponent / power * float(temperature):.4g}, or a positive smoothing `scale` "
