@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import (
         catalogue as catalogue,
+        design as design,
         dynamics as dynamics,
         factor as factor,
         flows as flows,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     "catalogue",
+    "design",
     "dynamics",
     "factor",
     "flows",

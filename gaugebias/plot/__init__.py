@@ -5,6 +5,7 @@ from ._cases import (
 )
 from ._components import components as components, mixtures as mixtures
 from ._data import FigureData as FigureData
+from ._design import design as design
 from ._four_laws import four_laws as four_laws
 from ._laws import law as law
 from ._style import PALETTE as PALETTE
