@@ -61,12 +61,17 @@ def machine() -> str:
     return device.device_kind.lower().replace(" ", "-")
 
 
+def versions() -> dict[str, str]:
+    """The versions that figures depend on."""
+    return {name: version(name) for name in ("jax", "jaxlib", "diffrax", "numpy")}
+
+
 def save(path: str | Path, benchmark: str, rows: Any, **settings: Any) -> None:
     """Write a result as JSON: figures, settings, versions and the kind of machine."""
     record = {
         "benchmark": benchmark,
         "machine": machine(),
-        "versions": {name: version(name) for name in ("jax", "jaxlib", "diffrax", "numpy")},
+        "versions": versions(),
         "settings": settings,
         "rows": rows,
     }

@@ -12,7 +12,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import (
         catalogue as catalogue,
+        design as design,
         dynamics as dynamics,
+        factor as factor,
         flows as flows,
         laws as laws,
         papers as papers,
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
 
 _ROOMS = (
     "catalogue",
+    "design",
     "dynamics",
+    "factor",
     "flows",
     "laws",
     "papers",

@@ -2,8 +2,14 @@
 
 from ._balance import BalanceRates as BalanceRates, balance_rates as balance_rates
 from ._calculus import to_ito as to_ito, to_stratonovich as to_stratonovich
-from ._ensemble import Ensemble as Ensemble, SimulationError as SimulationError
+from ._checkpoint import Checkpoint as Checkpoint
+from ._ensemble import (
+    MEANINGS as MEANINGS,
+    Ensemble as Ensemble,
+    SimulationError as SimulationError,
+)
 from ._generator import expected_rate as expected_rate, imbalance_rate as imbalance_rate
+from ._halving import StepHalving as StepHalving, step_halving as step_halving
 from ._integrate import integrate as integrate
 from ._label_noise import LabelNoiseSDE as LabelNoiseSDE
 from ._langevin import Langevin as Langevin, ProjectedLangevin as ProjectedLangevin
@@ -25,6 +31,14 @@ from ._optimisers import (
 )
 from ._path import CounterPath as CounterPath
 from ._quotient_sde import QuotientSDE as QuotientSDE
+from ._reductions import (
+    AbstractReduction as AbstractReduction,
+    Autocorrelation as Autocorrelation,
+    Histogram as Histogram,
+    Moments as Moments,
+    Quantiles as Quantiles,
+    Reduction as Reduction,
+)
 from ._sde import (
     SDE as SDE,
     AbstractSampledSDE as AbstractSampledSDE,

@@ -99,11 +99,11 @@ def _divisor(total: int, most: int) -> int:
     return 1
 
 
-def _lengths(total: int) -> list[int]:
+def _lengths(total: int, pieces: int = _CHUNKS) -> list[int]:
     """Chunk lengths of a stretch of `total` steps: equal ones, and one remainder if need be."""
     if total == 0:
         return []
-    target = min(max(1, total // _CHUNKS), LONGEST_STRETCH)
+    target = min(max(1, total // pieces), LONGEST_STRETCH)
     even = _divisor(total, target)
     if even * 8 >= target:
         return [even] * (total // even)
@@ -127,6 +127,35 @@ def schedule(steps: int, burn_in: int, every: int | None) -> list[tuple[int, int
         each = _divisor(draws, max(1, draws // _CHUNKS))
         head = [(n, 1, False) for n in _lengths(burn_in)]
     return head + [(every, each, True)] * (draws // each) + tail
+
+
+def loose_schedule(
+    steps: int, burn_in: int, every: int | None, pieces: int = _CHUNKS
+) -> list[tuple[int, int, bool]]:
+    """As `schedule`, for chunks whose number of records is not known to the compiler.
+
+    The last chunk of a stretch may then be shorter than the others, so that no number of draws
+    makes more than about `pieces` chunks.
+    """
+    if every is None:
+        lengths = _lengths(steps, pieces)
+        return [(n, 1, i == len(lengths) - 1) for i, n in enumerate(lengths)]
+    draws = (steps - burn_in) // every
+    last = burn_in + draws * every
+    head = [(n, 1, False) for n in _lengths(burn_in, pieces)]
+    most = max(1, draws // pieces)
+    if burn_in % every == 0:
+        first = burn_in // every
+        most = max(1, (first + draws) // pieces)
+        head = [(every, n, False) for n in _cut(first, most)]
+    tail = [(n, 1, False) for n in _lengths(steps - last, pieces)]
+    return head + [(every, n, True) for n in _cut(draws, most)] + tail
+
+
+def _cut(total: int, most: int) -> list[int]:
+    """`total` in pieces of `most`, and one remainder."""
+    whole, rest = divmod(total, most)
+    return [most] * whole + [rest] * (rest > 0)
 
 
 def observer(observe: Callable, still: PyTree, axis: int) -> Callable:

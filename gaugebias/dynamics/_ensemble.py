@@ -8,8 +8,13 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
-OK, DIVERGED = 0, 1
-MEANINGS = {OK: "successful", DIVERGED: "diverged: a parameter is not finite"}
+OK, DIVERGED, LEFT_DOMAIN, SINGULAR = 0, 1, 2, 3
+MEANINGS = {
+    OK: "successful",
+    DIVERGED: "diverged: a parameter is not finite",
+    LEFT_DOMAIN: "left the domain",
+    SINGULAR: "singular: the orbit through the parameters has lost a dimension",
+}
 
 
 class Ensemble(eqx.Module):
@@ -19,13 +24,16 @@ class Ensemble(eqx.Module):
 
     - `values`: the observable, a pytree of NumPy arrays of shape `(chains, draws, *shape)`.
     - `steps`: number of steps done at each draw, shape `(draws,)`.
-    - `results`: a code for each chain, shape `(chains,)`: 0 successful, 1 diverged.
+    - `results`: a code for each chain, shape `(chains,)`: 0 successful, 1 diverged, 2 left the
+        domain, 3 its orbit Gram became singular; `gaugebias.dynamics.MEANINGS` has them in words.
     - `failed_by`: for each chain the number of steps by which it had failed, or -1.
     - `final`: the parameters at the end, a pytree with a leading chain axis on moving leaves: a
         batch from which `simulate(..., batched=True, start=...)` goes on.
     - `key_data`: the random key's data; `settings`: what was asked for, JSON-able.
     - `carry`: what a process carries beside its parameters, as an optimiser's state of each chain
         (`train(..., carry=...)` goes on from it); `None` for most. It is not saved.
+    - `reductions`: for each reduction by name its result over all draws of the chains that were
+        successful; empty where none was asked for, or no chain is left.
     """
 
     values: PyTree
@@ -36,6 +44,7 @@ class Ensemble(eqx.Module):
     key_data: np.ndarray
     settings: dict[str, Any]
     carry: PyTree = None
+    reductions: dict[str, PyTree] = eqx.field(default_factory=dict)
 
     @property
     def chains(self) -> int:

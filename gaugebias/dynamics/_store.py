@@ -9,10 +9,15 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from ..stats import AutocorrelationSummary, HistogramSummary, MomentSummary, QuantileSummary
 from ._ensemble import Ensemble
 
 FORMAT = "gaugebias-ensemble"
 VERSION = 1
+_SUMMARIES = {
+    kind.__name__: kind
+    for kind in (AutocorrelationSummary, HistogramSummary, MomentSummary, QuantileSummary)
+}
 
 
 def _flatten(tree, prefix: str) -> dict[str, np.ndarray]:
@@ -32,6 +37,48 @@ def _unflatten(variables: dict[str, np.ndarray], prefix: str):
     return {k.removeprefix(start): v for k, v in variables.items() if k.startswith(start)}
 
 
+def _is_summary(x) -> bool:
+    return type(x) in _SUMMARIES.values()
+
+
+def _pack(reductions: dict) -> tuple[dict[str, np.ndarray], dict]:
+    """The arrays of reductions' results by variable name, and what they are, JSON-able."""
+    arrays, kinds = {}, {}
+    for name, result in reductions.items():
+        found = jax.tree_util.tree_leaves_with_path(result, is_leaf=_is_summary)
+        kinds[name] = []
+        for path, leaf in found:
+            key = jax.tree_util.keystr(path, simple=True, separator=".")
+            base = ".".join(part for part in ("reductions", name, key) if part)
+            if not _is_summary(leaf):
+                arrays[base] = np.asarray(leaf)
+                kinds[name].append({"leaf": key, "kind": "array", "variable": base})
+                continue
+            entry = {"leaf": key, "kind": type(leaf).__name__, "fields": {}, "numbers": {}}
+            for field, x in vars(leaf).items():
+                if isinstance(x, int):
+                    entry["numbers"][field] = x
+                else:
+                    entry["fields"][field] = f"{base}.{field}"
+                    arrays[f"{base}.{field}"] = np.asarray(x)
+            kinds[name].append(entry)
+    return arrays, kinds
+
+
+def _unpack(variables: dict[str, np.ndarray], kinds: dict) -> dict:
+    def one(entry):
+        if entry["kind"] == "array":
+            return variables[entry["variable"]]
+        fields = {field: variables[name] for field, name in entry["fields"].items()}
+        return _SUMMARIES[entry["kind"]](**fields, **entry["numbers"])
+
+    out = {}
+    for name, entries in kinds.items():
+        leaves = {entry["leaf"]: one(entry) for entry in entries}
+        out[name] = leaves[""] if set(leaves) == {""} else leaves
+    return out
+
+
 def to_dataset(ensemble: Ensemble):
     """The dataset of [`gaugebias.dynamics.Ensemble.to_xarray`][]."""
     import xarray as xr
@@ -48,6 +95,9 @@ def to_dataset(ensemble: Ensemble):
         variables[name] = (dims, array)
     variables["result"] = (["chain"], ensemble.results)
     variables["failed_by"] = (["chain"], ensemble.failed_by)
+    arrays, kinds = _pack(ensemble.reductions)
+    for name, array in arrays.items():
+        variables[name] = ([f"{name}_dim_{i}" for i in range(array.ndim)], array)
     return xr.Dataset(
         variables,
         coords={"step": (["draw"], ensemble.steps)},
@@ -56,6 +106,7 @@ def to_dataset(ensemble: Ensemble):
             "version": VERSION,
             "key_data": [int(k) for k in ensemble.key_data],
             "settings": json.dumps(ensemble.settings),
+            "reductions": json.dumps(kinds),
         },
     )
 
@@ -96,7 +147,7 @@ def load(path: str | Path) -> Ensemble:
     """Read an ensemble written by [`gaugebias.dynamics.Ensemble.save`][].
 
     Observables that were a pytree come back as a dictionary of arrays named by path; a single
-    array comes back as it was.
+    array comes back as it was. So do the results of reductions.
 
     **Raises:** `ValueError` when there is no such store, or it is not of an ensemble.
     """
@@ -122,4 +173,5 @@ def load(path: str | Path) -> Ensemble:
             final=_unflatten(variables, "final"),
             key_data=np.asarray(dataset.attrs["key_data"], np.uint32),
             settings=json.loads(dataset.attrs["settings"]),
+            reductions=_unpack(variables, json.loads(dataset.attrs.get("reductions", "{}"))),
         )

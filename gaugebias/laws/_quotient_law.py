@@ -20,7 +20,9 @@ class QuotientLaw(AbstractLaw):
 
     Made by [`gaugebias.laws.horizontal`][], [`gaugebias.laws.pushforward`][],
     [`gaugebias.laws.projected`][] and [`gaugebias.laws.conditioned`][], which check its
-    conditions. `K` and `V` are those of the representative on the slice.
+    conditions, and by [`gaugebias.laws.minibatch`][], for which `potential` is
+    `int l'/(sigma^2 K)`, `V = sigma^2 K` and `s = -1`. `K` and `V`
+    are those of the representative on the slice.
 
     - `potential`: `l(w)`.
     - `ridge`: weight decay, which adds `ridge/2 |theta|^2` at the representative.

@@ -111,3 +111,19 @@ class FibreVolume(AbstractVolume):
         integrals = jax.vmap(log_orbit_integral)(moving, rates, drifts)
         still = scale * jnp.sum(theta**2) - jnp.sum(moving)
         return jnp.sum(integrals) - still
+
+
+class NoiseVolume(AbstractVolume):
+    """`log(sigma^2 K)`: what the laws of minibatch noise divide by.
+
+    - `log_noise`: `w -> log(sigma^2 K)`.
+    """
+
+    quotient: Quotient
+    log_noise: Callable
+
+    def at_params(self, params: PyTree, temperature: ArrayLike) -> Array:
+        return self.log_noise(self.quotient.phi(params))
+
+    def at_predictor(self, w: Array, temperature: ArrayLike) -> Array:
+        return self.log_noise(w)

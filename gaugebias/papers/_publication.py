@@ -25,12 +25,15 @@ class Reproduction(Protocol):
 
     def claims(self, result: Any) -> tuple[Claim, ...]:
         """The claims of the publication with the numbers and verdicts of the run."""
+        ...
 
     def controls(self, result: Any) -> tuple[Claim, ...]:
         """What should be seen if the explanation is right, and not otherwise."""
+        ...
 
     def figures(self, result: Any) -> tuple[CurveData, ...]:
         """The panels of its figure."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +86,8 @@ def load(name: str) -> Reproduction:
     """
     for each in publications():
         if each.name == name:
-            return importlib.import_module(f".{each.module}", __package__)
+            module: Any = importlib.import_module(f".{each.module}", __package__)
+            return module
     raise ValueError(unknown(name, names()))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .._record import replace_text, versions, writable_folder
+from .._files import replace_text, writable_folder
+from .._versions import versions
 from ..plot import save_curve_page
 from ._claim import Claim
 from ._publication import Publication, load

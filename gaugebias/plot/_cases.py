@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._files import written_whole
 from ._data import FigureData
-from ._save import save_whole
 from ._style import DASHES, HISTOGRAM, PALETTE, PANEL, axes, tidy
 
 if TYPE_CHECKING:
@@ -100,7 +100,10 @@ def save_case_page(figures: Sequence[FigureData], path: str | Path, dpi: int = 1
     **Returns:** the path. Raises `OSError` when the folder cannot be written; a figure already
     there is replaced only once the new one is complete.
     """
-    return save_whole(case_page(figures), path, dpi)
+    path = Path(path)
+    with written_whole(path) as part:
+        case_page(figures).savefig(part, format="png", dpi=dpi)
+    return path
 
 
 def _central(samples: np.ndarray) -> tuple[float, float]:

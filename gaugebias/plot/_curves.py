@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._save import save_whole
+from .._files import written_whole
 from ._style import DASHES, PALETTE, PANEL, axes, tidy
 
 if TYPE_CHECKING:
@@ -126,4 +126,7 @@ def curve_page(panels: Sequence[CurveData]) -> "Figure":
 
 def save_curve_page(panels: Sequence[CurveData], path: str | Path, dpi: int = 160) -> Path:
     """Write [`gaugebias.plot.curve_page`][] as PNG to `path`, all of it or nothing."""
-    return save_whole(curve_page(panels), path, dpi)
+    path = Path(path)
+    with written_whole(path) as part:
+        curve_page(panels).savefig(part, format="png", dpi=dpi)
+    return path

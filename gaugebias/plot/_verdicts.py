@@ -26,11 +26,18 @@ def verdict(verdict: Any, ax: Any = None, level: float = 1e-3) -> "Axes":
 
     **Arguments:** `ax`: axes to draw on, or `None` for a new figure; `level` in (0, 1).
 
-    **Returns:** the axes. Raises `ValueError` for a verdict without rows or a `level` out of range.
+    **Returns:** the axes. Raises `ValueError` for a verdict without rows, a row without
+    Kolmogorov-Smirnov tests or a `level` out of range.
     """
     rows = sorted(verdict.rows, key=lambda row: row.statistic)
     if not rows:
         raise ValueError("`verdict` has no rows: compare with at least one target.")
+    for row in rows:
+        if row.tests and not any(key.startswith("ks") for key in row.tests):
+            raise ValueError(
+                f"`verdict`: the row {row.law!r} has no Kolmogorov-Smirnov distance to draw: "
+                'compare with "ks" among the `tests`.'
+            )
     if not 0.0 < level < 1.0:
         raise ValueError(f"`level` is {level}: give a number between 0 and 1.")
     ax = axes(ax, (4.6, 0.9 + 0.34 * len(rows)))

@@ -24,7 +24,8 @@ def _per_coordinate(name: str, array: np.ndarray) -> np.ndarray:
     return np.asarray(found).reshape(array.shape[2:])
 
 
-def _chain_array(values: Numbers, minimum: int) -> np.ndarray:
+def chain_array(values: Numbers, minimum: int) -> np.ndarray:
+    """`values` of shape (chains, draws, ...) in float64, each coordinate standardised."""
     out = as_array(values, "values")
     if out.ndim < 2:
         raise ValueError(
@@ -56,7 +57,7 @@ def split_rhat(values: Numbers) -> np.ndarray:
     **Raises:** `ValueError` for non-finite values, a wrong rank, too few draws or a coordinate
     that is constant over all chains and draws.
     """
-    array = _chain_array(values, 4)
+    array = chain_array(values, 4)
     frozen = np.all(array == array[:, :1], axis=(0, 1))
     return np.where(frozen, np.inf, _per_coordinate("rhat", array))
 
@@ -72,4 +73,4 @@ def effective_sample_size(values: Numbers) -> np.ndarray:
 
     **Raises:** `ValueError` as `split_rhat`.
     """
-    return _per_coordinate("effective_sample_size", _chain_array(values, 4))
+    return _per_coordinate("effective_sample_size", chain_array(values, 4))

@@ -10,19 +10,22 @@ from jaxtyping import Array, PRNGKeyArray
 
 from ..stats import (
     DistanceInterval,
+    HalvingResult,
     TestResult,
     kolmogorov_smirnov,
+    ks_detectable,
     mean_detectable,
-    mean_test,
     wasserstein,
 )
-from ._against_samples import compare_samples, coordinate_name, coordinates
+from ._against_samples import check_shapes, coordinate_name, coordinates, marginal_samples
 from ._draws import Draws
+from ._halving import LEVELS, halving_against_law, halving_against_samples
+from ._joint import joint_samples, rank_tests
 from ._protocols import law_dimension
 from ._row import REJECTED
-
-# What a law raises for a question it cannot answer (`LawRefused` is a `ValueError`).
-_NOT_OFFERED = (ValueError, KeyError, NotImplementedError)
+from ._scores import NOT_OFFERED, score_tests
+from ._stein import stein_test
+from ._wanted import SAMPLE_TESTS, Wanted
 
 
 class Comparison(eqx.Module):
@@ -33,45 +36,7 @@ class Comparison(eqx.Module):
     wasserstein: DistanceInterval | None
     notes: tuple[str, ...]
     effective: float
-
-
-def _evaluate(statistic: Callable[[Any], Any], points: np.ndarray, name: str) -> np.ndarray:
-    """A statistic at every draw, whether it is written for one point or for many."""
-    out = np.asarray(statistic(points), dtype=np.float64)
-    if out.shape != points.shape[:1]:
-        out = np.asarray(jax.vmap(statistic)(jax.numpy.asarray(points)), dtype=np.float64)
-    if out.shape != points.shape[:1]:
-        raise ValueError(f"the {name} statistic of the law must give one number a draw.")
-    return out
-
-
-def _scores(law: Any, points: np.ndarray) -> tuple[dict, dict, tuple[str, ...]]:
-    tests: dict[str, TestResult] = {}
-    variances: dict[str, float] = {}
-    notes: list[str] = []
-    if not callable(getattr(law, "statistic", None)):
-        return tests, variances, ()
-    for name in ("temperature", "exponent"):
-        try:
-            statistic = law.statistic(name)
-            if statistic is None:
-                continue
-            mean, variance = (float(v) for v in law.expectation(statistic))
-        except _NOT_OFFERED:
-            notes.append(f"no {name} score test")
-            continue
-        if not (np.isfinite(mean) and np.isfinite(variance) and variance > 0.0):
-            notes.append(f"no {name} score test (its variance under the law is {variance:.3g})")
-            continue
-        values = _evaluate(statistic, points, name)
-        if not np.all(np.isfinite(values)):
-            # A draw where the density is zero or infinite, such as log V at V = 0.
-            bad = int(np.count_nonzero(~np.isfinite(values)))
-            notes.append(f"no {name} score test (not finite at {bad} draws)")
-            continue
-        tests[name] = mean_test(values, mean, variance)
-        variances[name] = variance
-    return tests, variances, tuple(notes)
+    halving: HalvingResult | None = None
 
 
 def _quantile(law: Any) -> Callable[[Any], Any] | None:
@@ -83,11 +48,27 @@ def _quantile(law: Any) -> Callable[[Any], Any] | None:
     return None
 
 
-def compare_law(
-    draws: Draws, law: Any, name: str, key: PRNGKeyArray | Array, joint: bool, law_draws: int
-) -> Comparison:
-    """Marginals by Kolmogorov-Smirnov, score tests, Wasserstein-1; where the marginals are out of
-    reach (many coordinates), draws of the law stand in for it."""
+def _marginals(law: Any, draws: Draws, shape: tuple[int, ...]) -> dict[tuple[int, ...], Any]:
+    """The law of every coordinate; empty where the law cannot say."""
+    if draws.dimension == 1:
+        # A law of one coordinate may write it as shape (1,); its marginal is on the line.
+        plain = callable(getattr(law, "cdf", None)) and tuple(shape) == ()
+        return {(): law if plain else law.marginal(lambda x: x.reshape(()))}
+    if not callable(getattr(law, "marginal", None)) or not getattr(law, "normalised", True):
+        return {}
+    try:
+        return {
+            index: law.coordinate(index)
+            if callable(getattr(law, "coordinate", None))
+            else law.marginal(lambda x, index=index: x[(..., *index)])
+            for index in coordinates(draws.shape)
+        }
+    except NOT_OFFERED:
+        return {}
+
+
+def _check_dimension(law: Any, draws: Draws, name: str) -> tuple[int, ...]:
+    """The shape of the law's points; `ValueError` where it is not that of the draws."""
     dimension = law_dimension(law)
     if dimension != draws.dimension:
         raise ValueError(
@@ -100,67 +81,148 @@ def compare_law(
             f"`targets`: the law {name!r} is one of draws of shape {tuple(shape)}, not "
             f"{draws.shape}: reshape the observable."
         )
-    points = draws.points.reshape(-1, *shape)
+    return tuple(shape)
+
+
+def compare_law(
+    draws: Draws,
+    law: Any,
+    name: str,
+    key: PRNGKeyArray | Array,
+    wanted: Wanted,
+    law_draws: int,
+) -> Comparison:
+    """The wanted tests against a law. Where marginals are out of reach (many coordinates), draws
+    of the law stand in for it."""
+    shape = _check_dimension(law, draws, name)
+    dimension, points = draws.dimension, draws.points.reshape(-1, *shape)
     bootstrap, sampling, relabelling = jax.random.split(key, 3)
-    scores, variances, notes = _scores(law, points)
+    wants = {test: wanted.wants(test, dimension) for test in ("ks", "scores", "energy", "mmd")}
     tests: dict[str, TestResult] = {}
-    marginals: dict[tuple[int, ...], Any] = {}
-    if dimension == 1:
-        # A law of one coordinate may write it as shape (1,); its marginal is on the line.
-        plain = callable(getattr(law, "cdf", None)) and tuple(shape) == ()
-        marginals[()] = law if plain else law.marginal(lambda x: x.reshape(()))
-    elif callable(getattr(law, "marginal", None)) and getattr(law, "normalised", True):
-        try:
-            for index in coordinates(draws.shape):
-                marginals[index] = (
-                    law.coordinate(index)
-                    if callable(getattr(law, "coordinate", None))
-                    else law.marginal(lambda x, index=index: x[(..., *index)])
-                )
-        except _NOT_OFFERED:
-            marginals = {}
-    sampled = dimension > 1 and callable(getattr(law, "sample", None)) and (joint or not marginals)
+    notes: tuple[str, ...] = ()
+    scores, statistics = {}, {}
+    if wants["scores"]:
+        scores, statistics, notes = score_tests(law, points)
+    marginals = _marginals(law, draws, shape) if wants["ks"] or draws.coarse is not None else {}
     others = None
-    if sampled:
+    drawable = callable(getattr(law, "sample", None))
+    pairwise = wants["energy"] or wants["mmd"]
+    if wanted.names is not None and pairwise and not drawable:
+        raise ValueError(f"`tests`: the law {name!r} offers no draws for the energy distance.")
+    if drawable and (pairwise or (wants["ks"] and not marginals)):
         count = min(law_draws, max(1024, points.shape[0])) if marginals else law_draws
-        others = Draws(np.asarray(law.sample(sampling, count), dtype=np.float64), None)
-    if not marginals:
-        if others is None:
+        drawn = np.asarray(law.sample(sampling, count), dtype=np.float64)
+        others = Draws(drawn.reshape(count, *draws.shape), None)
+        check_shapes(draws, others)
+    interval, effective = None, float(points.shape[0])
+    if wants["ks"]:
+        if marginals:
+            tests, interval = _against_marginals(draws, marginals, bootstrap)
+            notes = notes if interval else (*notes, "no Wasserstein distance (no quantiles)")
+        elif others is None:
             raise ValueError(
                 f"`targets`: the law {name!r} offers neither marginals nor draws of its "
                 f"{dimension} coordinates."
             )
-        found = compare_samples(draws, others, relabelling, joint, bootstrap)
-        return Comparison(
-            {**found.tests, **scores},
-            variances,
-            found.wasserstein,
-            (*notes, f"law by {others.last.shape[0]:,} of its draws"),
-            found.effective,
+        else:
+            tests, interval = marginal_samples(draws, others, bootstrap)
+            n, m = len(points), len(others.points)
+            effective = n * m / (n + m)
+            notes = (*notes, f"law by {m:,} of its draws")
+    if others is not None and pairwise:
+        keys = [
+            relabelling if wants["energy"] else None,
+            jax.random.fold_in(relabelling, 1) if wants["mmd"] else None,
+        ]
+        tests |= joint_samples(
+            draws.points.reshape(len(points), -1), others.points.reshape(-1, dimension), *keys
         )
-    for index, marginal in marginals.items():
-        tests[coordinate_name(index)] = kolmogorov_smirnov(
-            draws.points[(..., *index)], marginal.cdf
+    for test in ("stein", "rank"):
+        if not wanted.wants(test, dimension):
+            continue
+        own = jax.random.fold_in(key, 1 if test == "stein" else 2)
+        try:
+            if test == "stein":
+                tests["stein"] = stein_test(law, points, own)
+            else:
+                tests |= rank_tests(law, points, own, law_draws)
+        except NOT_OFFERED as error:
+            if wanted.named(test):
+                raise ValueError(f"`tests`: no {test} test of the law {name!r}: {error}") from error
+            notes = (*notes, f"no {test} test ({error})")
+    tests |= scores
+    if not tests:
+        raise ValueError(
+            f"`tests`: the law {name!r} offers none of {', '.join(wanted.names or ())}."
         )
+    variances = {test: variance for test, (_, _, variance) in statistics.items()}
+    halving = halving_against_law(draws, marginals, statistics, others)
+    if halving is None and others is not None:
+        halving = halving_against_samples(draws, others)
+    return Comparison(tests, variances, interval, notes, effective, halving)
+
+
+def _against_marginals(
+    draws: Draws, marginals: dict[tuple[int, ...], Any], key: PRNGKeyArray | Array
+) -> tuple[dict[str, TestResult], DistanceInterval | None]:
+    """Kolmogorov-Smirnov in every coordinate, and Wasserstein-1 in the worst."""
+    tests = {
+        coordinate_name(index): kolmogorov_smirnov(draws.points[(..., *index)], marginal.cdf)
+        for index, marginal in marginals.items()
+    }
     worst = min(marginals, key=lambda index: tests[coordinate_name(index)].p_value)
     quantile = _quantile(marginals[worst])
-    interval = None
     if quantile is None:
-        notes = (*notes, "no Wasserstein distance (no quantile function)")
-    else:
-        interval = wasserstein(draws.points[(..., *worst)], quantile, bootstrap)
-    if others is not None and joint:
-        tests["energy"] = compare_samples(draws, others, relabelling, True, None).tests["energy"]
-    return Comparison({**tests, **scores}, variances, interval, notes, float(points.shape[0]))
+        return tests, None
+    return tests, wasserstein(draws.points[(..., *worst)], quantile, key)
+
+
+def compare_draws(
+    draws: Draws, other: Draws, name: str, key: PRNGKeyArray | Array, wanted: Wanted
+) -> Comparison:
+    """The wanted tests against other draws: those that need no law."""
+    check_shapes(draws, other)
+    bootstrap, relabelling = jax.random.split(key)
+    dimension, n, m = draws.dimension, len(draws.points), len(other.points)
+    wants = {test: wanted.wants(test, dimension) for test in SAMPLE_TESTS}
+    if not any(wants.values()):
+        raise ValueError(
+            f"`tests`: {name!r} is a set of draws, which is compared by {', '.join(SAMPLE_TESTS)} "
+            "only; the others need a law."
+        )
+    tests, interval = {}, None
+    if wants["ks"]:
+        tests, interval = marginal_samples(draws, other, bootstrap)
+    if wants["energy"] or wants["mmd"]:
+        tests |= joint_samples(
+            draws.points.reshape(n, -1),
+            other.points.reshape(m, -1),
+            relabelling if wants["energy"] else None,
+            jax.random.fold_in(relabelling, 1) if wants["mmd"] else None,
+        )
+    halving = halving_against_samples(draws, other)
+    return Comparison(tests, {}, interval, (), n * m / (n + m), halving)
 
 
 def detectable(found: Comparison) -> dict[str, float]:
-    """The smallest deviations rejected with probability 0.9 at the row's Bonferroni level."""
-    from ..stats import ks_detectable
-
+    """The smallest deviations rejected with probability 0.9 at the row's Bonferroni level; with
+    a step-halving run, beyond what the step may have caused."""
     level = REJECTED / len(found.tests)
-    out = {"distance": ks_detectable(found.effective, level)}
+    out = {}
+    # Rejection needs both tests: 0.95 each makes 0.9 of the two.
+    power = 0.9 if found.halving is None else 0.95
+    if any(test.startswith("ks") for test in found.tests):
+        out["distance"] = ks_detectable(found.effective, level, power)
     for name, variance in found.score_variances.items():
-        n = found.tests[name].n
-        out[name] = mean_detectable(n, variance, level) / variance
-    return out
+        out[name] = mean_detectable(found.tests[name].n, variance, level, power) / variance
+    if found.halving is not None:
+        beyond = found.halving.visible
+        for name in out:
+            # In standard deviations: at most 1/2 for an indicator, plus the grid's spacing.
+            size = (
+                0.5 * beyond + float(LEVELS[0])
+                if name == "distance"
+                else beyond / found.score_variances[name] ** 0.5
+            )
+            out[name] = max(out[name], size)
+    return {name: min(1.0, size) if name == "distance" else size for name, size in out.items()}

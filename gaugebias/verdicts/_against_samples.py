@@ -1,27 +1,16 @@
 """The tests of draws against other draws."""
 
 import itertools
-from typing import Any
 
-import equinox as eqx
-import numpy as np
+from jaxtyping import Array, PRNGKeyArray
 
 from ..stats import (
     DistanceInterval,
     TestResult,
-    energy_distance,
     kolmogorov_smirnov_two_sample,
     wasserstein,
 )
 from ._draws import Draws
-
-
-class SampleComparison(eqx.Module):
-    """Tests by name, the worst coordinate's Wasserstein interval, n m / (n + m)."""
-
-    tests: dict[str, TestResult]
-    wasserstein: DistanceInterval | None
-    effective: float
 
 
 def coordinates(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -34,32 +23,25 @@ def coordinate_name(index: tuple[int, ...]) -> str:
     return "ks" if not index else f"ks[{','.join(str(i) for i in index)}]"
 
 
-def compare_samples(
-    draws: Draws, other: Draws, energy_key: Any, joint: bool, bootstrap_key: Any
-) -> SampleComparison:
-    """Two-sample Kolmogorov-Smirnov per coordinate, and in several coordinates the energy
-    distance on the scale of the pooled standard deviations. Without `bootstrap_key` only the
-    energy distance is computed."""
+def check_shapes(draws: Draws, other: Draws) -> None:
+    """`ValueError` for draws of different shapes."""
     if draws.shape != other.shape:
         raise ValueError(
             f"`targets`: draws of shape {other.shape} cannot be compared with draws of shape "
             f"{draws.shape}: give both the same observable."
         )
+
+
+def marginal_samples(
+    draws: Draws, other: Draws, key: PRNGKeyArray | Array
+) -> tuple[dict[str, TestResult], DistanceInterval]:
+    """Two-sample Kolmogorov-Smirnov in every coordinate, and Wasserstein-1 in the worst."""
     first, second = draws.points, other.points
-    n, m = first.shape[0], second.shape[0]
-    tests: dict[str, TestResult] = {}
-    interval = None
-    if bootstrap_key is not None:
-        indices = coordinates(draws.shape)
-        for index in indices:
-            tests[coordinate_name(index)] = kolmogorov_smirnov_two_sample(
-                first[(..., *index)], second[(..., *index)]
-            )
-        worst = min(indices, key=lambda index: tests[coordinate_name(index)].p_value)
-        interval = wasserstein(first[(..., *worst)], second[(..., *worst)], bootstrap_key)
-    if joint and draws.dimension > 1:
-        # A scale that does not know which draw is whose keeps the relabellings exact.
-        scale = np.std(np.concatenate([first, second]), axis=0, keepdims=True)
-        scale = np.where(scale > 0.0, scale, 1.0)
-        tests["energy"] = energy_distance(first / scale, second / scale, energy_key)
-    return SampleComparison(tests, interval, n * m / (n + m))
+    tests = {}
+    indices = coordinates(draws.shape)
+    for index in indices:
+        tests[coordinate_name(index)] = kolmogorov_smirnov_two_sample(
+            first[(..., *index)], second[(..., *index)]
+        )
+    worst = min(indices, key=lambda index: tests[coordinate_name(index)].p_value)
+    return tests, wasserstein(first[(..., *worst)], second[(..., *worst)], key)

@@ -2,38 +2,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from ..stats import effective_sample_size, split_rhat
-from ._against_law import Comparison, compare_law, detectable
-from ._against_samples import compare_samples
+from ._against_law import Comparison, compare_draws, compare_law, detectable
+from ._convergence import Convergence, diagnose
 from ._draws import Draws, is_ensemble, take_draws
 from ._protocols import is_law
-from ._row import Row, Verdict, verdict_word
-
-# Numbers that the chain diagnostics may hold at once; larger ensembles use every k-th chain.
-_DIAGNOSTIC_NUMBERS = 1_000_000
-_RHAT_LIMIT = 1.05
-
-
-def _diagnostics(chains: np.ndarray | None) -> tuple[float | None, float | None, tuple[str, ...]]:
-    """Worst split R-hat and effective sample size over the coordinates."""
-    if chains is None or chains.shape[1] < 4:
-        return None, None, ()
-    every = max(1, -(-chains.size // _DIAGNOSTIC_NUMBERS))
-    kept = chains[::every] if chains.shape[0] // every >= 4 else chains[:4]
-    kept = kept.reshape(*kept.shape[:2], -1)
-    moving = np.ptp(kept, axis=(0, 1)) > 0.0
-    if not np.any(moving):
-        return None, None, ("the draws never change",)
-    kept = kept[..., moving]
-    rhat = float(np.max(split_rhat(kept)))
-    ess = float(np.min(effective_sample_size(kept))) * chains.shape[0] / kept.shape[0]
-    notes = [f"R-hat {rhat:.3f}, ESS {ess:,.0f}"]
-    if rhat > _RHAT_LIMIT:
-        notes.append("chains not mixed: run longer before believing the verdict")
-    return rhat, ess, tuple(notes)
+from ._row import CONSISTENT, Row, Verdict, verdict_word
+from ._wanted import as_wanted
 
 
 def _names(targets: Sequence[Any], names: Sequence[str] | None) -> list[str]:
@@ -49,36 +25,62 @@ def _names(targets: Sequence[Any], names: Sequence[str] | None) -> list[str]:
     ]
 
 
+def _word(found: Comparison, p_value: float, converged: bool | None) -> tuple[float, str, str]:
+    """The row's p-value, verdict and reason."""
+    reason = ""
+    if found.halving is not None and p_value < CONSISTENT:
+        p_value = max(p_value, found.halving.test.p_value)
+        if p_value >= CONSISTENT:
+            moved = found.halving.effect_p_value < CONSISTENT
+            shrinks = moved and found.halving.explained
+            reason = "discretisation" if shrinks else "step not resolved"
+    if converged is False:
+        reason = "not converged"
+    return p_value, "undecided" if reason else verdict_word(p_value), reason
+
+
 def _row(
     name: str,
     reference: str,
     draws: Draws,
     found: Comparison,
-    rhat: float | None,
-    ess: float | None,
-    notes: tuple[str, ...],
+    state: Convergence,
+    other: Convergence | None,
 ) -> Row:
     marginals = [test for key, test in found.tests.items() if key.startswith("ks")]
     decisive = min(found.tests, key=lambda key: found.tests[key].p_value)
     test = found.tests[decisive]
-    p_value = min(1.0, len(found.tests) * test.p_value)
+    converged, notes = state.converged, state.notes
+    if other is not None:
+        notes = (*notes, *(f"target: {note}" for note in other.notes))
+        if other.converged is False:
+            converged = False
+    plain = min(1.0, len(found.tests) * test.p_value)
+    p_value, verdict, reason = _word(found, plain, converged)
     detail = [f"{decisive}: {test.detail}"]
+    if found.halving is not None:
+        detail.append(f"step halving: {found.halving.test.detail}")
     if found.wasserstein is not None:
         w = found.wasserstein
         detail.append(f"W1 {w.value:.3g} in [{w.lower:.3g}, {w.upper:.3g}]")
+    shown = min(marginals, key=lambda result: result.p_value) if marginals else test
     return Row(
         law=name,
         reference=reference,
         draws=draws.points.shape[0],
-        statistic=min(marginals, key=lambda result: result.p_value).statistic,
+        statistic=shown.statistic,
         p_value=p_value,
-        verdict=verdict_word(p_value),
+        verdict=verdict,
         detail="; ".join([*detail, *notes, *found.notes]),
         detectable=detectable(found),
         tests=found.tests,
         wasserstein=found.wasserstein,
-        rhat=rhat,
-        ess=ess,
+        rhat=state.rhat,
+        ess=state.ess,
+        drift=state.drift,
+        converged=converged,
+        reason=reason,
+        halving=found.halving,
     )
 
 
@@ -92,28 +94,57 @@ def compare(
     drop_failed: bool = False,
     joint: bool = True,
     law_draws: int = 4096,
+    tests: Sequence[str] | str | None = None,
 ) -> Verdict:
     """Do these draws follow these laws? One row of a `Verdict` for each target.
 
-    **The tests of a row**, all on independent draws (the *last* draw of every chain):
+    **The tests of a row**, by the names of `tests`:
 
-    - Kolmogorov-Smirnov against the law's marginal in every coordinate (two-sample against draws);
-    - score tests of the temperature and of the exponent of the orbit volume where the law offers
-      its sufficient statistics (`law.statistic`, `law.expectation`): the sharpest tests of those
-      two numbers;
-    - in several coordinates the energy distance between the draws and the law's draws (or the
-      other ensemble), each coordinate in units of its pooled standard deviation: marginals alone
-      do not see dependence.
+    - `"ks"`: Kolmogorov-Smirnov against the law's marginal in every coordinate (two-sample against
+      draws, and against draws of a law whose marginals are out of reach);
+    - `"scores"`: score tests of the temperature and of the exponent of the orbit volume where the
+      law offers its sufficient statistics (`law.statistic`, `law.expectation`): the sharpest tests
+      of those two numbers;
+    - `"energy"`: the energy distance between the draws and the law's draws (or the other ensemble),
+      each coordinate in units of its pooled standard deviation: marginals alone do not see
+      dependence; `"mmd"`: the maximum mean discrepancy of the same draws;
+    - `"stein"`: the kernel Stein discrepancy from the law's score, which needs neither
+      normalisation nor draws of the law; at walls and breaks of the law's domain its test
+      functions vanish, as the Stein identity needs, and a law whose score still has no finite
+      variance is left out (an error where it was asked for by name);
+    - `"rank"`: ranks of every coordinate and of the log density among 19 draws of the law for
+      each draw.
+
+    By default one coordinate takes ks and scores; two and three take energy as well; more take
+    energy and stein. `stats` states the null distribution of each, and
+    `python -m benchmarks.calibration` measures the false alarms.
+
+    **Autocorrelated chains:** every test uses the *last* draw of each chain, and chains are
+    independent, so p-values are those of independent draws whatever the autocorrelation. (Pooling
+    the draws, or putting the effective sample size in place of n in a Kolmogorov-Smirnov test, is
+    not calibrated: `benchmarks.calibration` shows it.)
 
     The row's p-value is Bonferroni over its k tests, min(1, k min p), right however they depend on
     each other: "consistent" from 1e-3, "rejected" below 1e-6, "undecided" between. Wasserstein-1
-    with its interval, and for ensembles of at least 4 draws a chain the split R-hat and the
-    effective sample size, are reported and do not decide.
+    with its interval is reported and does not decide.
+
+    **Convergence:** with at least 4 draws a chain, the last half of the record is checked: a
+    burn-in check (`stationarity_test`) and split R-hat. A run that still drifts (p < 1e-3), or has
+    R-hat above 1.05 and is not long against its own memory, gives "undecided: not converged",
+    whatever its p-value. A run that recorded one draw a chain cannot be checked.
+
+    **Step size:** with a `step_halving` run, a law that the fine run disagrees with (p < 1e-3) is
+    rejected only if the deviation is also more than the step can explain
+    (`stats.step_halving_test`, p < 1e-6). Where that has p >= 1e-3, the verdict is "undecided:
+    discretisation" if the two runs differ (p < 1e-3) by enough for the deviation to be the step's,
+    and "undecided: step not resolved" if not: more chains, or a smaller step, will tell.
+    The rule looks at quantiles of the marginals, at the sufficient statistics and, in several
+    coordinates, at pairs of coordinates below their medians.
 
     **Arguments:**
 
-    - `ensemble`: an `Ensemble` (values (chains, draws, *shape)) or an array of independent draws
-      (n, *shape). A single coordinate may have shape () or (1,).
+    - `ensemble`: an `Ensemble` (values (chains, draws, *shape)), a `StepHalving` of two, or an
+      array of independent draws (n, *shape). A single coordinate may have shape () or (1,).
     - `targets`: one or a sequence of laws (see `OneDimensionalLaw` for the least a law must
       offer), ensembles, or arrays of independent draws.
     - `names`: one a target; otherwise the target's own `name`.
@@ -121,12 +152,14 @@ def compare(
       report can be repeated.
     - `observable`: function of an ensemble's values giving one array, where it observed several.
     - `drop_failed`: leave out chains with a non-zero result code, instead of raising.
-    - `joint`: whether to run the energy distance in several coordinates.
+    - `joint`: whether to run energy and stein in several coordinates by default.
     - `law_draws`: number of draws of a law used where its marginals are out of reach (more than
       three coordinates).
+    - `tests`: names of the tests to run in place of the default.
 
     **Raises:** `ValueError` for failed chains (how many, with which codes), non-finite or fewer
-    than 8 draws, a law with another number of coordinates, names that do not match.
+    than 8 draws, a law with another number of coordinates, names that do not match, an unknown
+    test, or one asked for by name that the target does not offer.
 
     ```python
     import numpy as np
@@ -145,20 +178,19 @@ def compare(
     if len(targets) == 0:
         raise ValueError("`targets` is empty: give at least one law, ensemble or array.")
     labels = _names(targets, names)
+    wanted = as_wanted(tests, joint)
     draws = take_draws(ensemble, "ensemble", observable, drop_failed)
-    rhat, ess, notes = _diagnostics(draws.chains)
+    state = diagnose(draws)
     key = jax.random.key(0) if key is None else key
     rows = []
     for i, (target, label) in enumerate(zip(targets, labels, strict=True)):
         own = jax.random.fold_in(key, i)
         if is_law(target) and not is_ensemble(target):
-            found = compare_law(draws, target, label, own, joint, law_draws)
-            reference = str(getattr(target, "reference", "lebesgue"))
+            found = compare_law(draws, target, label, own, wanted, law_draws)
+            reference, other = str(getattr(target, "reference", "lebesgue")), None
         else:
-            other = take_draws(target, f"targets[{i}]", observable, drop_failed)
-            bootstrap, relabelling = jax.random.split(own)
-            pair = compare_samples(draws, other, relabelling, joint, bootstrap)
-            found = Comparison(pair.tests, {}, pair.wasserstein, (), pair.effective)
-            reference = "samples"
-        rows.append(_row(label, reference, draws, found, rhat, ess, notes))
+            theirs = take_draws(target, f"targets[{i}]", observable, drop_failed)
+            found = compare_draws(draws, theirs, label, own, wanted)
+            reference, other = "samples", diagnose(theirs)
+        rows.append(_row(label, reference, draws, found, state, other))
     return Verdict(tuple(rows))

@@ -10,10 +10,14 @@ from ..stats._checks import as_points
 
 class Draws(eqx.Module):
     """Draws of one observable on the host: `last` (n, *shape), independent; `chains`
-    (chains, draws, *shape) where the source is an ensemble with more than one draw."""
+    (chains, draws, *shape) where the source is an ensemble with more than one draw, `steps`
+    (draws,) their step numbers where it says; `coarse` (n, *shape) the last draws of the same
+    chains at twice the step, where it is a step-halving run."""
 
     last: np.ndarray
     chains: np.ndarray | None
+    steps: np.ndarray | None = None
+    coarse: np.ndarray | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -31,10 +35,20 @@ class Draws(eqx.Module):
         """`last` as (n, *shape), without the axes of a single coordinate."""
         return self.last.reshape(self.last.shape[:1] + self.shape)
 
+    @property
+    def coarse_points(self) -> np.ndarray | None:
+        """`coarse` as (n, *shape), without the axes of a single coordinate."""
+        return None if self.coarse is None else self.coarse.reshape(self.points.shape)
+
+
+def is_halving(source: Any) -> bool:
+    """Whether `source` is a run at two step sizes."""
+    return hasattr(source, "coarse") and hasattr(source, "fine")
+
 
 def is_ensemble(source: Any) -> bool:
     """Whether `source` has the fields of an ensemble that are read here."""
-    return hasattr(source, "values") and hasattr(source, "results")
+    return is_halving(source) or (hasattr(source, "values") and hasattr(source, "results"))
 
 
 def _single_leaf(values: Any, name: str) -> Any:
@@ -48,18 +62,10 @@ def _single_leaf(values: Any, name: str) -> Any:
     return found[0][1]
 
 
-def take_draws(
-    source: Any, name: str, observable: Callable[[Any], Any] | None, drop_failed: bool
-) -> Draws:
-    """Read draws from an ensemble (last draw of every chain) or an array of independent draws.
-
-    Raises `ValueError` for failed chains unless `drop_failed`, for non-finite or fewer than 8
-    draws, and for an observable that is not one array.
-    """
-    if not is_ensemble(source):
-        values = np.asarray(_single_leaf(source, name))
-        as_points(values, name)
-        return Draws(np.asarray(values, dtype=np.float64), None)
+def _values(
+    source: Any, name: str, observable: Callable[[Any], Any] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The observable of an ensemble, (chains, draws, *shape), and the result codes."""
     picked = source.values if observable is None else observable(source.values)
     values = np.asarray(_single_leaf(picked, name))
     results = np.asarray(source.results)
@@ -70,6 +76,33 @@ def take_draws(
         )
     if values.shape[1] == 0:
         raise ValueError(f"`{name}` holds no draws: lower `burn_in` or `every` of the run.")
+    return values, results
+
+
+def take_draws(
+    source: Any, name: str, observable: Callable[[Any], Any] | None, drop_failed: bool
+) -> Draws:
+    """Read draws from an ensemble (last draw of every chain; of a step-halving run, its fine
+    ensemble) or an array of independent draws.
+
+    Raises `ValueError` for failed chains unless `drop_failed`, for non-finite or fewer than 8
+    draws, and for an observable that is not one array.
+    """
+    if not is_ensemble(source):
+        values = np.asarray(_single_leaf(source, name))
+        as_points(values, name)
+        return Draws(np.asarray(values, dtype=np.float64), None)
+    main = source.fine if is_halving(source) else source
+    values, results = _values(main, name, observable)
+    coarse = None
+    if is_halving(source):
+        coarse, others = _values(source.coarse, name, observable)
+        if coarse.shape != values.shape:
+            raise ValueError(
+                f"`{name}`: the coarse and the fine run must hold the same chains and draws; they "
+                f"have shapes {coarse.shape} and {values.shape}."
+            )
+        results = np.where(results == 0, others, results)
     failed = results != 0
     if np.any(failed):
         codes, counts = np.unique(results[failed], return_counts=True)
@@ -81,9 +114,14 @@ def take_draws(
                 "(a law conditioned on survival)."
             )
         values = values[~failed]
+        coarse = None if coarse is None else coarse[~failed]
     values = np.asarray(values, dtype=np.float64)
     as_points(values[:, -1], name)
+    if coarse is not None:
+        coarse = np.asarray(coarse[:, -1], dtype=np.float64)
+        as_points(coarse, name)
     if values.shape[1] == 1:
-        return Draws(values[:, -1], None)
+        return Draws(values[:, -1], None, None, coarse)
     as_points(values, name)
-    return Draws(values[:, -1], values)
+    steps = getattr(main, "steps", None)
+    return Draws(values[:, -1], values, None if steps is None else np.asarray(steps), coarse)

@@ -5,8 +5,10 @@ class OneDimensionalLaw(Protocol):
     """The least a target of `compare` must offer: a vectorised distribution function.
 
     Read where present: `quantile(u)` (Wasserstein-1), `name`, `reference`, `domain.dimension` (1
-    without it), `marginal(fn)` and `sample(key, n)` (needed in several coordinates), and
-    `statistic(name)` with `expectation(fn) -> (mean, variance)` (the score tests).
+    without it), `marginal(fn)` and `sample(key, n)` (needed in several coordinates),
+    `statistic(name)` with `expectation(fn) -> (mean, variance)` (the score tests), `score(x)` with
+    `domain` (the Stein test, which asks for nothing else: without walls in `domain` the law is
+    taken to live on the whole space) and `log_density(x)` (its ranks).
     """
 
     def cdf(self, x: Any) -> Any:
@@ -15,8 +17,10 @@ class OneDimensionalLaw(Protocol):
 
 
 def is_law(target: Any) -> bool:
-    """Whether `target` is used as a law: it has a distribution function, marginals or draws."""
-    return any(callable(getattr(target, name, None)) for name in ("cdf", "marginal", "sample"))
+    """Whether `target` is used as a law: it has a distribution function, marginals, draws or a
+    score."""
+    names = ("cdf", "marginal", "sample", "score")
+    return any(callable(getattr(target, name, None)) for name in names)
 
 
 def law_dimension(law: Any) -> int:

@@ -3,7 +3,7 @@ from typing import Any
 
 import equinox as eqx
 
-from ..stats import DistanceInterval, TestResult
+from ..stats import DistanceInterval, HalvingResult, TestResult
 from ._false_alarm import family_false_alarm
 
 # Design: an expected law is tested at the first level, a rival is rejected below the second.
@@ -35,15 +35,22 @@ class Row(eqx.Module):
     - `draws`: number of independent draws used (of the tested side).
     - `statistic`: the Kolmogorov-Smirnov distance, in several coordinates that of the coordinate
       with the smallest p-value.
-    - `p_value`: Bonferroni over all `tests` of the row, min(1, k min p); `verdict`: its word.
+    - `p_value`: Bonferroni over all `tests` of the row, min(1, k min p); where a step-halving run
+      is at hand and that is below 1e-3, the larger of it and of the step-halving test's (both must
+      be small for a rejection). `verdict`: its word, or "undecided" for a `reason`.
+    - `reason`: why the verdict is "undecided" whatever the p-value: "not converged" (the run has
+      not forgotten its start), "discretisation" (the step has an effect that explains the
+      deviation), "step not resolved" (too few chains to tell the two apart); else "".
     - `detail`: which test decided, where, and the diagnostics.
     - `detectable`: the smallest deviation that would have been rejected (p < 1e-6 after
       Bonferroni) with probability 0.9: "distance" (of distribution functions, a rigorous bound
       against a law), "temperature" (relative change), "exponent" (change of the power of the orbit
-      volume).
+      volume). With a step-halving run also beyond what the step may have caused.
     - `tests`: every `TestResult` by name. `wasserstein`: the distance with its interval, in the
-      units of the (worst) coordinate. `rhat`, `ess`: worst coordinate's split R-hat and effective
-      sample size, None for one draw a chain.
+      units of the (worst) coordinate. `rhat`, `ess`, `drift`: split R-hat, effective sample size
+      and burn-in p-value over the last half of the record, worst coordinate; `converged`: what
+      they say. None with fewer than 4 draws a chain: nothing is known of the convergence.
+    - `halving`: the `HalvingResult` of a step-halving run, else None.
     """
 
     law: str
@@ -58,6 +65,10 @@ class Row(eqx.Module):
     wasserstein: DistanceInterval | None = None
     rhat: float | None = None
     ess: float | None = None
+    drift: float | None = None
+    converged: bool | None = None
+    reason: str = ""
+    halving: HalvingResult | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain numbers and strings, ready for `json.dumps` (non-finite as None)."""
@@ -69,6 +80,7 @@ class Row(eqx.Module):
             "statistic": _number(self.statistic),
             "p_value": _number(self.p_value),
             "verdict": self.verdict,
+            "reason": self.reason,
             "detail": self.detail,
             "detectable": {name: _number(x) for name, x in self.detectable.items()},
             "tests": {
@@ -85,6 +97,16 @@ class Row(eqx.Module):
             else {"value": w.value, "lower": w.lower, "upper": w.upper, "level": w.level},
             "rhat": _number(self.rhat),
             "ess": _number(self.ess),
+            "drift": _number(self.drift),
+            "converged": self.converged,
+            "halving": None
+            if self.halving is None
+            else {
+                "p_value": _number(self.halving.test.p_value),
+                "deviation": _number(self.halving.deviation),
+                "effect": _number(self.halving.effect),
+                "effect_p_value": _number(self.halving.effect_p_value),
+            },
         }
 
 
@@ -157,7 +179,7 @@ class Verdict(eqx.Module):
                 f"{row.draws:,}",
                 f"{row.statistic:.4f}",
                 _p_text(row.p_value),
-                row.verdict,
+                f"{row.verdict}: {row.reason}" if row.reason else row.verdict,
                 _visible(row.detectable),
                 row.detail,
             )

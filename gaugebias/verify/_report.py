@@ -31,8 +31,9 @@ class Row:
     - `statistic`, `p_value`: of the test; NaN where there is none. A NaN p-value of an expected
       law counts as a failure.
     - `detail`: one clause shown under the table when the row is not as expected.
-    - `detectable`: the deviation that could have been seen with 99% power, in the units of
-      `statistic`, or `None`.
+    - `detectable`: the deviation that would have been rejected below 1e-6 with probability 0.9, in
+      the units of `statistic` (that of [`gaugebias.verdicts.Row`][]), or `None`.
+    - `converged`: False where the run had not forgotten its start: the row is then undecided.
     - `kind`: `"ks"` if `statistic` is a Kolmogorov-Smirnov distance: those rows make the power in
       the header.
 
@@ -53,6 +54,7 @@ class Row:
     detectable: float | None = None
     holds: bool | None = None
     kind: str = "ks"
+    converged: bool = True
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -129,6 +131,7 @@ def rows_of(
             p_value=row.p_value,
             detail=row.detail,
             detectable=row.detectable.get("distance"),
+            converged=row.reason != "not converged",
         )
         for row in verdict.rows
     )
@@ -157,15 +160,23 @@ def judge(first: CaseResult, retest: CaseResult | None = None) -> tuple[Judged, 
             again = second.get(row.test)
             if again is None:
                 lost = dataclasses.replace(row, detail=f"{row.detail} (not tested again)".strip())
-                judged.append(Judged(lost, "differs", row))
+                judged.append(Judged(lost, _again(lost), row))
             else:
-                judged.append(Judged(again, "differs" if fails(again) else "consistent", row))
+                judged.append(Judged(again, _again(again), row))
         else:
             judged.append(Judged(row, _verdict(row)))
     return tuple(judged)
 
 
+def _again(row: Row) -> str:
+    if not row.converged:
+        return "undecided"
+    return "differs" if fails(row) else "consistent"
+
+
 def _verdict(row: Row) -> str:
+    if not row.converged:
+        return "undecided"
     if row.role == "expected":
         return "consistent"
     if row.role == "rival":

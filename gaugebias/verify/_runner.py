@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._record import replace_text, versions, writable_folder
+from .._files import replace_text, writable_folder
+from .._versions import versions
 from ._attempt import Known, Message, Settings, attempt
 from ._case import Case, Outcome
 from ._progress import Meter

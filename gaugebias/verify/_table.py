@@ -1,13 +1,12 @@
 """A user's regression table, read from CSV and standardised; what is wrong with it, in words."""
 
-import csv
 import dataclasses
 import difflib
 from pathlib import Path
 
 import numpy as np
 
-_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-", "."})
+from .._csv import numbers, read_cells
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,18 +42,15 @@ def load_table(path: str | Path, target: str) -> Table:
     too few cells, `target` is not a column, a cell is missing, not a number or not finite, a
     column is constant, there are no more rows than features and one, or the features are collinear.
     """
-    path = Path(path)
-    header, lines = _read(path)
-    file = f"`csv`: {str(path)!r}"
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
-        raise ValueError(f"{file} has several columns called {repeated[0]!r}: rename them apart.")
+    cells = read_cells(path, "csv")
+    file, header, _ = cells
     if target not in header:
         raise ValueError(_no_target(target, header))
     if len(header) == 1:
         raise ValueError(
             f"{file} has the target {target!r} and no other column: add features to predict it by."
         )
-    values = _numbers(file, header, lines)
+    values = numbers(cells)
 
     columns = [name for name in header if name != target]
     features = [header.index(name) for name in columns]
@@ -83,7 +79,7 @@ def load_table(path: str | Path, target: str) -> Table:
     _check_rank(file, x, columns)
     where = header.index(target)
     return Table(
-        name=path.stem,
+        name=Path(path).stem,
         columns=tuple(columns),
         target=target,
         x=x,
@@ -93,74 +89,6 @@ def load_table(path: str | Path, target: str) -> Table:
         y_mean=float(mean[where]),
         y_scale=float(scale[where]),
     )
-
-
-def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header and the non-empty lines with their numbers."""
-    file = f"`csv`: {str(path)!r}"
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream)
-            rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except FileNotFoundError:
-        raise ValueError(f"{file} does not exist: check the path.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{file} is a folder: give the file in it.") from None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ValueError(f"{file} cannot be read ({reason}).") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(
-            f"{file} is not comma-separated text in UTF-8 ({error}): save it as CSV."
-        ) from None
-    if not rows:
-        raise ValueError(f"{file} is empty: give a header line and rows of numbers.")
-    header = [cell.strip() for cell in rows[0][1]]
-    if len(header) == 1 and (hint := next((c for c in ";\t|" if c in header[0]), None)):
-        raise ValueError(f"{file} is separated by {hint!r}: separate its cells by commas.")
-    if "" in header:
-        raise ValueError(
-            f"{file} has no name for column {header.index('') + 1}: name every column in the "
-            "first line."
-        )
-    if len(rows) == 1:
-        raise ValueError(f"{file} has a header and no rows.")
-    return header, rows[1:]
-
-
-def _numbers(file: str, header: list[str], lines: list[tuple[int, list[str]]]) -> np.ndarray:
-    values = np.empty((len(lines), len(header)))
-    missing: list[tuple[int, str]] = []
-    for index, (line, row) in enumerate(lines):
-        if len(row) != len(header):
-            raise ValueError(
-                f"{file}, line {line}, has {len(row)} cells where the header has {len(header)}."
-            )
-        for column, cell in enumerate(row):
-            text = cell.strip()
-            if text.lower() in _MISSING:
-                missing.append((line, header[column]))
-                continue
-            try:
-                values[index, column] = float(text)
-            except ValueError:
-                raise ValueError(
-                    f"{file}: column {header[column]!r} holds text ({_short(text)!r} in line "
-                    f"{line}): encode it as numbers or drop the column."
-                ) from None
-            if not np.isfinite(values[index, column]):
-                raise ValueError(
-                    f"{file}: column {header[column]!r} holds {text!r} in line {line}, which is "
-                    "not finite."
-                )
-    if missing:
-        line, name = missing[0]
-        count = "1 missing value" if len(missing) == 1 else f"{len(missing)} missing values"
-        raise ValueError(
-            f"{file} has {count} (the first in line {line}, column {name!r}): fill in or drop "
-            "those rows."
-        )
-    return values
 
 
 def _check_rank(file: str, x: np.ndarray, columns: list[str]) -> None:
@@ -186,7 +114,3 @@ def _no_target(target: str, header: list[str]) -> str:
     names = ", ".join(repr(name) for name in header[:8])
     more = f" and {len(header) - 8} more" if len(header) > 8 else ""
     return f"`target`: no column is called {target!r}: the columns are {names}{more}."
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 24 else text[:21] + "..."

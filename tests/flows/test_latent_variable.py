@@ -1,5 +1,7 @@
 """The exact latent-variable model against its differential equation and its laws."""
 
+from typing import Any
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ from gaugebias import flows
 
 RNG = np.random.default_rng(3)
 D = 6
-CASES = [
+CASES: list[dict[str, Any]] = [
     {"second_moment": 0.7, "correlation": 1.3},
     {"second_moment": 0.7, "correlation": -1.3, "output_scale": 0.4, "rate_u": 2.0, "rate_w": 0.3},
     {"second_moment": 1.5, "correlation": 0.0, "rate_u": 0.5, "loss": "half"},
@@ -132,7 +134,7 @@ def test_it_maps_over_times_and_starts():
 
 
 def test_what_bad_input_says():
-    good = {"second_moment": 1.0, "correlation": 1.0}
+    good: dict[str, Any] = {"second_moment": 1.0, "correlation": 1.0}
     with pytest.raises(ValueError, match="`u` and `w` must be vectors of one length"):
         flows.LatentVariable(U, W[:3], **good)
     with pytest.raises(ValueError, match="where nothing moves"):

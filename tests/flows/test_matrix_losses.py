@@ -49,7 +49,7 @@ def sensed(depth, alpha, seed):
     [(1, 0.0, 0.66, 2.87), (2, 0.01, 0.013, 1.512), (3, 0.1, 0.011, 1.511), (4, 0.2, 0.012, 1.515)],
 )
 def test_table_of_sensing(depth, alpha, error, rank):
-    ends = np.median([sensed(depth, alpha, seed) for seed in range(3)], axis=0)
+    ends = np.median(np.array([sensed(depth, alpha, seed) for seed in range(3)]), axis=0)
     assert ends[0] == pytest.approx(error, abs=0.006) and ends[1] == pytest.approx(rank, rel=0.02)
 
 

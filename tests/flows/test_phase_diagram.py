@@ -1,12 +1,14 @@
 """Scalings with width, against the table and the exact solution."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gaugebias import flows
 
-SCALINGS = {
+SCALINGS: dict[str, dict[str, Any]] = {
     "tangent kernel": {"output_scale": -0.5},
     "standard": {"sigma_u": -0.5, "rate_u": -1.0, "rate_w": -1.0},
     "mean field": {"output_scale": -1.0, "rate_u": 1.0, "rate_w": 1.0},
@@ -49,7 +51,9 @@ def test_the_exact_solution_at_width_10000(name):
     # f = 0 at the start.
     u = np.concatenate([half[0], -half[0]]) * d ** c.get("sigma_u", 0.0)
     w = np.concatenate([half[1], half[1]]) * d ** c.get("sigma_w", 0.0)
-    scales = {k: float(d ** c.get(k, 0.0)) for k in ("output_scale", "rate_u", "rate_w")}
+    scales: dict[str, Any] = {
+        k: float(d ** c.get(k, 0.0)) for k in ("output_scale", "rate_u", "rate_w")
+    }
     flow = flows.LatentVariable(u, w, second_moment=1.0, correlation=1.0, **scales)
     assert float(flow.slope(0.0)) == pytest.approx(0.0, abs=1e-9)
     phase = flows.phase(d, **c)

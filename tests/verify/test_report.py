@@ -33,6 +33,17 @@ def test_levels_are_where_the_words_change():
     assert word("rival", 1e-6) == "undecided" and word("rival", 9.9e-7) == "rejected"
 
 
+def test_a_run_that_has_not_converged_decides_nothing():
+    failed = CaseResult((row("a", p_value=0.0, converged=False),))
+    assert [each.verdict for each in judge(failed, failed)] == ["undecided"]
+    assert [each.verdict for each in judge(failed, CaseResult(()))] == ["undecided"]
+    rival = CaseResult((row("b", role="rival", p_value=0.0, converged=False),))
+    assert exit_code(judge(rival)) == 3
+    # A second attempt that has converged is believed.
+    again = CaseResult((row("a", p_value=0.0),))
+    assert [each.verdict for each in judge(failed, again)] == ["differs"]
+
+
 def test_exit_codes_have_an_order():
     def judged(*words):
         rows = {

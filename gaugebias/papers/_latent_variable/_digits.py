@@ -1,6 +1,7 @@
 """A ReLU network on handwritten digits, from a small and a large start."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +39,8 @@ def data(settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
     """Training inputs and labels, test inputs and labels; inputs centred, of mean square 1."""
     from sklearn.datasets import load_digits
 
-    inputs, labels = load_digits(return_X_y=True)
+    table: Any = load_digits()
+    inputs, labels = np.asarray(table.data), np.asarray(table.target)
     # One shuffle for every run: the file is ordered by writer.
     order = np.random.default_rng(0).permutation(len(labels))
     inputs, labels = inputs[order], labels[order]

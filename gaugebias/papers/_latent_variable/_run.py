@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -102,7 +103,7 @@ def _start(exponents: dict[str, float], width: int, key: Key) -> tuple[jax.Array
 
 def _flow(exponents: dict[str, float], width: int, key: Key) -> flows.LatentVariable:
     u, w = _start(exponents, width, key)
-    scales = {
+    scales: dict[str, Any] = {
         name: float(width) ** exponents.get(name, 0.0)
         for name in ("output_scale", "rate_u", "rate_w")
     }
@@ -131,7 +132,8 @@ def _loss(f):
 
 
 def _scaled(settings: Settings, name: str, exponents: Exponents, key: Key) -> Scaled:
-    powers, width = dict(exponents), settings.width
+    powers: dict[str, Any] = dict(exponents)
+    width = settings.width
     flow = _flow(powers, width, key)
     # In u/sqrt(rate_u), w/sqrt(rate_w) the layer rates are those of a plain gradient flow.
     root_u, root_w = jnp.sqrt(flow.rate_u), jnp.sqrt(flow.rate_w)
@@ -175,7 +177,7 @@ def _scaled(settings: Settings, name: str, exponents: Exponents, key: Key) -> Sc
 
 
 def _growth(settings: Settings, name: str, exponents: Exponents, key: Key) -> Growth:
-    powers = dict(exponents)
+    powers: dict[str, Any] = dict(exponents)
 
     def one(width):
         def ends(key):

@@ -1,12 +1,10 @@
-"""The record of a run: a folder that takes files, texts replaced whole, versions."""
+"""Folders that are written into, and files that are there whole or not at all."""
 
+import contextlib
 import os
-import platform
 import tempfile
-from importlib import metadata
+from collections.abc import Iterator
 from pathlib import Path
-
-_PACKAGES = ("gaugebias", "jax", "jaxlib", "equinox", "diffrax", "numpy", "scipy", "blackjax")
 
 
 def writable_folder(out: str | Path) -> Path:
@@ -24,22 +22,18 @@ def writable_folder(out: str | Path) -> Path:
     return folder
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, all of it or nothing."""
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` where that went well."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8")
+        yield part
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the packages that numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+def replace_text(path: Path, text: str) -> None:
+    """Write `text` to `path`, all of it or nothing."""
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -1,0 +1,269 @@
+"""Throughput of the engines against their peers on three problems.
+
+The toy `w = u v`, a Hadamard product of 64 entries and a factorisation of 20 x 20 matrices under
+Langevin noise, float32, 1,024 chains. A hand-written `lax.scan` with an analytic gradient and
+jax's own generator is the measure; everything takes turns in one process.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+
+import gaugebias as gb
+from gaugebias.dynamics import _program as program
+
+from ._timing import interleaved
+
+CHAINS, DT, T = 1024, 1e-3, 0.1
+STEPS = {"toy": 20_000, "hadamard": 1000, "factorisation": 200}
+TARGETS = {"toy": 0.35, "hadamard": 0.55, "factorisation": 0.95}
+REDUCED = 1.2  # of the run without
+SEED = 0
+
+
+def problem(name: str):
+    """Loss, its gradient by hand (chains first) and the start of one chain."""
+    if name == "factorisation":
+        target = jnp.asarray(np.random.default_rng(0).normal(size=(20, 20)) / 4, jnp.float32)
+
+        def loss(p):
+            return 0.5 * jnp.sum((p[0] @ p[1].T - target) ** 2)
+
+        def gradient(p):
+            rest = p[0] @ jnp.swapaxes(p[1], 1, 2) - target[None]
+            return rest @ p[1], jnp.swapaxes(rest, 1, 2) @ p[0]
+
+        return loss, gradient, (jnp.eye(20, dtype=jnp.float32),) * 2
+
+    def loss(p):
+        return 0.5 * jnp.sum((p[0] * p[1] - 1.0) ** 2)
+
+    def gradient(p):
+        rest = p[0] * p[1] - 1.0
+        return rest * p[1], rest * p[0]
+
+    shape = (1,) if name == "toy" else (64,)
+    return loss, gradient, (jnp.ones(shape, jnp.float32),) * 2
+
+
+def repeated(start):
+    return jax.tree.map(lambda x: jnp.broadcast_to(x[None], (CHAINS, *x.shape)), start)
+
+
+def scan(gradient, start, steps: int) -> Callable:
+    """The hand-written scan: one normal for each number, keyed by the step."""
+    size = jnp.float32(np.sqrt(2 * T * DT))
+
+    @jax.jit
+    def run(y, key):
+        def step(y, i):
+            keys = jr.split(jr.fold_in(key, i), 2)
+            g = gradient(y)
+            moved = [
+                x - jnp.float32(DT) * d + size * jr.normal(k, x.shape, x.dtype)
+                for x, d, k in zip(y, g, keys, strict=True)
+            ]
+            return tuple(moved), None
+
+        return jax.lax.scan(step, y, jnp.arange(steps))[0]
+
+    return partial(run, repeated(start), jr.key(SEED))
+
+
+def simulate(loss, start, steps: int, **options) -> Callable:
+    sde = gb.dynamics.Langevin(loss, jnp.float32(T))
+
+    def run():
+        ens = gb.simulate(
+            sde, start, key=jr.key(SEED), chains=CHAINS, steps=steps, dt=DT, **options
+        )
+        return ens.final
+
+    return run
+
+
+def diffrax_defaults(loss, start, steps: int) -> Callable:
+    """Euler over a virtual Brownian tree, chain by chain under `vmap`: what the manual shows."""
+    shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), start)
+    size = jnp.float32(np.sqrt(2 * T))
+
+    def one(y, key):
+        end = steps * DT
+        path = diffrax.VirtualBrownianTree(0.0, end, tol=DT / 2, shape=shape, key=key)
+
+        def drift(t, y, args):
+            return jax.tree.map(jnp.negative, jax.grad(loss)(y))
+
+        class Noise(diffrax.AbstractTerm):
+            def vf(self, t, y, args):
+                return y
+
+            def contr(self, t0, t1, **kwargs):
+                return path.evaluate(t0, t1)
+
+            def prod(self, vf, control):
+                return jax.tree.map(lambda z: size * z, control)
+
+        terms = diffrax.MultiTerm(diffrax.ODETerm(drift), Noise())
+        found = diffrax.diffeqsolve(
+            terms, diffrax.Euler(), 0.0, end, DT, y, max_steps=steps + 8, throw=False
+        )
+        return found.ys
+
+    run = jax.jit(jax.vmap(one))
+    return partial(run, repeated(start), jr.split(jr.key(SEED), CHAINS))
+
+
+def blackjax_sgld(loss, start, steps: int) -> Callable:
+    import blackjax
+
+    sampler: Any = blackjax.sgld(lambda p, batch: jax.tree.map(jnp.negative, jax.grad(loss)(p)))
+
+    def one(y, key):
+        def step(y, i):
+            return sampler.step(jr.fold_in(key, i), y, 0, DT, T), None
+
+        return jax.lax.scan(step, y, jnp.arange(steps))[0]
+
+    run = jax.jit(jax.vmap(one))
+    return partial(run, repeated(start), jr.split(jr.key(SEED), CHAINS))
+
+
+def numpy_loop(gradient, start, steps: int) -> Callable:
+    begin = jax.tree.map(np.asarray, repeated(start))
+    rng = np.random.default_rng(SEED)
+    size = np.float32(np.sqrt(2 * T * DT))
+    matrix = begin[0].ndim == 3
+    target = np.random.default_rng(0).normal(size=(20, 20)).astype(np.float32) / 4
+
+    def slope(u, v):
+        if matrix:
+            rest = u @ np.swapaxes(v, 1, 2) - target
+            return rest @ v, np.swapaxes(rest, 1, 2) @ u
+        rest = u * v - np.float32(1)
+        return rest * v, rest * u
+
+    def run():
+        y = begin
+        for _ in range(steps):
+            y = tuple(
+                x - np.float32(DT) * g + size * rng.standard_normal(x.shape, np.float32)
+                for x, g in zip(y, slope(*y), strict=True)
+            )
+        return y
+
+    return run
+
+
+def torch_loop(start, steps: int) -> Callable:
+    import torch  # pyright: ignore[reportMissingImports]
+
+    begin = [torch.from_numpy(np.array(x)) for x in repeated(start)]
+    target = np.random.default_rng(0).normal(size=(20, 20)).astype(np.float32) / 4
+    goal, size = torch.from_numpy(target), float(np.sqrt(2 * T * DT))
+
+    def run():
+        u, v = begin
+        for _ in range(steps):
+            if u.ndim == 3:
+                rest = u @ v.transpose(1, 2) - goal
+                du, dv = rest @ v, rest.transpose(1, 2) @ u
+            else:
+                rest = u * v - 1
+                du, dv = rest * v, rest * u
+            u = u - DT * du + size * torch.randn_like(u)
+            v = v - DT * dv + size * torch.randn_like(v)
+        return u.numpy(), v.numpy()
+
+    return run
+
+
+def compilation(loss, start, steps: int) -> tuple[float, int]:
+    """Seconds of the first `simulate` of a process nobody has seen, and traces of its program for
+    a scan of twenty temperatures."""
+    traces, judge = [], program.finite_chains
+
+    def counted(*args):
+        traces.append(0)
+        return judge(*args)
+
+    def fresh(p):
+        return loss(p)
+
+    program.finite_chains = counted
+    try:
+        seconds = 0.0
+        for i, t in enumerate(np.linspace(0.1, 2.0, 20, dtype=np.float32)):
+            sde = gb.dynamics.Langevin(fresh, t)
+            began = time.perf_counter()
+            gb.simulate(sde, start, key=jr.key(SEED), chains=CHAINS, steps=16, dt=DT)
+            seconds = time.perf_counter() - began if i == 0 else seconds
+    finally:
+        program.finite_chains = judge
+    return seconds, len(traces)
+
+
+def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
+    """Rows, and each target in words with whether it is met."""
+    rows, checks = [], []
+    for name, many in STEPS.items():
+        steps = many // 4 if quick else many
+        loss, gradient, start = problem(name)
+        moments = gb.dynamics.Moments()
+        runs: dict[str, Callable] = {
+            "scan": scan(gradient, start, steps),
+            "simulate": simulate(loss, start, steps),
+            "simulate, moments": simulate(loss, start, steps, reduce=moments, every=10),
+            "numpy": numpy_loop(gradient, start, steps),
+            "blackjax SGLD": blackjax_sgld(loss, start, steps),
+        }
+        if find_spec("torch") is not None:
+            runs["torch loop"] = torch_loop(start, steps)
+        seconds = interleaved(runs, repeats=3 if quick else 7)
+        # The virtual Brownian tree is far slower: a tenth of the steps, in turns with the scan.
+        few = max(4, steps // 10)
+        pair = {"tree": diffrax_defaults(loss, start, few), "short": scan(gradient, start, few)}
+        tree = interleaved(pair, repeats=3)
+        for which, taken in seconds.items():
+            ratio = taken / seconds["scan"]
+            nanoseconds = 1e9 * taken / steps / CHAINS
+            rows.append({"problem": name, "path": which, "ns": nanoseconds, "ratio": ratio})
+        nanoseconds = 1e9 * tree["tree"] / few / CHAINS
+        ratio = tree["tree"] / tree["short"]
+        rows.append(
+            {"problem": name, "path": "diffrax defaults", "ns": nanoseconds, "ratio": ratio}
+        )
+        for absent in ("torch", "torchsde"):
+            if find_spec(absent) is None:
+                rows.append({"problem": name, "path": absent, "absent": True})
+        ratio = seconds["simulate"] / seconds["scan"]
+        most = TARGETS[name]
+        checks.append((f"{name}: simulate at {ratio:.2f} of scan (at most {most})", ratio <= most))
+        ratio = seconds["simulate, moments"] / seconds["simulate"]
+        text = f"{name}: moments at {ratio:.2f} of the run without (at most {REDUCED})"
+        checks.append((text, ratio <= REDUCED))
+        compiled, traces = compilation(loss, start, steps)
+        rows.append({"problem": name, "path": "compile", "seconds": compiled, "traces": traces})
+        checks.append((f"{name}: {traces} trace of a temperature scan (1)", traces == 1))
+        checks.append((f"{name}: first call {compiled:.2f} s (at most 3)", compiled <= 3.0))
+    return rows, checks
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    print(f"{'problem':14} {'path':20} {'ns a chain-step':>16} {'of scan':>8}")
+    for row in rows:
+        head = f"{row['problem']:14} {row['path']:20}"
+        if "absent" in row:
+            print(head, f"{'absent':>16}")
+        elif "traces" in row:
+            print(head, f"{row['seconds']:14.2f} s {row['traces']:5} trace(s)")
+        else:
+            print(head, f"{row['ns']:16.1f} {row['ratio']:8.2f}")

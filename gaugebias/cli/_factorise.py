@@ -1,0 +1,162 @@
+"""`gaugebias factorise`: a table as a mixture of components, and how far they can move."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from ._factorise_report import Solution, print_solution
+from ._options import parse
+
+if TYPE_CHECKING:
+    from ..factor import CountTable, Fit
+
+_DESCRIPTION = """Write a table of counts as a mixture of K components (latent budgets, end \
+members, topics, latent classes or non-negative factors), and say whether it is the only one and, \
+if not, how far every share can move while the fitted table stays the same. The first column holds \
+row names, the first line column names. Tables and figures go into the folder of --out.
+
+Examples:
+  gaugebias factorise budgets.csv --components 3
+  gaugebias factorise sediments.csv --components 3 --model ema --identify outer
+
+Exit codes: 0 the question of uniqueness is answered, 2 bad input, 3 it is undecided or no start \
+converged, 130 interrupted."""
+
+_SOLVERS = {
+    "lba": "em",
+    "plsa": "em",
+    "lca": "em",
+    "ema": "end-members",
+    "nmf": "nmf",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    file: Annotated[
+        Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help_behavior_hint="")
+    ]
+    """The table, comma-separated."""
+    components: Annotated[int, tyro.conf.arg(metavar="K", help_behavior_hint="(required)")]
+    """Number of components."""
+    model: Literal["lba", "ema", "plsa", "lca", "nmf"] = "lba"
+    """Latent budgets, end members, topics, latent classes, non-negative factors: one model in five
+    notations."""
+    solver: Annotated[
+        Literal["em", "least-squares", "minimum-volume", "end-members", "nmf", "nmf-kl"] | None,
+        tyro.conf.arg(help_behavior_hint=""),
+    ] = None
+    """How to fit: by default em for lba, plsa and lca, end-members for ema, nmf for nmf."""
+    identify: Literal["none", "inner", "outer", "minimum-volume"] = "inner"
+    """Which of the solutions with the same fitted table to show."""
+    starts: int = 20
+    """Random starts of the solver."""
+    seed: int = 0
+    """Seed of the starts and of the walk through the solutions."""
+    out: Path = Path("gaugebias-factors")
+    """Folder for the tables and figures; made if it does not exist."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse `argv`, fit, print and write; return the exit code."""
+    options = parse(Options, argv, prog="gaugebias factorise", description=_DESCRIPTION)
+    _check(options)
+    import jax
+    from rich.console import Console
+
+    from .._files import writable_folder
+    from ..factor import identify, load_counts, uniqueness
+    from ..factor._counts import check_components
+
+    table = load_counts(options.file)
+    check_components(table, options.components)
+    folder = writable_folder(options.out)
+    before = jax.config.read("jax_enable_x64")
+    jax.config.update("jax_enable_x64", True)
+    try:
+        fit = _fit(options, table)
+        found, chosen = fit.factorisation, None
+        if options.identify != "none":
+            chosen = identify(found, options.identify, seed=options.seed)
+            found = chosen.factorisation
+        answer = uniqueness(found, fit, seed=options.seed)
+    finally:
+        jax.config.update("jax_enable_x64", before)
+    solution = Solution(table, options.model, fit, found, chosen, answer)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=100)
+    print_solution(console, solution)
+    _write(folder, solution, options)
+    console.print(f"Tables and figures: {folder}", highlight=False, markup=False)
+    converged = (fit.results[fit.agreeing] == 0).any()
+    return 0 if converged and answer.verdict != "undecided" else 3
+
+
+def _check(options: Options) -> None:
+    for name in ("file", "out"):
+        if str(getattr(options, name)) == ".":
+            what = "a file" if name == "file" else "a folder of its own"
+            raise ValueError(f"`{name}` is the current folder: name {what}.")
+    if options.starts < 1:
+        raise ValueError(f"`starts` is {options.starts}: give a whole number of at least 1.")
+    if not 0 <= options.seed < 2**32:
+        raise ValueError(f"`seed` is {options.seed}: give an integer from 0 to 4294967295.")
+
+
+def _fit(options: Options, table: "CountTable") -> "Fit":
+    import jax
+
+    from .. import factor
+
+    solvers: dict[str, Any] = {
+        "em": factor.expectation_maximisation,
+        "least-squares": factor.alternating_least_squares,
+        "minimum-volume": factor.minimum_volume,
+        "end-members": factor.end_member_analysis,
+        "nmf": factor.nonnegative,
+        "nmf-kl": lambda *args, **kw: factor.nonnegative(*args, **kw, loss="kullback-leibler"),
+    }
+    solve = solvers[options.solver or _SOLVERS[options.model]]
+    key = jax.random.key(options.seed)
+    return solve(table, options.components, key=key, starts=options.starts)
+
+
+def _write(folder: Path, solution: Solution, options: Options) -> None:
+    from .._files import replace_text, written_whole
+
+    for name, lines in solution.tables().items():
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(lines)
+        replace_text(folder / name, text.getvalue())
+    settings = {
+        "file": str(options.file),
+        "components": options.components,
+        "model": options.model,
+        "identify": options.identify,
+        "starts": options.starts,
+        "seed": options.seed,
+    }
+    summary = json.dumps({**settings, **solution.summary()}, indent=2, allow_nan=False)
+    replace_text(folder / "summary.json", summary + "\n")
+    for name, draw in solution.figures().items():
+        with written_whole(folder / name) as part:
+            _page(draw).savefig(part, format="png", dpi=160)
+
+
+def _page(draw: Any) -> Any:
+    """The figure that `draw(ax)` fills, not registered with pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size, fill = draw
+    page = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(page)
+    fill(page.subplots())
+    return page

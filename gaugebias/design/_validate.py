@@ -1,0 +1,388 @@
+"""Designs against their process: never against the determinant that they were made from."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, ArrayLike, PyTree
+
+from .._arguments import as_key
+from ..dynamics import AbstractSDE, Ensemble, simulate
+from ..laws import AbstractLaw, DensityLaw, spectral
+from ..quotient import Domain, predictor_log_det
+from ..verdicts import Verdict, compare
+from ._design import Design, Loss, batch_of, temperature_of
+
+DESIGNED, WITHOUT = "designed", "no penalty"
+_MOST_STEPS = 400_000
+_PILOT = 256
+
+
+class Validation(eqx.Module):
+    """What [`gaugebias.design.validate`][] found.
+
+    - `verdict`: a row for the designed law (and for others that should hold, `expected`), and for
+        every rival.
+    - `expected`, `rivals`: names of the rows.
+    - `process`: what was simulated.
+    - `ensemble`: the draws.
+    - `settings`: chains, steps, dt, start and attempts.
+    - `determinant`: the largest change of `1/2 log det K - R/T` over draws of the law: 0 where the
+        penalty is that of the predictor's Gram.
+    - `statement`: the outcome in words.
+    """
+
+    verdict: Verdict
+    expected: tuple[str, ...] = eqx.field(static=True)
+    rivals: tuple[str, ...] = eqx.field(static=True)
+    process: str = eqx.field(static=True)
+    ensemble: Ensemble
+    laws: dict[str, Any]
+    settings: dict[str, Any] = eqx.field(static=True)
+    determinant: float = eqx.field(static=True)
+    statement: str = eqx.field(static=True)
+
+    @property
+    def holds(self) -> bool:
+        """The designed law is consistent with the process, and every rival is rejected."""
+        return self.agrees and all(self.verdict[r].verdict == "rejected" for r in self.rivals)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every expected row is consistent."""
+        return all(self.verdict[name].verdict == "consistent" for name in self.expected)
+
+    @property
+    def exit_code(self) -> int:
+        """0 holds, 1 a verdict differs, 3 a rival is not rejected."""
+        return 0 if self.holds else 3 if self.agrees else 1
+
+    def table(self) -> str:
+        """The verdict's table and the statement."""
+        return f"{self.verdict.table()}\n{self.statement}"
+
+
+def validate(
+    design: Design,
+    potential: Callable,
+    *,
+    process: str | AbstractSDE = "langevin",
+    temperature: ArrayLike | None = None,
+    rivals: Mapping[str, Any] | None = None,
+    spectrum: bool = False,
+    start: PyTree = None,
+    key: Array | None = None,
+    chains: int = 4096,
+    steps: int | None = None,
+    dt: float | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Validation:
+    """Simulate a designed parametrisation and say whether `w` follows the designed law.
+
+    The claim `exp(-(l + R)/T) dw` is held against the simulated process of the parameters, not
+    against `log det`: a dummy parameter `z -> z + t h(w)` changes the determinant of the orbit
+    Gram at will, and nothing else.
+
+    **Arguments:**
+
+    - `design`: a [`gaugebias.design.Design`][], designed or claimed.
+    - `potential`: `l(w)`, confining enough that the law can be normalised.
+    - `process`: `"langevin"`: noise across the orbits, [`gaugebias.simulate`][] of
+        `design.process(potential)`; or a process of your own on the parameters. For minibatch
+        descent see [`gaugebias.design.validate_sgd`][].
+    - `temperature`: of the process; default that of the design.
+    - `rivals`: name -> law (of `w`), each of which must be rejected; default the law without the
+        penalty, `exp(-l/T) dw`.
+    - `spectrum`: compare the singular values of `w`, a matrix, with laws of
+        [`gaugebias.laws.spectral`][]: `l` and `R` must not change under rotations.
+    - `start`: parameters; default the lift of the law's mean.
+    - `chains`, `steps`, `dt`: by default steps of 1/40 of the fastest time scale of the loss along
+        the law, for 16 relaxation times of the slowest coordinate (of a Gaussian of its variance).
+
+    The designed law is tested at 1e-3; where it fails, twice the chains with half the step and
+    fresh noise decide. A rival is rejected below 1e-6.
+
+    **Returns:** a [`gaugebias.design.Validation`][]: `.holds`, `.table()`, `.verdict`.
+
+    **Raises:** `ValueError` for a run that would take more than 400,000 steps, naming the step and
+    the time it needs; what `simulate` and laws raise.
+
+    !!! example
+
+        ```python
+        import gaugebias as gb
+        design = gb.design.from_penalty(gb.design.L1(0.1), 0.1)
+        found = gb.design.validate(design, lambda w: 0.5 * (w - 1.0) ** 2, chains=1024)
+        print(found.table())
+        ```
+    """
+    if not isinstance(design, Design):
+        raise ValueError("`design` must be a `gaugebias.design.Design`.")
+    if not isinstance(process, str | AbstractSDE) or (
+        isinstance(process, str) and process != "langevin"
+    ):
+        raise ValueError(
+            f'`process` must be "langevin" or a process of `gaugebias.dynamics`, not {process!r}; '
+            "minibatch descent is `validate_sgd`, gradient flow `from_potential`."
+        )
+    own = design.temperature if temperature is None else temperature_of(temperature)
+    keys = jax.random.split(jax.random.key(0) if key is None else as_key(key), 4)
+    design, potential = aligned(design, potential)
+    domain = _kept_sign(design)
+    claimed = _with_domain(design.law(potential, own), domain)
+    laws: dict[str, Any] = {DESIGNED: claimed}
+    if rivals is None:
+        rivals = {WITHOUT: without_penalty(design, potential, own, domain)}
+    draws = _pilot(claimed, keys[0], spectrum)
+    gap, gram = _determinant(design, potential, own, draws, domain)
+    expected: tuple[str, ...] = (DESIGNED,)
+    if gap > 1e-3:
+        laws["det K"] = gram
+    laws |= dict(rivals)
+    if spectrum:
+        laws = {name: spectral(law) for name, law in laws.items()}
+    sde = design.process(potential, own) if isinstance(process, str) else process
+    plan = _plan(design, potential, float(own), draws, steps, dt)
+    init = design.lift(jnp.mean(draws, axis=0)) if start is None else start
+    regauge = None
+    if isinstance(process, str) and design.action is not None:
+        regauge = design.quotient(at=init) if domain is not None else None
+    see = _Singular(design.phi) if spectrum else design.phi
+    names, attempts = list(laws), 1
+    while True:
+        run: dict[str, Any] = dict(
+            chains=chains * attempts, steps=plan[0] * attempts, dt=plan[1] / attempts
+        )
+        ens = simulate(
+            sde, init, key=keys[attempts], observe=see, regauge=regauge, progress=progress, **run
+        )
+        verdict = compare(ens, [laws[n] for n in names], names=names, key=keys[3])
+        if attempts == 2 or verdict[DESIGNED].verdict == "consistent":
+            break
+        attempts = 2
+    kind = "Langevin dynamics" if design.action is None else "horizontal noise"
+    kind = kind if isinstance(process, str) else f"{type(sde).__name__} (given)"
+    return Validation(
+        verdict=verdict,
+        expected=expected,
+        rivals=tuple(rivals),
+        process=f"{kind} of the parameters at T = {float(own):g}",
+        ensemble=ens,
+        laws=laws,
+        settings={**run, "attempts": attempts},
+        determinant=gap,
+        statement=_statement(design, verdict, gap, tuple(rivals), kind),
+    )
+
+
+def _statement(
+    design: Design, verdict: Verdict, gap: float, rivals: Sequence[str], kind: str
+) -> str:
+    word = verdict[DESIGNED].verdict
+    left = [name for name in rivals if verdict[name].verdict != "rejected"]
+    if word == "consistent":
+        text = f"The process ({kind}) follows the designed law."
+        if left:
+            text += f" Not told apart from: {', '.join(left)}; take more chains."
+        return text
+    text = f"The process ({kind}) does not follow the designed law ({word})."
+    if gap > 1e-3:
+        text += (
+            f" The claimed penalty is not that of the predictor's Gram: 1/2 log det K - R/T varies "
+            f"by {gap:.3g} over the law."
+        )
+        if verdict["det K"].verdict == "consistent":
+            text += (
+                " The process has the law of det K alone. A penalty read off log det S is no bias: "
+                "generators that move parameters which the loss does not see (a dummy z -> z + "
+                "t h(w)) change that determinant, and not the process."
+            )
+    return text
+
+
+def without_penalty(
+    design: Design, potential: Callable, temperature: Array, domain: Domain | None = None
+) -> DensityLaw:
+    """The law `exp(-l/T) dw` without the bias."""
+    return DensityLaw(
+        _Plain(potential),
+        design.domain if domain is None else domain,
+        temperature,
+        name=WITHOUT,
+        shape=design.shape,
+        resolution=1e-60 if design.domain.dimension == 1 else 1e-9,
+    )
+
+
+class _Plain(eqx.Module):
+    potential: Callable
+
+    def __call__(self, w: Array, temperature: ArrayLike) -> Array:
+        return -self.potential(w) / temperature
+
+
+class _Gram(eqx.Module):
+    """`-l/T - 1/2 log det K` at the lift, by autodiff."""
+
+    design: Design
+    potential: Callable
+
+    def __call__(self, w: Array, temperature: ArrayLike) -> Array:
+        return -self.potential(w) / temperature - self.half_log_det(w)
+
+    def half_log_det(self, w: Array) -> Array:
+        return 0.5 * predictor_log_det(self.design.phi, self.design.lift(w))
+
+
+class _Difference(eqx.Module):
+    gram: _Gram
+
+    def __call__(self, w: Array) -> Array:
+        design = self.gram.design
+        return self.gram.half_log_det(w) - design.penalty(w) / design.temperature
+
+
+class _Singular(eqx.Module):
+    phi: Callable
+
+    def __call__(self, params: PyTree) -> Array:
+        return jnp.linalg.svd(self.phi(params), compute_uv=False)
+
+
+def _determinant(design: Design, potential, temperature, draws, domain):
+    gram = _Gram(design, potential)
+    off = np.asarray(batch_of(_Difference(gram), draws), np.float64)
+    off = off[np.isfinite(off)]
+    law = DensityLaw(
+        gram,
+        design.domain if domain is None else domain,
+        temperature,
+        name="det K",
+        shape=design.shape,
+        resolution=1e-60 if design.domain.dimension == 1 else 1e-9,
+    )
+    return (float(np.ptp(off)) if off.size else math.inf), law
+
+
+def _kept_sign(design: Design) -> Domain | None:
+    """Positive coordinates, where balanced starts of an even number of factors keep the sign."""
+    if design.action is None:
+        return None
+    lifted = design.lift(jnp.asarray(design.generic()))
+    factors = jax.tree.leaves(lifted)
+    from ._parametrisations import Factors, Products
+
+    map = design.parametrisation
+    map = map.inner if isinstance(map, _After) else map
+    if not isinstance(map, Factors | Products) or len(factors) % 2:
+        return None
+    size = design.domain.dimension
+    return Domain(np.maximum(design.domain.lower, 0.0), design.domain.upper, ((),) * size)
+
+
+def _with_domain(law: DensityLaw, domain: Domain | None) -> DensityLaw:
+    if domain is None:
+        return law
+    return DensityLaw(
+        law.weight,
+        domain,
+        law.temperature,
+        volume=law.volume,
+        exponent=law.exponent,
+        name=law.name,
+        conditions=law.conditions,
+        shape=law.shape,
+        resolution=law.resolution,
+    )
+
+
+def aligned(design: Design, potential: Callable) -> tuple[Design, Callable]:
+    """The same design in the coordinates `d = D w` of a [`Linear`][] penalty, where it is one.
+
+    Laws of `d` have their singular points on coordinate planes, which quadrature can follow.
+    """
+    frame = getattr(design.parametrisation, "frame", None)
+    if frame is None or frame.back is None:
+        return design, potential
+    size = design.domain.dimension
+    count = size if frame.count is None else frame.count
+    domain = Domain(
+        np.full(size, -np.inf), np.full(size, np.inf), ((0.0,),) * count + ((),) * (size - count)
+    )
+    inner = Design(
+        _After(frame.to_d, design.parametrisation),
+        _After(design.penalty, frame.to_w),
+        design.temperature,
+        lift=_After(design.lift, frame.to_w),
+        shape=design.shape,
+        action=design.action,
+        domain=domain,
+        closed_form=design.closed_form,
+        formula=design.formula,
+        notes=design.notes,
+    )
+    return inner, _After(potential, frame.to_w)
+
+
+class _After(eqx.Module):
+    """`x -> outer(inner(x))`."""
+
+    outer: Callable
+    inner: Callable
+
+    def __call__(self, x: Any) -> Any:
+        return self.outer(self.inner(x))
+
+
+def _pilot(law: AbstractLaw, key: Array, spectrum: bool) -> Array:
+    """Draws of the law, to plan the run by; from the law of the spectrum where it is asked for."""
+    if not spectrum:
+        return law.sample(key, _PILOT)
+    values, left, right = jax.random.split(key, 3)
+    s = spectral(law).sample(values, _PILOT)
+    n, m = law.shape
+    middle = jnp.zeros((_PILOT, n, m), s.dtype)
+    index = jnp.arange(s.shape[1])
+    middle = middle.at[:, index, index].set(s)
+    turn = jax.random.orthogonal(left, n, (_PILOT,), dtype=s.dtype)
+    return turn @ middle @ jax.random.orthogonal(right, m, (_PILOT,), dtype=s.dtype)
+
+
+@eqx.filter_jit
+def _curvatures(loss: Loss, params: PyTree) -> Array:
+    def one(point):
+        flat, unravel = ravel_pytree(point)
+        hessian = jax.hessian(lambda x: loss(unravel(x)))(flat)
+        return jnp.max(jnp.abs(jnp.linalg.eigvalsh(hessian)))
+
+    return jax.vmap(one)(params)
+
+
+def _plan(
+    design: Design, potential: Callable, temperature: float, draws: Array, steps, dt
+) -> tuple[int, float]:
+    """Number of steps and their size, from the law: see `validate`."""
+    params = batch_of(design.lift, draws)
+    leaves = [np.asarray(x).reshape(len(draws), -1) for x in jax.tree.leaves(params)]
+    theta = np.concatenate(leaves, axis=1)
+    theta = theta[np.all(np.isfinite(theta), axis=1)]
+    spread = float(np.linalg.eigvalsh(np.atleast_2d(np.cov(theta.T)))[-1])
+    if dt is None:
+        curvature = np.asarray(_curvatures(Loss(potential, design.phi), params))
+        fastest = float(np.quantile(curvature[np.isfinite(curvature)], 0.97))
+        dt = 1.0 / (40.0 * max(fastest, temperature / spread))
+    if steps is None:
+        steps = max(16, math.ceil(16.0 * spread / temperature / dt))
+        if steps > _MOST_STEPS:
+            raise ValueError(
+                f"`steps` would be {steps}: the penalty makes w move "
+                f"{spread / temperature / dt:.0f} times faster in some places than it relaxes in "
+                "others. Raise the temperature or "
+                f"lower the weight of the penalty, or give `steps` and `dt` (now {dt:.2g})."
+            )
+    return int(steps), float(dt)

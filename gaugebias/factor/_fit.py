@@ -1,0 +1,143 @@
+"""What a solver found from each of its starts, and the best of them."""
+
+from typing import final
+
+import equinox as eqx
+import numpy as np
+
+from ._counts import CountTable
+from ._factorisation import Factorisation
+
+CONVERGED, MAX_STEPS, NOT_FINITE, COLLAPSED = range(4)
+RESULTS: dict[int, str] = {
+    CONVERGED: "converged",
+    MAX_STEPS: "stopped at the most steps allowed",
+    NOT_FINITE: "met values that are not finite",
+    COLLAPSED: "lost a component (no weight, or equal to a mixture of the others)",
+}
+"""Result code -> what it means."""
+
+
+@final
+class Fit(eqx.Module):
+    """The starts of one solver on one table; S starts, K components.
+
+    - `factorisation`: the best start, components in falling order of their share of the table.
+    - `best`: its number.
+    - `solver`, `objective`: names. The objective is least at the best start.
+    - `objectives`: (S,), final values, NaN where the start failed.
+    - `mixing`, `basis`: (S, I, K) and (S, K, J), what each start found.
+    - `iterations`, `results`: (S,) integers; codes as in `RESULTS`.
+    - `trace`: (S, m), the objective every `every` iterations from the start, NaN afterwards.
+    - `every`: iterations between two values of the trace.
+    - `normalised`: (S,), how far a row of the solver's product was from summing to 1 before it was
+      divided by its sum; 0 for solvers that keep the sums.
+    - `row_totals`: (I,), of the table.
+    """
+
+    factorisation: Factorisation
+    best: int
+    solver: str
+    objective: str
+    objectives: np.ndarray
+    mixing: np.ndarray
+    basis: np.ndarray
+    iterations: np.ndarray
+    results: np.ndarray
+    trace: np.ndarray
+    every: int
+    normalised: np.ndarray
+    row_totals: np.ndarray
+
+    @property
+    def determinants(self) -> np.ndarray:
+        """det(G G^T) of each start, (S,), NaN where it failed."""
+        return np.linalg.det(self.basis @ np.swapaxes(self.basis, 1, 2))
+
+    @property
+    def agreeing(self) -> np.ndarray:
+        """(S,) booleans: the objective is the best one, to within 1e-4 of it or 1e-6 of the way.
+
+        The way is that from the worst first value of the trace.
+        """
+        best = self.objectives[self.best]
+        first = self.trace[:, 0]
+        way = np.max(first - best, where=np.isfinite(first), initial=0.0)
+        with np.errstate(invalid="ignore"):
+            return self.objectives <= best + max(1e-4 * abs(best), 1e-6 * way)
+
+    def start(self, number: int) -> Factorisation:
+        """What start `number` found. Raises `ValueError` where it failed."""
+        if not np.isfinite(self.objectives[number]):
+            raise ValueError(f"start {number} {RESULTS[int(self.results[number])]}.")
+        return Factorisation(self.mixing[number], self.basis[number], self.row_totals)
+
+
+def collect(
+    table: CountTable,
+    solver: str,
+    objective: str,
+    *,
+    mixing: np.ndarray,
+    basis: np.ndarray,
+    objectives: np.ndarray,
+    iterations: np.ndarray,
+    results: np.ndarray,
+    trace: np.ndarray,
+    every: int = 1,
+    normalised: np.ndarray | None = None,
+) -> Fit:
+    """A `Fit` from what the starts returned, each failure kept as its code.
+
+    **Raises:** `ValueError` where every start failed, with the codes.
+    """
+    mixing, basis = np.array(mixing, np.float64), np.array(basis, np.float64)
+    objectives = np.array(objectives, np.float64)
+    results = np.array(results, np.int64)
+    finite = np.isfinite(objectives)
+    finite &= np.isfinite(mixing).all(axis=(1, 2)) & np.isfinite(basis).all(axis=(1, 2))
+    results[~finite] = NOT_FINITE
+    lost = finite.copy()
+    for number in np.flatnonzero(finite):
+        dead = not (mixing[number].sum(axis=0) > 1e-12).all()
+        scaled = np.linalg.svd(basis[number], compute_uv=False)
+        lost[number] = dead or scaled[-1] < 1e-10 * scaled[0]
+    results[lost] = COLLAPSED
+    usable = finite & ~lost
+    objectives[~usable] = np.nan
+    mixing[~usable] = basis[~usable] = np.nan
+    if not usable.any():
+        said = "; ".join(RESULTS[code] for code in sorted(set(results.tolist())))
+        raise ValueError(
+            f"`starts`: none of the {len(results)} starts of {solver} gave a solution ({said}): "
+            "give more starts, another seed or fewer components."
+        )
+    # Rows sum to 1 to float64, also where the solver ran in float32.
+    mixing /= mixing.sum(axis=2, keepdims=True)
+    basis /= basis.sum(axis=2, keepdims=True)
+    best = int(np.nanargmin(objectives))
+    found = Factorisation(mixing[best], basis[best], table.row_totals)
+    return Fit(
+        factorisation=found.permuted(np.argsort(-found.proportions, kind="stable")),
+        best=best,
+        solver=solver,
+        objective=objective,
+        objectives=objectives,
+        mixing=mixing,
+        basis=basis,
+        iterations=np.asarray(iterations, np.int64),
+        results=results,
+        trace=np.asarray(trace, np.float64),
+        every=every,
+        normalised=np.zeros(len(results)) if normalised is None else np.asarray(normalised),
+        row_totals=table.row_totals,
+    )
+
+
+def check_starts(starts: int, max_steps: int, tol: float) -> None:
+    """`ValueError` naming the argument where one of them is out of range."""
+    for name, value in (("starts", starts), ("max_steps", max_steps)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` is {value!r}: give a whole number of at least 1.")
+    if not 0 < tol < 1:
+        raise ValueError(f"`tol` is {tol}: give a number between 0 and 1.")

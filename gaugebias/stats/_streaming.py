@@ -1,0 +1,58 @@
+"""Sums over streams: compensated on the device, combined over chains in blocks on the host."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+# Sums over chains are taken in blocks of this many, whatever the number of devices.
+BLOCK = 64
+
+
+class Sum(NamedTuple):
+    """A running sum and what rounding has lost of it, two arrays of one shape."""
+
+    total: Array
+    lost: Array
+
+
+def empty_sum(like) -> Sum:
+    """A sum of nothing, of the shape and dtype of `like`."""
+    zero = jnp.zeros(jnp.shape(like), jnp.result_type(like))
+    return Sum(zero, zero)
+
+
+def add(running: Sum, x: Array) -> Sum:
+    """One more term: Knuth's two-sum keeps the rounding error of each addition.
+
+    The sum of `n` terms is then right to about one rounding of its dtype, not to `n` of them, so
+    that streams in float32 may be as long as one likes.
+    """
+    total = running.total + x
+    shadow = total - running.total
+    lost = running.lost + ((running.total - (total - shadow)) + (x - shadow))
+    return Sum(total, lost)
+
+
+def value(running: Sum) -> np.ndarray:
+    """The sum in float64, on the host."""
+    parts = (np.asarray(part, np.float64) for part in running)
+    return np.asarray(sum(parts))
+
+
+def sum_over_chains(x: np.ndarray) -> np.ndarray:
+    """The sum over the leading axis in float64, in blocks of 64 chains, one after the other.
+
+    The order does not depend on how many devices or hosts made the numbers.
+    """
+    x = np.asarray(x, np.float64)
+    total = np.zeros(x.shape[1:])
+    for first in range(0, x.shape[0], BLOCK):
+        total = total + x[first : first + BLOCK].sum(axis=0)
+    return np.asarray(total)
+
+
+def mean_over_chains(x: np.ndarray) -> np.ndarray:
+    """The mean over the leading axis, which must not be empty; see `sum_over_chains`."""
+    return np.asarray(sum_over_chains(x) / x.shape[0])

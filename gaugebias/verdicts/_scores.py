@@ -1,0 +1,61 @@
+"""The score tests that a law offers: of its temperature and of the exponent of its volume."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from ..stats import TestResult, mean_test
+
+# What a law raises for a question it cannot answer (`LawRefused` is a `ValueError`).
+NOT_OFFERED = (ValueError, KeyError, NotImplementedError)
+
+Statistics = dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, float]]
+
+
+def _evaluate(statistic: Callable[[Any], Any], points: np.ndarray, name: str) -> np.ndarray:
+    """A statistic at every draw, whether it is written for one point or for many."""
+    out = np.asarray(statistic(points), dtype=np.float64)
+    if out.shape != points.shape[:1]:
+        out = np.asarray(jax.vmap(statistic)(jax.numpy.asarray(points)), dtype=np.float64)
+    if out.shape != points.shape[:1]:
+        raise ValueError(f"the {name} statistic of the law must give one number a draw.")
+    return out
+
+
+def score_tests(
+    law: Any, points: np.ndarray
+) -> tuple[dict[str, TestResult], Statistics, tuple[str, ...]]:
+    """The tests by name, the statistics with their mean and variance under the law, and what could
+    not be tested."""
+    tests: dict[str, TestResult] = {}
+    statistics: Statistics = {}
+    notes: list[str] = []
+    if not callable(getattr(law, "statistic", None)):
+        return tests, statistics, ()
+    for name in ("temperature", "exponent"):
+        try:
+            statistic = law.statistic(name)
+            if statistic is None:
+                continue
+            mean, variance = (float(v) for v in law.expectation(statistic))
+        except NOT_OFFERED:
+            notes.append(f"no {name} score test")
+            continue
+        if not (np.isfinite(mean) and np.isfinite(variance) and variance > 0.0):
+            notes.append(f"no {name} score test (its variance under the law is {variance:.3g})")
+            continue
+        values = _evaluate(statistic, points, name)
+        if not np.all(np.isfinite(values)):
+            # A draw where the density is zero or infinite, such as log V at V = 0.
+            bad = int(np.count_nonzero(~np.isfinite(values)))
+            notes.append(f"no {name} score test (not finite at {bad} draws)")
+            continue
+        tests[name] = mean_test(values, mean, variance)
+
+        def at(x: np.ndarray, statistic: Any = statistic, name: str = name) -> np.ndarray:
+            return _evaluate(statistic, x, name)
+
+        statistics[name] = (at, mean, variance)
+    return tests, statistics, tuple(notes)

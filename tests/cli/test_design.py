@@ -1,0 +1,73 @@
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gaugebias.cli import main
+
+
+@pytest.fixture(autouse=True)
+def x64():
+    yield
+    jax.config.update("jax_enable_x64", True)
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location("written", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_design_is_printed_validated_drawn_and_written(tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["--penalty", "log(weight=0.1)", "--temperature", "0.2", "--form", "product"]
+    assert main(["design", *words, "--chains", "3000", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "w = sign(u) (0.5 |u|)^2: a product of 2 factors, w = u_1 u_2" in text
+    assert "follows the designed law" in text and "rejected" in text
+    assert (out / "design.png").stat().st_size > 10_000
+    assert sorted(path.name for path in out.iterdir()) == ["design.png", "design.py"]
+    module = load(out / "design.py")
+    np.testing.assert_allclose(module.phi(module.lift(jnp.asarray(0.3))), 0.3)
+    assert module.action is not None
+
+
+def test_a_penalty_of_a_file_is_found_from_the_module(tmp_path, capsys):
+    (tmp_path / "own.py").write_text("def penalty(w):\n    return 0.2 * abs(w)\n")
+    out = tmp_path / "out"
+    words = ["--penalty", f"{tmp_path / 'own.py'}:penalty", "--temperature", "0.2", "--unchecked"]
+    assert main(["design", *words, "--out", str(out)]) == 0
+    assert "penalty(w)" in capsys.readouterr().out
+    design = load(out / "design.py").design
+    u = jnp.asarray(0.5)
+    np.testing.assert_allclose(design(u), -np.log(0.5), rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--penalty", "l1", "--temperature", "0"], "`temperature` must be positive, but is 0"),
+        (["--penalty", "log(weight=1)", "--temperature", "0.5"], "not normalisable at w = 0"),
+        (["--penalty", "x.py:f", "--temperature", "1"], "the file 'x.py' does not exist"),
+        (["--penalty", "l7", "--temperature", "1"], "there is no penalty 'l7'"),
+        (["--penalty", "l1"], "temperature"),
+        (["--penalty", "l1", "--temperature", "1", "--form", "x"], "`form` is 'x'"),
+        (["--penalty", "l1", "--temperature", "1", "--chains", "3"], "`chains` is 3"),
+        (["--penalty", "l1", "--temperature", "1", "--out", "."], "`out` is the current folder"),
+        (["--penalty", "l1", "--temperature", "1", "--curvature", "0"], "`curvature` is 0"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["design", *words]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_has_an_example(capsys):
+    assert main(["design", "--help"]) == 0
+    assert "gaugebias design --penalty" in capsys.readouterr().out

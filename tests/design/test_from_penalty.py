@@ -1,0 +1,173 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import gaugebias as gb
+from gaugebias.design import (
+    L1,
+    Barrier,
+    Group,
+    Linear,
+    Log,
+    Lp,
+    Norm,
+    Nuclear,
+    Penalty,
+    Schatten,
+    TotalVariation,
+    from_penalty,
+)
+
+T = 0.1
+
+
+def half_log_det(design, w):
+    """`1/2 log det K` by central differences of the parametrisation itself."""
+    flat, unravel = ravel_pytree(design.lift(w))
+    h, eye = 1e-5, jnp.eye(flat.size)
+    rows = jax.vmap(
+        lambda e: (design(unravel(flat + h * e)) - design(unravel(flat - h * e))).reshape(-1)
+    )(eye) / (2 * h)
+    return 0.5 * jnp.linalg.slogdet(rows.T @ rows)[1]
+
+
+CASES = {
+    "l1": (L1(0.2), {}),
+    "lp": (Lp(0.5, 0.2, 0.05), {}),
+    "log": (Log(0.05), {}),
+    "repelled": (Log(-0.05), {}),
+    "barrier": (Barrier(-1.0, 1.5, 0.1), {}),
+    "half-line": (Barrier(0.0, np.inf, 0.1), {}),
+    "own": (lambda w: 0.1 * (w - 0.2) ** 4, {}),
+    "several": (L1(0.2), {"shape": (3,)}),
+    "tv": (TotalVariation(0.2, 3, scale=0.05), {}),
+    "linear": (Linear(L1(0.2), [[1.0, 2.0], [0.5, -1.0]]), {}),
+    "group": (Group(L1(0.2)), {"shape": (2, 3)}),
+    "nuclear": (Nuclear(L1(0.2)), {"shape": (2, 3)}),
+    "schatten": (Schatten(0.5, 0.1), {"shape": (2, 2)}),
+    "product of l1": (L1(0.2), {"form": "product", "shape": (2,)}),
+    "two factors": (Log(0.05), {"form": "product", "shape": (2,)}),
+    "three factors": (Log(0.1 * 2 / 3), {"form": "product"}),
+}
+
+
+SLOW = {"several", "own", "half-line", "linear", "group", "schatten"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in CASES]
+)
+def test_the_gram_is_the_penalty(name):
+    """`1/2 log det K - R/T` is the same constant at two points, and lifts are representatives."""
+    penalty, options = CASES[name]
+    design = from_penalty(penalty, T, **options)
+    rng = np.random.default_rng(3)
+    first = jnp.asarray(rng.uniform(0.5, 1.0, design.shape))
+    points = [first, 0.4 * first]
+    found = [half_log_det(design, w) - design.penalty(w) / T for w in points]
+    assert abs(float(found[0] - found[1])) < 2e-6
+    assert abs(float(design.penalty(points[0]) - design.penalty(points[1]))) > 1e-3
+    for w in points:
+        np.testing.assert_allclose(design(design.lift(w)), w, atol=1e-8)
+
+
+def test_closed_forms_are_recognised():
+    texts = {
+        "log": from_penalty(Log(0.05), T, form="product").closed_form,
+        "l1": from_penalty(L1(0.2), T).closed_form,
+        "sine": from_penalty(Barrier(-1.0, 1.0, -0.05), T).closed_form,
+    }
+    assert texts["log"] == "w = sign(u) (0.5 |u|)^2: a product of 2 factors, w = u_1 u_2"
+    assert texts["l1"] == "w = -0.5 sign(u) log(1 - 2 |u|), |u| < 0.5"
+    assert texts["sine"] == "w = 0 + 1 sin(u)"
+    assert from_penalty(L1(0.2, scale=0.05), T).closed_form is None
+    design = from_penalty(L1(0.2), T)
+    u = jnp.linspace(-0.45, 0.45, 31)
+    np.testing.assert_allclose(
+        design(u), -0.5 * jnp.sign(u) * jnp.log1p(-2 * jnp.abs(u)), atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_powers_are_products_of_factors(depth):
+    design = from_penalty(Log(T * (1 - 1 / depth)), T, form="product")
+    assert len(design.lift(jnp.asarray(0.5))) == depth
+    w = jnp.asarray(0.3)
+    off = half_log_det(design, w) - design.penalty(w) / T
+    assert float(off) == pytest.approx(0.5 * np.log(depth), abs=1e-8)
+
+
+def test_redundant_designs_go_into_quotients_and_laws():
+    """`gb.laws.horizontal` computes K by itself, and finds the designed law."""
+    design = from_penalty(L1(0.1), T, form="product")
+    domain = gb.quotient.Domain.line(lower=0.0)
+    q = design.quotient(domain=domain)
+    law = gb.laws.horizontal(q, lambda w: 0.5 * (w - 0.5) ** 2, T)
+    w = np.linspace(0.05, 1.5, 9)
+    own = -0.5 * (w - 0.5) ** 2 / T - 0.1 * w / T
+    off = np.asarray(law.log_density(w)) - own
+    assert np.ptp(off) < 1e-7
+    assert np.ptp(np.asarray(law.log_density(w)) + 0.5 * (w - 0.5) ** 2 / T) > 1.0
+    with pytest.raises(ValueError, match="no symmetry"):
+        from_penalty(L1(0.1), T).quotient()
+
+
+def test_another_temperature_scales_the_penalty():
+    design = from_penalty(L1(0.2), T)
+    w = jnp.asarray(0.7)
+    assert float(design.penalty_at(0.3)(w)) == pytest.approx(3 * float(design.penalty(w)))
+    law = design.law(lambda w: 0.5 * w**2, 0.3)
+    ratio = law.log_density(0.7) - law.log_density(0.2)
+    assert float(ratio) == pytest.approx(-0.5 * (0.49 - 0.04) / 0.3 - 0.2 * 0.5 / T, abs=1e-9)
+    assert "R T'/0.1" in design.holds_at
+
+
+def bad(*args, **kwargs):
+    return lambda: from_penalty(*args, **kwargs)
+
+
+REFUSED = {
+    "temperature 0": (
+        bad(L1(), 0.0),
+        "`temperature` must be positive, but is 0: .*`from_potential`",
+    ),
+    "negative": (bad(L1(), -1.0), "`temperature` must be positive, but is -1"),
+    "nan temperature": (bad(L1(), np.nan), "`temperature` must be finite"),
+    "log too heavy": (
+        bad(Log(0.12), T),
+        r"not normalisable at w = 0: .*\|\^-1.2 .*a weight below 0.8333",
+    ),
+    "wall": (bad(Barrier(-1.0, 1.0, -0.1), T), "not normalisable at w = -1"),
+    "nan": (bad(lambda w: jnp.sqrt(w), T), "`penalty` is nan at w = .*Penalty\\(fn, lower"),
+    "falls": (bad(lambda w: -(w**4), T), "falls so far .* bounded interval"),
+    "vector": (bad(lambda w: w * jnp.ones(3), T), "one real number for one entry"),
+    "sum": (bad(lambda w: w[0], T), "`penalty` cannot be evaluated at one entry .*`Linear`"),
+    "no function": (bad(3.0, T), "`penalty` must be a function"),
+    "form": (bad(L1(), T, form="x"), "`form` must be"),
+    "norm form": (bad(Group(), T, shape=(2, 2), form="product"), "the radial map of the norm"),
+    "norm shape": (bad(Nuclear(), T, shape=(2,)), "`shape` must have at least 2 axes"),
+    "not a norm": (bad(Norm(L1(), lambda x: jnp.sum(x**2)), T, shape=(2,)), r"norm\(c w\) = c"),
+    "shape": (bad(TotalVariation(1.0, 3), T, shape=(2,)), r"`shape` must be \(3,\)"),
+    "scale": (bad(L1(), T, scale=-1.0), "`scale` must be positive"),
+    "rank": (lambda: Linear(L1(), np.ones((2, 3))), "`analysis` has 2 rows of rank 1"),
+    "p": (lambda: Lp(0.0), "`p` must lie in .*becomes `Log"),
+    "box": (lambda: Barrier(1.0, 1.0), "`lower` must be below `upper`"),
+    "interval": (lambda: Penalty(jnp.abs, 1.0, 0.0), "`lower` must be below"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_one_sentence_with_a_way_out(case):
+    call, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_law_that_cannot_be_normalised_is_refused():
+    design = from_penalty(Log(0.05), T)
+    with pytest.raises(gb.laws.NotNormalisable, match="infinity"):
+        design.law(lambda w: 0.0 * w).log_density(1.0)
+    with pytest.raises(ValueError, match="beyond the reach"):
+        from_penalty(Lp(1.0, 0.5, 0.0), T, scale=1.0).law(lambda w: 0.5 * (w - 40.0) ** 2)

@@ -1,0 +1,165 @@
+"""Designs against simulation. Each row has a false-alarm rate of 1e-3; the seeds are fixed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gaugebias as gb
+from gaugebias.design import (
+    L1,
+    Design,
+    Log,
+    Lp,
+    Nuclear,
+    TotalVariation,
+    from_penalty,
+    validate,
+    validate_sgd,
+)
+
+T = 0.2
+
+
+def quadratic(w):
+    return 0.5 * jnp.sum((w - 0.4) ** 2)
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("l1", marks=SLOW), pytest.param("l0.5", marks=SLOW), "factors"]
+)
+def test_the_process_follows_the_design_and_not_its_rivals(name):
+    """The designed law is consistent; without, and with twice the penalty, it is rejected."""
+    designs = {
+        "l1": lambda: from_penalty(L1(0.2, scale=0.05), T),
+        "l0.5": lambda: from_penalty(Lp(0.5, 0.3, 0.05), T),
+        "factors": lambda: from_penalty(Log(0.5 * T), T, form="product"),
+    }
+    design = designs[name]()
+    lower = 0.0 if name == "factors" else -np.inf
+    domain = gb.quotient.Domain.line(lower, breaks=(0.0,))
+
+    def rival(factor):
+        return gb.laws.DensityLaw(
+            lambda w, t: -quadratic(w) / t - factor * design.penalty(w) / T, domain, T
+        )
+
+    found = validate(
+        design, quadratic, rivals={"none": rival(0.0), "twice": rival(1.9)}, chains=3000
+    )
+    assert found.verdict["designed"].verdict == "consistent", found.table()
+    assert found.verdict["none"].verdict == "rejected", found.table()
+    assert found.verdict["twice"].verdict == "rejected", found.table()
+    assert found.holds and found.exit_code == 0 and found.determinant < 1e-6
+
+
+@SLOW
+@pytest.mark.parametrize("name", ["tv", "nuclear"])
+def test_several_coordinates_follow_their_designs(name):
+    """Increments of two points, and singular values of 2 x 2 matrices."""
+    if name == "tv":
+        design, check = from_penalty(TotalVariation(0.2, 2, scale=0.05), T), {}
+        target = jnp.asarray([0.0, 0.4])
+    else:
+        design = from_penalty(Nuclear(L1(0.3)), T, shape=(2, 2))
+        check, target = {"spectrum": True}, jnp.zeros((2, 2))
+    found = validate(design, lambda w: 0.5 * jnp.sum((w - target) ** 2), chains=2500, **check)
+    assert found.holds, found.table()
+
+
+@SLOW
+def test_another_temperature_has_the_scaled_penalty():
+    design = from_penalty(L1(0.2, scale=0.05), T)
+    fixed = gb.laws.DensityLaw(
+        lambda w, t: -(quadratic(w) + design.penalty(w)) / t, gb.quotient.Domain.line(), 0.4
+    )
+    found = validate(design, quadratic, temperature=0.4, rivals={"R fixed": fixed}, chains=3000)
+    assert found.holds, found.table()
+
+
+def dummy(strength):
+    """`w = u` with a dummy `z` that its group moves by `t h(w)`: `log det S = 2 log h`."""
+
+    def h(w):
+        return jnp.exp(strength * w)
+
+    action = gb.symmetry.Generators(
+        lambda params, t: {"u": jnp.zeros_like(params["u"]), "z": t * h(params["u"])},
+        jnp.zeros(()),
+    )
+    return Design(
+        lambda params: params["u"],
+        lambda w: -T * jnp.log(h(w)),
+        T,
+        lift=lambda w: {"u": w, "z": jnp.zeros_like(w)},
+        action=action,
+    )
+
+
+def test_a_dummy_parameter_changes_the_determinant_and_not_the_process():
+    claims = [dummy(1.0), dummy(-1.0)]
+    w = jnp.asarray([0.0, 1.0])
+    volumes = [[float(gb.log_orbit_volume(c.action, c.lift(x))) for x in w] for c in claims]
+    np.testing.assert_allclose(np.diff(volumes, axis=1)[:, 0], [1.0, -1.0], atol=1e-9)
+    found = validate(claims[0], quadratic, rivals={}, chains=2000)
+    assert found.verdict["designed"].verdict == "rejected"
+    assert found.verdict["det K"].verdict == "consistent"
+    assert not found.holds and found.exit_code == 1
+    assert found.determinant > 0.5
+    assert "dummy" in found.statement and "log det S is no bias" in found.statement
+    ends = []
+    for claim in claims:
+        sde = claim.process(quadratic)
+        run = {"chains": 64, "steps": 200, "dt": 0.01, "observe": claim.phi}
+        ens = gb.simulate(sde, claim.lift(jnp.asarray(0.0)), key=jax.random.key(5), **run)
+        ends.append(ens.values)
+    np.testing.assert_allclose(ends[0], ends[1], atol=1e-12)
+
+
+def per_sample(w, y):
+    return 0.5 * (w - y) ** 2
+
+
+def sgd(steps, chains):
+    design = from_penalty(Lp(2.0, 0.1, 0.0), T)
+    y = np.random.default_rng(0).normal(size=512)
+    y = jnp.asarray(0.5 + (y - y.mean()) / y.std())
+    return validate_sgd(
+        design,
+        per_sample,
+        y,
+        learning_rate=0.02,
+        batch_size=1,
+        steps=steps,
+        limits=(-2.0, 2.5),
+        chains=chains,
+    )
+
+
+@SLOW
+def test_minibatch_noise_has_its_own_law():
+    found = sgd(3000, 4096)
+    assert found.verdict["minibatch"].verdict != "rejected", found.table()
+    assert found.verdict["designed"].verdict == "rejected", found.table()
+    assert "multiplied by dw/du" in found.statement
+
+
+def test_bad_input():
+    design = from_penalty(L1(0.2), T)
+    with pytest.raises(ValueError, match=r"`process` must be .*`validate_sgd`"):
+        validate(design, quadratic, process="sgd")
+    with pytest.raises(ValueError, match="`steps` would be .*Raise the temperature"):
+        validate(design, quadratic, dt=1e-9)
+    with pytest.raises(ValueError, match="one coordinate without symmetry"):
+        validate_sgd(
+            from_penalty(Log(0.1), T, form="product"),
+            per_sample,
+            jnp.ones(4),
+            learning_rate=0.1,
+            batch_size=1,
+            steps=1,
+            limits=(0.0, 1.0),
+        )

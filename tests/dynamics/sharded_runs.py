@@ -1,0 +1,126 @@
+"""Runs on 1, 2, 4 and 8 simulated devices in one process: run by `test_devices.py`.
+
+Writes what came out, as JSON, to the file named by the argument.
+"""
+
+import hashlib
+import json
+import os
+import re
+import sys
+import warnings
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gaugebias as gb
+from gaugebias.dynamics._devices import Layout
+from gaugebias.dynamics._path import CounterPath, chain_keys
+from gaugebias.dynamics._program import run_chunk
+from gaugebias.dynamics._threefry import fastest
+
+MATRIX = np.random.default_rng(0).normal(size=(12, 9)) / 3
+
+
+def small(p):
+    return 0.5 * jnp.sum((p["u"] * p["v"] - 1.0) ** 2)
+
+
+def large(p):  # a matrix problem, whose products sum over more than one block
+    return 0.5 * jnp.sum((p["u"] @ p["v"].T - MATRIX) ** 2)
+
+
+SMALL = {"u": jnp.ones(2), "v": jnp.ones(2)}
+LARGE = {"u": jnp.ones((12, 4)), "v": jnp.ones((9, 4))}
+
+
+def digest(tree):
+    data = b"".join(np.asarray(x).tobytes() for x in jax.tree.leaves(tree))
+    return hashlib.sha256(data).hexdigest()
+
+
+def run(loss, start, chains, devices, **options):
+    sde = gb.dynamics.Langevin(loss, 0.05)
+    reduce = {"moments": gb.dynamics.Moments()}
+    settings: dict[str, Any] = dict(
+        key=jax.random.key(1), dt=0.01, steps=32, every=2, reduce=reduce
+    )
+    return gb.simulate(sde, start, chains=chains, devices=devices, **(settings | options))
+
+
+def noise(devices):
+    """The first numbers of 16 chains, drawn where the chains are."""
+    keys = Layout(devices, 16).place(fastest(chain_keys(jax.random.key(1), 16)), 0)
+    path = CounterPath(keys, 7, jax.ShapeDtypeStruct((3,), jnp.float64))
+    return digest(jax.jit(lambda path: path.evaluate(2, 3))(path))
+
+
+def hlo_of_a_chunk():
+    """The compiled text of the first chunk of a run on 8 devices."""
+    texts = []
+    from gaugebias.dynamics import _simulate
+
+    def spy(*args):
+        if not texts:
+            texts.append(run_chunk.lower(*args).compile().compiled.as_text())
+        return run_chunk(*args)
+
+    _simulate.run_chunk = spy
+    try:
+        domain = lambda p: jnp.sum(p["u"] ** 2) < 1e6  # noqa: E731
+        run(large, LARGE, 512, 8, domain=domain)
+    finally:
+        _simulate.run_chunk = run_chunk
+    return texts[0]
+
+
+def fields(ens):
+    return ens.final, ens.values, ens.reductions
+
+
+def refused(devices):
+    try:
+        run(small, SMALL, 16, devices)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def main(path):
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_compilation_cache_dir", os.environ.get("GAUGEBIAS_TEST_CACHE"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    out = {"devices": len(jax.devices()), "noise": [], "small": [], "large": []}
+    for devices in (None, 1, 2, 4, 8):
+        out["noise"].append(noise(devices))
+        out["small"].append(digest(fields(run(small, SMALL, 512, devices))))
+    for devices in (None, 8):
+        out["large"].append(digest(fields(run(large, LARGE, 512, devices))))
+    few = [run(large, LARGE, 16, devices).final["u"] for devices in (None, 8)]
+    out["few"] = float(np.abs(few[1] - few[0]).max())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        odd = run(small, SMALL, 13, 8)
+    out["said"] = [str(w.message) for w in said]
+    whole = run(small, SMALL, 13, None)
+    out["odd"] = [odd.chains, odd.reductions["moments"]["u"].chains]
+    out["odd difference"] = float(np.abs(odd.final["u"] - whole.final["u"]).max())
+    grid = jax.sharding.Mesh(np.array(jax.devices()).reshape(4, 2), ("a", "b"))
+    line = jax.sharding.Mesh(np.array(jax.devices()[:4]), ("mine",))
+    out["mesh"] = noise(line)
+    out["refused"] = [refused(9), refused(grid), refused("gpu"), refused(jax.devices()[:1] * 2)]
+    text = hlo_of_a_chunk()
+    out["partitioned"] = "num_partitions=8" in text
+    names = ("all-gather", "all-to-all", "collective-permute", "collective-broadcast")
+    out["collectives"] = [name for name in (*names, "reduce-scatter") if name in text]
+    sums = [line for line in text.splitlines() if re.search(r"all-reduce(-start)?\(", line)]
+    out["summed"] = [re.split(r" all-reduce", line.split(" = ")[1])[0] for line in sums]
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(out, file)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,222 @@
+"""Runs that are cut short, by an exception or by SIGKILL, and go on."""
+
+import importlib.util
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gaugebias as gb
+from gaugebias.dynamics import Checkpoint, Langevin, Moments
+
+SCRIPT = Path(__file__).with_name("killed_run.py")
+_spec = importlib.util.spec_from_file_location("killed_run", SCRIPT)
+assert _spec is not None and _spec.loader is not None
+killed_run: Any = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(killed_run)
+
+KEY = jax.random.key(3)
+
+
+def loss(x):
+    return 0.5 * jnp.sum(x**2)
+
+
+def run(path, **options):
+    settings: dict[str, Any] = dict(key=KEY, chains=6, steps=64, dt=0.05, every=4, start=5)
+    sde, init = options.pop("sde", Langevin(loss, 0.1)), options.pop("init", jnp.ones(2))
+    if path is not None:
+        settings["checkpoint"] = Checkpoint(path, steps=1)
+    return gb.simulate(sde, init, **settings | options)
+
+
+def assert_same(a, b):
+    left, right = jax.tree.leaves(a), jax.tree.leaves(b)
+    assert len(left) == len(right) > 0
+    for x, y in zip(left, right, strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+class Enough(Exception):
+    pass
+
+
+def stopped(at):
+    """A progress report that raises after `at` chunks."""
+    seen = []
+
+    def progress(fraction):
+        seen.append(fraction)
+        if len(seen) == at:
+            raise Enough
+
+    return progress
+
+
+@pytest.mark.parametrize("options", [{}, dict(reduce=Moments(), every=1, burn_in=8)], ids=str)
+def test_a_run_cut_anywhere_ends_as_the_whole_one_bit_for_bit(options, tmp_path):
+    whole = run(None, **options)
+    for cut in (1, 2, 1):
+        with pytest.raises(Enough):
+            run(tmp_path / "a", progress=stopped(cut), **options)
+    done = []
+    end = run(tmp_path / "a", progress=done.append, **options)
+    assert len(done) > 0 and done[0] > 4 / 64  # it did not begin again
+    assert_same((end.values, end.final, end.steps), (whole.values, whole.final, whole.steps))
+    assert_same((end.results, end.failed_by), (whole.results, whole.failed_by))
+    if options:
+        assert_same(end.reductions, whole.reductions)
+    done.clear()
+    again = run(tmp_path / "a", progress=done.append, **options)  # read back, nothing is done
+    assert not done
+    assert_same((again.values, again.final, again.steps), (whole.values, whole.final, whole.steps))
+    assert not [p for p in (tmp_path / "a").iterdir() if p.suffix in (".pkl", ".pickle")]
+
+
+def start(path, *arguments):
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(path), *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(gb.__file__).parents[1])},
+    )
+
+
+def finish(path, kind):
+    process = start(path, kind)
+    assert process.communicate(timeout=300)[1] is None and process.returncode == 0
+    end = killed_run.simulate(path, kind)
+    whole = killed_run.simulate(None, kind)
+    assert_same((end.values, end.final, end.steps), (whole.values, whole.final, whole.steps))
+    if kind == "reduced":
+        assert_same(end.reductions, whole.reductions)
+
+
+def test_killed_while_writing_and_just_before_the_new_state_is_in_place(tmp_path):
+    for end in ("torn", "replace"):
+        process = start(tmp_path / "a", "reduced", end)
+        process.communicate(timeout=300)
+        assert process.returncode == -9
+    assert (tmp_path / "a" / ".state.tmp").exists()
+    finish(tmp_path / "a", "reduced")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["reduced", "recorded"])
+def test_killed_twenty_times_at_random(kind, tmp_path):
+    """Each process is killed a random while after it has reported its first chunk."""
+    rng = random.Random(0)
+    kills = 0
+    while kills < 20:
+        process = start(tmp_path / "a", kind)
+        assert process.stdout is not None
+        if not process.stdout.readline():  # it has ended: begin again
+            process.communicate(timeout=300)
+            for p in (tmp_path / "a").iterdir():
+                p.unlink()
+            continue
+        time.sleep(rng.uniform(0.0, 0.02))
+        process.kill()
+        process.communicate(timeout=300)
+        kills += 1
+    finish(tmp_path / "a", kind)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    path = tmp_path_factory.mktemp("begun") / "a"
+    with pytest.raises(Enough):
+        run(path, progress=stopped(3))
+    return path
+
+
+CENTRE = np.array([0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(steps=80), "steps is 80 here and 64 there"),
+        (dict(dt=0.04), "dt is 0.04 here and 0.05 there"),
+        (dict(key=jax.random.key(4)), "random key is .0, 4. here and .0, 3. there"),
+        (dict(sde=Langevin(loss, 0.2)), "numbers of the process differs"),
+        (dict(sde=Langevin(lambda x: jnp.sum((x - CENTRE) ** 2), 0.1)), "drift differs"),
+        (dict(init=jnp.zeros(2)), "initial state differs"),
+        (dict(observe=jnp.sum), "observe differs"),
+        (dict(reduce=Moments()), "reduction 'moments' differs"),
+        (dict(every=2), "every is 2 here and 4 there"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(options, message, begun):
+    before = {p.name: p.read_bytes() for p in begun.iterdir()}
+    with pytest.raises(ValueError, match=f"is of another run: .*{message}.*Choose another path"):
+        run(begun, **options)
+    assert {p.name: p.read_bytes() for p in begun.iterdir()} == before
+
+
+DAMAGES = ["short", "changed", "empty", "nonsense"]
+
+
+@pytest.mark.parametrize(
+    "name, how",
+    [(name, how) for name in ("state", "draws-00001") for how in DAMAGES]
+    + [("draws-00001", "missing")],
+)
+def test_damaged_files_are_refused(name, how, begun, tmp_path):
+    path = tmp_path / "a"
+    shutil.copytree(begun, path)
+    file = path / name
+    data = bytearray(file.read_bytes())
+    if how == "missing":
+        file.unlink()
+    else:
+        data[-1] ^= 1
+        file.write_bytes(
+            {"short": data[:-9], "changed": data, "empty": b"", "nonsense": b"\xff\n{"}[how]
+        )
+    with pytest.raises(ValueError, match=f"damaged .'{name}' .* remove the folder to start again"):
+        run(path)
+
+
+def test_another_version_of_the_format_is_refused(begun, tmp_path):
+    shutil.copytree(begun, tmp_path / "a")
+    file = tmp_path / "a" / "state"
+    file.write_bytes(file.read_bytes().replace(b'"version": 1', b'"version": 9', 1))
+    with pytest.raises(ValueError, match="another version of the format"):
+        run(tmp_path / "a")
+
+
+def test_folders_of_others_are_left_alone(tmp_path):
+    (tmp_path / "notes.txt").write_text("keep")
+    with pytest.raises(ValueError, match="holds 'notes.txt', which no checkpoint does"):
+        run(tmp_path)
+    with pytest.raises(ValueError, match="cannot be written"):
+        run(tmp_path / "notes.txt" / "a")
+
+
+def test_two_processes_do_not_share_a_checkpoint(tmp_path):
+    import fcntl
+
+    (tmp_path / "a").mkdir()
+    with open(tmp_path / "a" / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="in use by another process"):
+            run(tmp_path / "a")
+
+
+def test_bad_settings():
+    with pytest.raises(ValueError, match="`checkpoint` must be a path or"):
+        run(None, checkpoint=3)
+    with pytest.raises(ValueError, match="`steps` must be at least 1"):
+        Checkpoint("a", steps=0)
+    with pytest.raises(ValueError, match="`seconds` must be non-negative"):
+        Checkpoint("a", seconds=-1.0)

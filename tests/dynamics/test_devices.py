@@ -1,0 +1,92 @@
+"""The chain axis over several devices, simulated on the CPU in a process of their own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import gaugebias as gb
+from gaugebias.dynamics import Langevin, Moments, _memory as memory
+
+SCRIPT = Path(__file__).with_name("sharded_runs.py")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sharded") / "out.json"
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    env = os.environ | {"PYTHONPATH": str(Path(gb.__file__).parents[1]), "XLA_FLAGS": flags}
+    subprocess.run([sys.executable, str(SCRIPT), str(path)], env=env, check=True, timeout=600)
+    out = json.loads(path.read_text())
+    assert out["devices"] == 8
+    return out
+
+
+def test_noise_is_the_same_bits_on_any_number_of_devices(found):
+    assert len(set(found["noise"])) == 1 and len(found["noise"]) == 5
+    assert found["mesh"] == found["noise"][0]
+
+
+def test_states_and_statistics_are_the_same_bits_with_64_chains_a_device(found):
+    assert len(set(found["small"])) == 1
+    assert len(set(found["large"])) == 1
+    assert len(found["small"]) == 5 and len(found["large"]) == 2
+
+
+def test_states_agree_to_rounding_with_fewer_chains_a_device(found):
+    assert found["few"] < 1e-5
+
+
+def test_nothing_passes_between_devices(found):
+    assert found["partitioned"] and found["collectives"] == []
+    # diffrax checks that its grid of times, here (0, 1), increases; the check's other branch, which
+    # is never taken, tells all devices. No array of chains is ever summed or sent.
+    assert set(found["summed"]) <= {"f32[2]{0}"}
+
+
+def test_chains_that_do_not_divide_are_padded_and_it_is_said(found):
+    assert found["odd"] == [13, 13] and found["odd difference"] < 1e-5
+    assert found["said"] == [
+        "`chains` (13) is not a multiple of the 8 devices: 3 more are simulated and thrown away. "
+        "16 would cost the same."
+    ]
+
+
+def test_devices_that_there_are_not_are_refused(found):
+    many, grid, text, twice = found["refused"]
+    assert re.search(r"`devices` is 9, but there are 8 \(cpu\)", many)
+    assert re.search(r"`devices` is a mesh of 2 axes \('a', 'b'\), but", grid)
+    assert re.search(r"`devices` must be a number, a list", text)
+    assert re.search(r"`devices` names a device twice", twice)
+
+
+SDE = Langevin(lambda x: 0.5 * jnp.sum(x**2), 0.1)
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_anything_is_compiled(monkeypatch):
+    def run(chains, **options):
+        settings: dict[str, Any] = dict(key=jax.random.key(0), steps=1000, dt=0.1, chains=chains)
+        return gb.simulate(SDE, jnp.zeros(4), **(settings | options))
+
+    monkeypatch.setattr(memory, "_host_memory", lambda: 2**20)
+    # Recorded: 1000 draws of 32 bytes on the host, 62 of them in a chunk, and 4 times the state.
+    with pytest.raises(ValueError, match="`chains`: 32 chains need at least 0.00102 GiB") as caught:
+        run(32, every=1)
+    fit = re.search(r"(\d+) chains at a time would fit", str(caught.value))
+    assert fit is not None and "raise `every`" in str(caught.value)
+    assert run(int(fit[1]), every=1).chains == int(fit[1])
+    assert run(32, reduce=Moments()).chains == 32
+    with pytest.raises(ValueError, match="GiB are free on this host"):
+        run(10**6)
+
+
+def test_free_memory_is_known_here():
+    free = memory._host_memory()
+    assert free is None or 2**20 < free < 2**50

@@ -1,0 +1,169 @@
+"""Moments, histograms, quantiles and autocorrelations of streams against all draws at once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gaugebias.stats import QuantileSummary, effective_sample_size
+from gaugebias.stats._autocorrelation import finish_lags, start_lags, update_lags
+from gaugebias.stats._histogram import (
+    as_edges,
+    finish_histogram,
+    start_histogram,
+    update_histogram,
+)
+from gaugebias.stats._moments import finish_moments, start_moments, update_moments
+from gaugebias.stats._quantile_sketch import Scale, finish_sketch, start_sketch, update_sketch
+
+
+def autoregression(chains, draws, a, seed, shape=()):
+    """Stationary AR(1) chains about 3, of integrated autocorrelation time (1 + a) / (1 - a)."""
+    z = np.random.default_rng(seed).normal(size=(chains, draws, *shape))
+    x = np.empty_like(z)
+    x[:, 0] = z[:, 0] / np.sqrt(1 - a * a)
+    for i in range(1, draws):
+        x[:, i] = a * x[:, i - 1] + z[:, i]
+    return x + 3.0
+
+
+def streamed(x, start, update):
+    """The states after all draws of `x`, shape (chains, draws, ...); they stay natively batched."""
+    x = jnp.asarray(x)
+
+    @jax.jit
+    def run(x):
+        def step(i, state):
+            return update(state, x[:, i], i)
+
+        return jax.lax.fori_loop(0, x.shape[1], step, start(x[:, 0]))
+
+    return jax.tree.map(np.asarray, run(x))
+
+
+def lags(x, levels, count):
+    state = streamed(
+        np.moveaxis(x, 0, -1)[None],
+        lambda v: start_lags(v[0], levels, count),
+        lambda s, v, i: update_lags(s, v[0], i),
+    )
+    moved = jax.tree.map(lambda a: np.moveaxis(a, -1, 0), state)
+    return finish_lags(moved, x.shape[1])
+
+
+def test_moments_are_those_of_all_draws():
+    x = autoregression(70, 200, 0.8, 0, (2,))
+    got = finish_moments(streamed(x, start_moments, update_moments), 200)
+    flat = x.reshape(-1, 2)
+    np.testing.assert_allclose(got.mean, flat.mean(0), rtol=1e-13)
+    np.testing.assert_allclose(got.variance, flat.var(0, ddof=1), rtol=1e-12)
+    np.testing.assert_allclose(got.within, x.var(axis=1).mean(0), rtol=1e-12)
+    means = x.mean(axis=1)
+    np.testing.assert_allclose(got.chain_means, means, rtol=1e-13)
+    np.testing.assert_allclose(got.standard_error, means.std(0, ddof=1) / np.sqrt(70), rtol=1e-11)
+    assert (got.chains, got.draws) == (70, 200)
+    alone = finish_moments(streamed(x[:1], start_moments, update_moments), 200)
+    assert np.all(np.isinf(alone.standard_error))
+
+
+def test_moments_in_float32_do_not_lose_a_large_offset():
+    x = (1000.0 + autoregression(8, 5000, 0.2, 3)).astype(np.float32)
+    got = finish_moments(streamed(x, start_moments, update_moments), 5000)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(got.variance, exact.var(ddof=1), rtol=1e-6)
+    assert abs(got.mean - exact.mean()) < 1e-6
+
+
+def test_histograms_are_those_of_all_draws_edges_included():
+    edges = as_edges([0.0, 1.0, 2.5, 3.0, 4.0])
+    x = np.concatenate([autoregression(5, 96, 0.5, 1), np.tile([0.0, 4.0, 2.5, np.nan], (5, 1))], 1)
+    states = streamed(
+        x,
+        jax.vmap(lambda v: start_histogram(v, jnp.asarray(edges))),
+        lambda s, v, i: jax.vmap(lambda s, v: update_histogram(s, v, jnp.asarray(edges)))(s, v),
+    )
+    got = finish_histogram(states, edges, 100)
+    known = x[~np.isnan(x)]
+    np.testing.assert_array_equal(got.counts, np.histogram(known, edges)[0])
+    assert got.below == np.sum(known < 0.0) and got.above == np.sum(known > 4.0)
+    assert got.undefined == 5
+    assert got.counts.sum() + got.below + got.above + got.undefined == x.size
+    inside = got.counts.sum() / x.size
+    np.testing.assert_allclose(np.sum(got.density * np.diff(edges)), inside)
+
+
+@pytest.mark.parametrize(
+    "edges, message",
+    [([1.0], "shape .bins"), ([0.0, 0.0, 1.0], "increasing"), ([0.0, np.inf], "finite")],
+)
+def test_edges_must_make_bins(edges, message):
+    with pytest.raises(ValueError, match=message):
+        as_edges(edges)
+
+
+def sketch(x, scale) -> QuantileSummary:
+    states = streamed(
+        x,
+        jax.vmap(lambda v: start_sketch(v, scale)),
+        lambda s, v, i: jax.vmap(lambda s, v: update_sketch(s, v, scale))(s, v),
+    )
+    return finish_sketch(states, scale, x.shape[1])
+
+
+def test_quantiles_are_right_to_the_accuracy_stated():
+    scale = Scale(0.02, 1e-2, 1e2)
+    x = autoregression(6, 500, 0.9, 2, (2,)) - np.array([3.0, 0.0])
+    got = sketch(x, scale)
+    q = np.array([0.0, 0.003, 0.2, 0.5, 0.9, 0.999, 1.0])
+    flat = x.reshape(-1, 2)
+    exact = np.quantile(flat, q, axis=0, method="inverted_cdf")
+    lower, upper = got.bounds(q)
+    assert lower.shape == (7, 2) and np.all(lower <= exact) and np.all(exact <= upper)
+    allowed = np.maximum(0.02 * np.abs(exact), 1e-2) * (1 + 1e-9)
+    assert np.all(np.abs(got.quantile(q) - exact) <= allowed)
+    assert got.quantile(0.5).shape == (2,)
+    assert np.any(np.abs(sketch(x, Scale(0.3, 1e-2, 1e2)).quantile(q) - exact) > allowed)
+
+
+def test_quantiles_beyond_the_range_or_of_undefined_draws_are_refused():
+    x = np.array([[-500.0, 0.0, 0.001, 500.0, 1.0, 1.0, 2.0, 3.0]])
+    got = sketch(x, Scale(0.02, 1e-2, 1e2))
+    assert got.quantile(0.3) == 0.0  # within `smallest` of zero
+    assert got.bounds(0.01)[0] == -np.inf and got.bounds(1.0)[1] == np.inf
+    with pytest.raises(ValueError, match="a larger `largest`"):
+        got.quantile(1.0)
+    with pytest.raises(ValueError, match="`q` must lie between 0 and 1"):
+        got.quantile(1.5)
+    with pytest.raises(ValueError, match="1 draws are not a number"):
+        sketch(np.array([[1.0, np.nan]]), Scale(0.02, 1e-2, 1e2)).quantile(0.5)
+
+
+@pytest.mark.parametrize("chains, draws, a", [(20, 501, 0.5), (1, 1000, 0.3), (7, 64, -0.4)])
+def test_the_effective_sample_size_is_that_of_all_draws_where_lags_suffice(chains, draws, a):
+    x = autoregression(chains, draws, a, chains)
+    got = lags(x, 6, 32)
+    assert got.block == 1 and got.resolved
+    np.testing.assert_allclose(got.ess, effective_sample_size(x), rtol=1e-10)
+    np.testing.assert_allclose(got.time * got.ess, x.size)
+
+
+@pytest.mark.parametrize("a, seed", [(0.95, 4), (0.99, 5)])
+def test_long_correlations_are_summed_over_blocks(a, seed):
+    """(1 + a) / (1 - a) draws make one; from 64 chains of 8000 draws that is known to 5-10 %."""
+    x = autoregression(64, 8000, a, seed)
+    got = lags(x, 12, 8)
+    expected = x.size * (1 - a) / (1 + a)
+    assert got.block > 1 and got.resolved
+    assert abs(got.ess / expected - 1) < 0.25
+    assert abs(got.ess / effective_sample_size(x) - 1) < 0.15
+    np.testing.assert_allclose(got.correlation[:8], a ** np.arange(8), atol=0.05)
+    # Summed over the lags there are, without blocks, the time would be far too short.
+    unblocked = lags(x, 1, 8)
+    assert not unblocked.resolved and unblocked.ess > 2 * expected
+
+
+def test_chains_that_never_move_or_hardly_ever_have_no_effective_draws():
+    still = lags(np.ones((4, 40)), 4, 8)
+    assert still.ess == 0 and still.time == np.inf
+    apart = lags(np.repeat(np.arange(6.0), 40).reshape(6, 40), 4, 8)
+    assert apart.ess < 7  # six different numbers, however often repeated
