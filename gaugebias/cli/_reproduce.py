@@ -146,7 +146,7 @@ def _print_list(console: "Console", publications: "Sequence[Publication]") -> No
         times = f"{each.seconds:.0f} s, --quick {each.quick_seconds:.0f} s"
         line = f"{each.name:<{width}}  {each.arxiv}  {times}  {each.title}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    console.print("Times on two cores, compilation included.", highlight=False, markup=False)
+    console.print("Times on two busy cores, with compilation.", highlight=False, markup=False)
 
 
 class _Progress:
