@@ -11,7 +11,19 @@ from ..stats import TestResult, mean_test
 # What a law raises for a question it cannot answer (`LawRefused` is a `ValueError`).
 NOT_OFFERED = (ValueError, KeyError, NotImplementedError)
 
-Statistics = dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, float]]
+Statistics = dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, float, float]]
+
+
+def _skewness(law: Any, statistic: Any, values: np.ndarray) -> float:
+    """That of the statistic under the law; where the law cannot say, that of the draws."""
+    try:
+        if callable(getattr(law, "skewness", None)):
+            return float(law.skewness(statistic))
+    except NOT_OFFERED:
+        pass
+    away = values - values.mean()
+    spread = float(np.mean(away**2))
+    return float(np.mean(away**3)) / spread**1.5 if spread > 0.0 else 0.0
 
 
 def _evaluate(statistic: Callable[[Any], Any], points: np.ndarray, name: str) -> np.ndarray:
@@ -27,8 +39,8 @@ def _evaluate(statistic: Callable[[Any], Any], points: np.ndarray, name: str) ->
 def score_tests(
     law: Any, points: np.ndarray
 ) -> tuple[dict[str, TestResult], Statistics, tuple[str, ...]]:
-    """The tests by name, the statistics with their mean and variance under the law, and what could
-    not be tested."""
+    """The tests by name, the statistics with their mean, variance and skewness under the law, and
+    what could not be tested."""
     tests: dict[str, TestResult] = {}
     statistics: Statistics = {}
     notes: list[str] = []
@@ -52,10 +64,11 @@ def score_tests(
             bad = int(np.count_nonzero(~np.isfinite(values)))
             notes.append(f"no {name} score test (not finite at {bad} draws)")
             continue
-        tests[name] = mean_test(values, mean, variance)
+        skewness = _skewness(law, statistic, values)
+        tests[name] = mean_test(values, mean, variance, skewness)
 
         def at(x: np.ndarray, statistic: Any = statistic, name: str = name) -> np.ndarray:
             return _evaluate(statistic, x, name)
 
-        statistics[name] = (at, mean, variance)
+        statistics[name] = (at, mean, variance, skewness)
     return tests, statistics, tuple(notes)
