@@ -207,7 +207,8 @@ class Verdict(eqx.Module):
 
         title = (
             f"{counted(len(self.rows), 'comparison')}, {counted(tests, 'test')}; "
-            f"consistent p >= {CONSISTENT:.0e}, rejected p < {REJECTED:.0e}; false alarm at most {self.false_alarm:.1e}"
+            f"consistent p >= {CONSISTENT:.0e}, rejected p < {REJECTED:.0e}; "
+            f"false alarm at most {self.false_alarm:.1e}"
         )
         rule = "  ".join("-" * width for width in widths)
         return "\n".join([title, show(head), rule, *(show(line) for line in body)])

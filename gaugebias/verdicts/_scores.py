@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
 from ..stats import TestResult, mean_test
+from ..stats._mean import saddlepoint_tail
 
 # What a law raises for a question it cannot answer (`LawRefused` is a `ValueError`).
 NOT_OFFERED = (ValueError, KeyError, NotImplementedError)
@@ -34,6 +36,18 @@ def _evaluate(statistic: Callable[[Any], Any], points: np.ndarray, name: str) ->
     if out.shape != points.shape[:1]:
         raise ValueError(f"the {name} statistic of the law must give one number a draw.")
     return out
+
+
+def _by_saddlepoint(law: Any, statistic: Any, found: TestResult, away: float) -> TestResult:
+    """The test with the tail of the statistic's own law, where the law can say. log V has skewness
+    -5 and kurtosis 66 for w = uv: with 100 draws the central limit theorem rejects the right law at
+    1e-6 in 4 of 10,000 runs."""
+    if not callable(getattr(law, "distribution", None)) or found.p_value > 0.1:
+        return found
+    values, weights = law.distribution(statistic)
+    sign = 1.0 if away > 0.0 else -1.0
+    tail = saddlepoint_tail(sign * np.asarray(values), np.asarray(weights), abs(away), found.n)
+    return eqx.tree_at(lambda test: test.p_value, found, float(min(1.0, 2.0 * tail)))
 
 
 def score_tests(
@@ -65,7 +79,8 @@ def score_tests(
             notes.append(f"no {name} score test (not finite at {bad} draws)")
             continue
         skewness = _skewness(law, statistic, values)
-        tests[name] = mean_test(values, mean, variance, skewness)
+        found = mean_test(values, mean, variance, skewness)
+        tests[name] = _by_saddlepoint(law, statistic, found, float(np.mean(values)) - mean)
 
         def at(x: np.ndarray, statistic: Any = statistic, name: str = name) -> np.ndarray:
             return _evaluate(statistic, x, name)

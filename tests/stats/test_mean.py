@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
 from gaugebias.stats import kolmogorov_smirnov, mean_detectable, mean_test
+from gaugebias.stats._mean import saddlepoint_tail
 
 
 @pytest.mark.parametrize("variance", [1.0, None])
@@ -62,3 +63,16 @@ def test_skewed_draws_are_not_rejected_too_often():
     assert mean_detectable(100, 2.0, skewness=8.0**0.5) > mean_detectable(100, 2.0)
     with pytest.raises(ValueError, match="`skewness`"):
         mean_test(x[0], 1.0, None, 1.0)
+
+
+def test_the_saddlepoint_tail_is_that_of_a_sum_of_squares():
+    edges = np.linspace(0.0, 12.0, 50_001)
+    x = (edges[1:] + edges[:-1]) / 2
+    weights = np.exp(-(x**2) / 2)
+    weights /= weights.sum()
+    for total in (24.0, 48.0):
+        tail = saddlepoint_tail(x**2, weights, total / 8 - 1.0, 8)
+        assert tail == pytest.approx(chi2.sf(total, 8), rel=0.02)
+    # The light side is no lighter than the normal law says; beyond all values as well.
+    assert saddlepoint_tail(-(x**2), weights, 0.9, 8) == pytest.approx(norm.sf(0.9 * 2.0))
+    assert saddlepoint_tail(-(x**2), weights, 1.1, 8) == pytest.approx(norm.sf(1.1 * 2.0))

@@ -205,3 +205,17 @@ def test_score_tests_know_the_skewness_of_the_statistic(product, power_law):
         # Gauss-Legendre nodes see log^3 of the cell at the wall to 1e-3 only.
         assert product.skewness(statistic) == pytest.approx(third, rel=2e-3)
         assert abs(third) > 0.5
+
+
+def test_a_few_draws_near_the_wall_do_not_reject_the_exponent(product, power_law):
+    # log V is far from normal (kurtosis 66): with 100 draws the normal law gives the right law
+    # p < 1e-5 in 8 of 10,000 runs. Here the lowest of 100 quantiles is put at 1e-6 of mass: that
+    # happens in 1 of 10,000 runs, and no p-value may be far below it.
+    x = power_law().quantile((np.arange(100) + 0.5) / 100)
+    x[0] = power_law().quantile(1e-6)
+    row = compare(x, product, tests=("scores",))[0]
+    found = row.tests["exponent"]
+    assert 2.0 * norm.sf(abs(found.statistic)) < found.p_value / 3.0
+    assert found.p_value > 1e-4
+    wrong = power_law(0.6).draw(np.random.default_rng(9), 3000)
+    assert compare(wrong, product, tests=("scores",))[0].tests["exponent"].p_value < 1e-6
