@@ -238,16 +238,42 @@ class AbstractLaw(eqx.Module):
         **Raises:** `ValueError` in more than three dimensions.
         """
         if not isinstance(fn, Statistic):
-            return self._moments(fn)
-        return self._kept(("moments", fn.name), lambda: self._moments(fn.kernel()))
+            return self._moments(fn)[:2]
+        return self._kept(("moments", fn.name), lambda: self._moments(fn.kernel()))[:2]
 
-    def _moments(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
+    def skewness(self, fn: Callable) -> np.ndarray:
+        """E[(fn - E fn)^3] / Var(fn)^(3/2) of `fn(x)` (of one point) by quadrature.
+
+        **Raises:** `ValueError` in more than three dimensions.
+        """
+        if not isinstance(fn, Statistic):
+            return self._moments(fn)[2]
+        return self._kept(("moments", fn.name), lambda: self._moments(fn.kernel()))[2]
+
+    def distribution(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
+        """Values of the scalar `fn(x)` (of one point) at the quadrature nodes and their weights,
+        shape `(nodes,)` each: what its cumulants are sums of.
+
+        **Raises:** `ValueError` in more than three dimensions.
+        """
+        if not isinstance(fn, Statistic):
+            return self._values(fn)
+        return self._kept(("distribution", fn.name), lambda: self._values(fn.kernel()))
+
+    def _values(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
         x, weights = self._nodes()
         seen = weights > 1e-18
         values, weights = HostFunction(fn, self.shape)(x[seen]), weights[seen]
-        weights = weights / np.sum(weights)
+        return values, weights / np.sum(weights)
+
+    def _moments(self, fn: Callable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean, variance and skewness (0 where nothing varies)."""
+        values, weights = self._values(fn)
         mean = np.tensordot(weights, values, (0, 0))
-        return mean, np.tensordot(weights, (values - mean[None]) ** 2, (0, 0))
+        variance = np.tensordot(weights, (values - mean[None]) ** 2, (0, 0))
+        third = np.tensordot(weights, (values - mean[None]) ** 3, (0, 0))
+        scale = np.where(variance > 0.0, variance, 1.0) ** 1.5
+        return mean, variance, np.where(variance > 0.0, third / scale, 0.0)
 
     def _kept(self, what: tuple, make: Callable):
         """`make()`, kept for as long as the law has these values."""
