@@ -21,6 +21,7 @@ from ._evaluate import HostFunction
 from ._keys import fingerprint
 from ._line import LineTable, line_table
 from ._marginal import Marginal, level_masses, probabilities, uniforms
+from ._moments import SEEN, moments_of
 from ._tensor import TensorTable, tensor_table
 
 
@@ -235,7 +236,9 @@ class AbstractLaw(eqx.Module):
     def expectation(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of `fn(x)` (of one point, any output shape) by quadrature.
 
-        **Raises:** `ValueError` in more than three dimensions.
+        The variance is `inf` where values of probability below 1e-15 decide over 1e-3 of it.
+
+        **Raises:** `ValueError` in more than three dimensions, or where they decide the mean.
         """
         if not isinstance(fn, Statistic):
             return self._moments(fn)
@@ -243,11 +246,9 @@ class AbstractLaw(eqx.Module):
 
     def _moments(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
         x, weights = self._nodes()
-        seen = weights > 1e-18
-        values, weights = HostFunction(fn, self.shape)(x[seen]), weights[seen]
-        weights = weights / np.sum(weights)
-        mean = np.tensordot(weights, values, (0, 0))
-        return mean, np.tensordot(weights, (values - mean[None]) ** 2, (0, 0))
+        seen = weights > SEEN
+        values = HostFunction(fn, self.shape)(x[seen])
+        return moments_of(values, weights[seen], self.name)
 
     def _kept(self, what: tuple, make: Callable):
         """`make()`, kept for as long as the law has these values."""
