@@ -21,6 +21,7 @@ from ._evaluate import HostFunction
 from ._keys import fingerprint
 from ._line import LineTable, line_table
 from ._marginal import Marginal, level_masses, probabilities, uniforms
+from ._moments import SEEN, moments_of, skewness_of
 from ._tensor import TensorTable, tensor_table
 
 
@@ -235,20 +236,18 @@ class AbstractLaw(eqx.Module):
     def expectation(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of `fn(x)` (of one point, any output shape) by quadrature.
 
-        **Raises:** `ValueError` in more than three dimensions.
+        The variance is `inf` where values of probability below 1e-15 decide over 1e-3 of it.
+
+        **Raises:** `ValueError` in more than three dimensions, or where they decide the mean.
         """
-        if not isinstance(fn, Statistic):
-            return self._moments(fn)[:2]
-        return self._kept(("moments", fn.name), lambda: self._moments(fn.kernel()))[:2]
+        return moments_of(*self.distribution(fn), self.name)
 
     def skewness(self, fn: Callable) -> np.ndarray:
         """E[(fn - E fn)^3] / Var(fn)^(3/2) of `fn(x)` (of one point) by quadrature.
 
-        **Raises:** `ValueError` in more than three dimensions.
+        **Raises:** as `expectation`.
         """
-        if not isinstance(fn, Statistic):
-            return self._moments(fn)[2]
-        return self._kept(("moments", fn.name), lambda: self._moments(fn.kernel()))[2]
+        return skewness_of(*self.distribution(fn))
 
     def distribution(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
         """Values of the scalar `fn(x)` (of one point) at the quadrature nodes and their weights,
@@ -262,18 +261,9 @@ class AbstractLaw(eqx.Module):
 
     def _values(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
         x, weights = self._nodes()
-        seen = weights > 1e-18
+        seen = weights > SEEN
         values, weights = HostFunction(fn, self.shape)(x[seen]), weights[seen]
         return values, weights / np.sum(weights)
-
-    def _moments(self, fn: Callable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean, variance and skewness (0 where nothing varies)."""
-        values, weights = self._values(fn)
-        mean = np.tensordot(weights, values, (0, 0))
-        variance = np.tensordot(weights, (values - mean[None]) ** 2, (0, 0))
-        third = np.tensordot(weights, (values - mean[None]) ** 3, (0, 0))
-        scale = np.where(variance > 0.0, variance, 1.0) ** 1.5
-        return mean, variance, np.where(variance > 0.0, third / scale, 0.0)
 
     def _kept(self, what: tuple, make: Callable):
         """`make()`, kept for as long as the law has these values."""
