@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jax.core import Tracer
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, ArrayLike
@@ -69,13 +70,13 @@ class GaussianMixture(eqx.Module):
         on_simplex(self.weights, "weights")
         if isinstance(mu, Tracer) or isinstance(cov, Tracer):
             return
-        if not bool(jnp.all(jnp.isfinite(mu))):
+        if not np.isfinite(np.asarray(mu)).all():
             raise ValueError("`means` must be finite.")
-        least = least_variance(cov, mu.ndim == 1)
-        if not float(least) > 0:
+        least = _least_variance(np.asarray(cov), mu.ndim == 1)
+        if not least > 0:
             raise ValueError(
                 f"`covariance` must be positive definite, but its least eigenvalue is "
-                f"{float(least):.3g}: a component on a point or a plane has no density."
+                f"{least:.3g}: a component on a point or a plane has no density."
             )
 
     @property
@@ -144,13 +145,11 @@ def check_data(x: ArrayLike) -> Array:
     return x
 
 
-def least_variance(covariance: Array, line: bool) -> Array:
+def _least_variance(covariance: np.ndarray, line: bool) -> float:
     """The least eigenvalue of the covariances, NaN where an entry is not finite."""
-    finite = jnp.all(jnp.isfinite(covariance))
-    if line:
-        return jnp.where(finite, jnp.min(covariance), jnp.nan)
-    values = jnp.linalg.eigvalsh(jnp.where(finite, covariance, 0.0))
-    return jnp.where(finite, jnp.min(values), jnp.nan)
+    if not np.isfinite(covariance).all():
+        return float("nan")
+    return float((covariance if line else np.linalg.eigvalsh(covariance)).min())
 
 
 def line_rule(mixture: GaussianMixture) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@ from typing import final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
@@ -70,8 +71,11 @@ def on_simplex(w: Array, name: str) -> None:
         raise ValueError(f"`{name}` must have shape (K,), but has {w.shape}.")
     if isinstance(w, Tracer):
         return
-    if not bool(jnp.all(w >= 0) & _sums_to_one(w)):
+    values = np.asarray(w)  # not jax: this may run while something else is traced
+    total = float(values.sum())
+    if not ((values >= 0).all() and abs(total - 1.0) <= np.sqrt(np.finfo(values.dtype).eps)):
+        shown = [round(float(v), 6) for v in values]
         raise ValueError(
-            f"`{name}` must be non-negative and sum to 1, but is {[round(float(v), 6) for v in w]} "
-            f"with sum {float(jnp.sum(w)):.6g}: divide by the sum."
+            f"`{name}` must be non-negative and sum to 1, but is {shown} with sum {total:.6g}: "
+            "divide by the sum."
         )

@@ -91,6 +91,7 @@ def test_the_report_names_the_components():
     assert gone.vanishing == (0,) and gone.nearest == (0,) and gone.rank == 1
 
 
+@pytest.mark.slow
 def test_natural_flow_is_the_same_in_every_chart_and_plain_flow_is_not():
     truth = flows.GaussianMixture(WEIGHTS, jnp.array([-0.5, 0.8]))
     start = flows.GaussianMixture(WEIGHTS, jnp.array([0.0, 0.3]))
