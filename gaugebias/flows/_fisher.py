@@ -7,6 +7,7 @@ import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from ._flow import FlowPath, _run
@@ -92,13 +93,28 @@ def _by_draws(model, xi, key, draws):
     return mean, jnp.sqrt(jnp.maximum(square - mean**2, 0.0) / (draws - 1))
 
 
+def natural_direction(matrix: Array, slope: Array) -> Array:
+    """`I^-1 g`; NaN where `I` is singular to rounding: what it then gave would be noise."""
+    values, vectors = jnp.linalg.eigh(matrix)
+    limit = 8 * values.size * jnp.finfo(values.dtype).eps * values[-1]
+    good = values[0] > limit
+    return jnp.where(good, vectors @ ((vectors.T @ slope) / jnp.where(good, values, 1.0)), jnp.nan)
+
+
+def check_regular(model: Callable, xi: Array) -> None:
+    """`ValueError` where the Fisher matrix is singular to rounding, where values are concrete."""
+    direction = natural_direction(_by_quadrature(model, xi)[0], jnp.zeros_like(xi))
+    if not isinstance(direction, Tracer) and not bool(jnp.all(jnp.isfinite(direction))):
+        raise ValueError(
+            "`start` is a singular point of the model to rounding, where no natural gradient "
+            "exists: start with the components apart (`singularity` names those that collide), or "
+            "take fewer."
+        )
+
+
 def _fisher_field(fn: Any, loss: Callable) -> Callable:
     slope = jax.grad(lambda xi: loss(fn(xi)))
-
-    def field(xi):
-        return jnp.linalg.solve(quadrature_fisher(fn, xi)[0], slope(xi))
-
-    return field
+    return lambda xi: natural_direction(quadrature_fisher(fn, xi)[0], slope(xi))
 
 
 def population_flow(
@@ -125,9 +141,12 @@ def population_flow(
     `loss` the divergence.
 
     **Raises:** `ValueError` for mixtures above one dimension; where the integration does not
-    arrive, as the natural flow from the singular set itself, where `I` has no inverse.
+    arrive; for a natural flow from a singular point, or on reaching one: in float64 a condition
+    number of some 1e14, a difference of about 1e-6 standard deviations.
     """
     loss = PopulationDivergence(truth)
+    if natural:
+        check_regular(model, as_float(start))
     make = _fisher_field if natural else _chart_field
     return _run(make, model, loss, start, times, 0.0, tolerance, solver, max_steps)
 

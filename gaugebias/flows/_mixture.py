@@ -49,7 +49,9 @@ class GaussianMixture(eqx.Module):
         self.weights, self.means = as_float(weights), as_float(means)
         if covariance is None:
             d = None if self.means.ndim < 2 else self.means.shape[1]
-            covariance = jnp.ones(()) if d is None else jnp.eye(d, dtype=self.means.dtype)
+            covariance = (
+                jnp.ones((), self.means.dtype) if d is None else jnp.eye(d, dtype=self.means.dtype)
+            )
         self.covariance = as_float(covariance)
 
     def __check_init__(self):

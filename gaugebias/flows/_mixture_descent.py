@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
-from ._fisher import quadrature_fisher
+from ._fisher import check_regular, natural_direction, quadrature_fisher
 from ._mixture import GaussianMixture, check_data
 from ._potential import as_float
 
@@ -20,7 +20,8 @@ class MixtureDescent(eqx.Module):
 
     - `coordinates`: shape `(steps + 1, P)`.
     - `log_likelihood`: of the data, a sum, shape `(steps + 1,)`.
-    - `diverged`: the first step whose log-likelihood is not finite, or -1.
+    - `diverged`: the first step at which something is not finite, or -1. A natural step from a
+      point that is singular to rounding counts.
     """
 
     coordinates: Array
@@ -35,7 +36,7 @@ def _descend(model, data, start, rate, steps, natural):
     def step(xi, _):
         loss, slope = value(xi)
         if natural:
-            slope = jnp.linalg.solve(quadrature_fisher(model, xi)[0], slope)
+            slope = natural_direction(quadrature_fisher(model, xi)[0], slope)
         return xi - rate * slope, (xi, loss)
 
     _, (path, losses) = jax.lax.scan(step, start, length=steps + 1)
@@ -65,7 +66,7 @@ def mixture_descent(
     says so in `diverged`.
 
     **Raises:** `ValueError` for data that are not finite, arguments out of range, `natural` above
-    one dimension.
+    one dimension or from a singular point.
 
     Source: re-derived; protocol ours, about 2206.08598.
     """
@@ -81,4 +82,6 @@ def mixture_descent(
             "`natural` needs the Fisher matrix by quadrature, for data on the line: above one "
             "dimension use `mixture_em` or `natural=False`."
         )
+    if natural:
+        check_regular(model, xi)
     return _descend(model, points, xi, rate, steps, natural)

@@ -85,7 +85,8 @@ class OrderedChart(AbstractChart):
     r"""\(\theta_{k+1} = \theta_k + e^{\rho_k}\): increasing parameters on the line, shape `(K,)`.
 
     It chooses one of the `K!` labellings. The singular set is at \(\rho_k \to -\infty\), at
-    infinite distance in the coordinates but a finite one in distribution.
+    infinite distance in the coordinates but a finite one in distribution; a difference below
+    rounding of the parameters is lost, and `contains` is then false.
     """
 
     def rows(self, components: int) -> int:

@@ -18,8 +18,8 @@ class SingularityReport(eqx.Module):
     """What [`gaugebias.flows.singularity`][] found; P coordinates, K components.
 
     - `eigenvalues`: of the Fisher matrix, falling, shape `(P,)`.
-    - `rank`: how many exceed `threshold`: the larger of `tolerance` times the first and three
-      times the error of the matrix (Frobenius norm).
+    - `rank`: how many exceed `threshold`: the largest of `tolerance` times the first, three times
+      the error of the matrix (Frobenius norm), and rounding (8 P eps times the first).
     - `condition`: the first over the last eigenvalue, inf where the rank is below P.
     - `direction`: the coordinates' unit vector of least information, shape `(P,)`.
     - `distance`: Euclidean, in weights, means and covariances, to the nearest singular mixture:
@@ -77,7 +77,8 @@ def singularity(
     if not np.isfinite(matrix).all():
         raise ValueError("`coordinates` give a Fisher matrix that is not finite: are they?")
     values, vectors = np.linalg.eigh(matrix)
-    threshold = max(tolerance * values[-1], 3.0 * float(np.linalg.norm(error)))
+    rounding = 8 * values.size * np.finfo(values.dtype).eps
+    threshold = max(max(tolerance, rounding) * values[-1], 3.0 * float(np.linalg.norm(error)))
     rank = int(np.sum(values > threshold))
     mixture = model(xi)
     apart = component_distances(mixture)
@@ -135,7 +136,9 @@ def _nearest(mixture: GaussianMixture) -> tuple[float, tuple[int, ...]]:
     w = np.asarray(mixture.weights)
     k = len(w)
     # The mean point of the two is the nearest with both equal; w_k = 0 is a face of the simplex.
-    found = [(float(w[i]) * np.sqrt(k / (k - 1)), (i,)) for i in range(k) if k > 1]
+    found: list[tuple[float, tuple[int, ...]]] = [
+        (float(w[i]) * np.sqrt(k / (k - 1)), (i,)) for i in range(k) if k > 1
+    ]
     for j in range(k):
         for i in range(j):
             gap = np.sum((means[i] - means[j]) ** 2) + np.sum((cov[i] - cov[j]) ** 2)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from scipy.linalg import expm
 
 from gaugebias import flows
 
@@ -51,6 +52,20 @@ def test_linear_charts_in_the_plane(chart):
     theta = jnp.asarray(np.random.default_rng(1).standard_normal((3, 2)))
     np.testing.assert_allclose(chart(chart.inverse(theta)), theta, atol=1e-14)
     assert chart.jacobian(theta).shape == (6, 6)
+
+
+def test_charts_are_parametrisations_of_the_room():
+    """Their kernel is `J J^T`, and gradient flow through a shear is that of a linear map."""
+    chart, xi = flows.FlooredChart(jnp.array([0.3, 0.1])), jnp.array([0.3, -0.7, 0.4])
+    j = _jacobian(chart, xi)
+    np.testing.assert_allclose(flows.tangent_kernel(chart, xi), j @ j.T, atol=1e-12)
+    goal, shear = jnp.array([1.0, 2.0, 4.0]), flows.RelativeChart()
+    path = flows.gradient_flow(
+        shear, lambda t: 0.5 * jnp.sum((t - goal) ** 2), jnp.zeros(3), jnp.array([0.0, 0.7])
+    )
+    k = np.asarray(_jacobian(shear, xi))
+    expected = goal - expm(-0.7 * k @ k.T) @ goal
+    np.testing.assert_allclose(path.end, expected, atol=1e-8)
 
 
 def test_shears_have_determinant_one():

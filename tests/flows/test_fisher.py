@@ -91,6 +91,16 @@ def test_the_report_names_the_components():
     assert gone.vanishing == (0,) and gone.nearest == (0,) and gone.rank == 1
 
 
+def test_single_precision_knows_its_rounding():
+    w = jnp.asarray(WEIGHTS, jnp.float32)
+    like = flows.GaussianMixture(w, jnp.array([0.0, 1.0], jnp.float32))
+    model = flows.MixtureModel(like, flows.CentredChart(w))
+    for delta, rank in ((0.0, 1), (0.1, 2)):
+        report = flows.singularity(model, jnp.array([0.0, delta], jnp.float32))
+        assert report.eigenvalues.dtype == np.float32 and report.rank == rank
+    assert report.eigenvalues[1] == pytest.approx(8.794e-4, rel=2e-3)
+
+
 @pytest.mark.slow
 def test_natural_flow_is_the_same_in_every_chart_and_plain_flow_is_not():
     truth = flows.GaussianMixture(WEIGHTS, jnp.array([-0.5, 0.8]))
@@ -116,6 +126,10 @@ def test_natural_flow_is_the_same_in_every_chart_and_plain_flow_is_not():
         (lambda: flows.fisher_information(CENTRED, jnp.zeros((2, 1))), "`coordinates`"),
         (lambda: flows.fisher_information(CENTRED, jnp.zeros(2), draws=1), "`draws`"),
         (lambda: flows.singularity(CENTRED, jnp.zeros(2), tolerance=2.0), "`tolerance`"),
+        (
+            lambda: flows.population_flow(CENTRED, LIKE, jnp.zeros(2), 1.0, natural=True),
+            "`start` is a singular point",
+        ),
         (
             lambda: flows.fisher_information(
                 lambda v: flows.GaussianMixture(WEIGHTS, v.reshape(2, 2)), jnp.zeros(4)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gaugebias import flows
-from gaugebias.flows._mixture_em import CONVERGED, MAX_STEPS, SINGULAR
+from gaugebias.flows._mixture_em import CONVERGED, SINGULAR
 
 
 def stated_data():
@@ -22,8 +22,9 @@ def start(*means, w=0.5):
     return flows.GaussianMixture(jnp.array([1 - w, w]), jnp.array(means))
 
 
-def steps_to(trace, final):
-    return int(np.argmax(np.asarray(trace) > final - 1e-4))
+def steps_to_the_end(trace, n=4000):
+    """Iterations until the log-likelihood of a datum is within 1e-4 of its last value."""
+    return int(np.argmax(trace / n > trace[-1] / n - 1e-4))
 
 
 def run(begin, chart=None, **options):
@@ -48,7 +49,10 @@ def test_the_stated_example():
         np.testing.assert_allclose(fit.mixture.means[order], [-0.026, 1.448], atol=2e-3)
         assert float(fit.mixture.weights[order[1]]) == pytest.approx(0.435, abs=2e-3)
         assert fit.feasible == (feasible,)
-        print(steps_to(fit.traces[0], end), count, steps_to(fit.traces[0]/4000, end/4000))
+        assert steps_to_the_end(fit.traces[0]) == count
+    begin, tenth = start(0.61, 0.6, w=0.6), flows.FlooredChart(0.1)
+    reverse = [steps_to_the_end(run(begin, chart).traces[0]) for chart in (None, tenth)]
+    assert reverse == [16, 59]  # no speed-up there: a claim is one about an ensemble of starts
 
 
 def test_fixed_differences_cost_what_is_stated():
@@ -141,16 +145,17 @@ def test_iris_as_scikit_learn(kind):
 
 
 def test_a_singular_covariance_stops_its_chain_only():
-    """A component on one datum; another start goes on, and the best is among those that did."""
-    x = np.concatenate([np.random.default_rng(0).standard_normal(50), [9.0]])
+    """A component on one datum; another start goes on, and is the best."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.standard_normal(50), 6.0 + rng.standard_normal(50)])
     half = jnp.array([0.5, 0.5])
-    onto = flows.GaussianMixture(half, jnp.array([0.0, 9.0]), jnp.array([1.0, 0.01]))
-    fine = flows.GaussianMixture(half, jnp.array([-0.5, 0.5]), jnp.array([1.0, 20.0]))
-    fit = flows.mixture_em(x, [onto, fine], covariance="shared")
-    assert SINGULAR not in fit.results
-    fit = flows.mixture_em(x, [onto, fine], covariance="free", max_steps=20)
-    assert fit.results == (SINGULAR, MAX_STEPS) and fit.best == 1
+    onto = flows.GaussianMixture(half, jnp.array([3.0, x[0]]), jnp.array([10.0, 1e-8]))
+    fine = flows.GaussianMixture(half, jnp.array([0.0, 6.0]), jnp.array([1.0, 1.0]))
+    fit = flows.mixture_em(x, [onto, fine], covariance="free")
+    assert fit.results == (SINGULAR, CONVERGED) and fit.best == 1
     assert np.isfinite(fit.traces[0]).all()
+    shared = flows.mixture_em(x, [onto, fine], covariance="shared")
+    assert shared.results == (CONVERGED, CONVERGED)
     with pytest.raises(ValueError, match="every start failed; the first met a singular covariance"):
         _ = flows.mixture_em(x, onto, covariance="free").mixture
 
@@ -175,7 +180,7 @@ PLANE = flows.GaussianMixture(jnp.array([0.5, 0.5]), jnp.array([[0.0, 0.0], [1.0
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: flows.mixture_em([0.0, float("nan"), 1.0], start(0.0, 1.0)), "not finite"),
+        (lambda: flows.mixture_em(np.array([0.0, np.nan]), start(0.0, 1.0)), "not finite"),
         (lambda: run(start(0.0, 1.0), flows.FlooredChart(50.0)), "`floor` of the chart"),
         (lambda: run(start(0.0, 1.0), flows.FixedChart(jnp.array([99.0]))), "`differences` of"),
         (lambda: run(PLANE), "`data` has shape"),
