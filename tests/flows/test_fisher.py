@@ -91,6 +91,16 @@ def test_the_report_names_the_components():
     assert gone.vanishing == (0,) and gone.nearest == (0,) and gone.rank == 1
 
 
+def test_the_pair_that_collides_among_three():
+    like = flows.GaussianMixture(jnp.array([0.3, 0.3, 0.4]), jnp.array([0.0, 3.0, 3.001]))
+    model = flows.MixtureModel(like, flows.RelativeChart(), flows.SimplexChart())
+    report = flows.singularity(model, model.inverse(like))
+    assert report.nearest == (1, 2) and report.coincident == () and report.rank < 5
+    # Least known is how the mass of the pair is shared: (eta_1, eta_2) along (w_2, -w_1).
+    blame = report.direction * np.sign(report.direction[3])
+    np.testing.assert_allclose(blame, [0.0, 0.0, 0.0, 0.8, -0.6], atol=1e-3)
+
+
 def test_single_precision_knows_its_rounding():
     w = jnp.asarray(WEIGHTS, jnp.float32)
     like = flows.GaussianMixture(w, jnp.array([0.0, 1.0], jnp.float32))

@@ -34,7 +34,7 @@ def test_natural_steps_do_not_see_the_chart_and_plain_ones_do():
 def test_descents_arrive_where_em_does():
     fit = flows.mixture_em(DATA, START, fixed_weights=True, tol=1e-14)
     for natural, steps in ((True, 300), (False, 3000)):
-        for model in models():
+        for model in models()[1:]:
             found = flows.mixture_descent(
                 model,
                 DATA,

@@ -28,7 +28,7 @@ def steps_to_the_end(trace, n=4000):
 
 
 def run(begin, chart=None, **options):
-    return flows.mixture_em(DATA, begin, chart=chart, max_steps=3000, tol=1e-14, **options)
+    return flows.mixture_em(DATA, begin, chart=chart, max_steps=1000, tol=1e-11, **options)
 
 
 def test_the_stated_example():
@@ -53,6 +53,26 @@ def test_the_stated_example():
     begin, tenth = start(0.61, 0.6, w=0.6), flows.FlooredChart(0.1)
     reverse = [steps_to_the_end(run(begin, chart).traces[0]) for chart in (None, tenth)]
     assert reverse == [16, 59]  # no speed-up there: a claim is one about an ensemble of starts
+
+
+@pytest.mark.slow
+def test_a_floor_speeds_up_an_ensemble_of_near_coincident_starts():
+    """Faster in at least 43 of 60 starts: 6e-4 by chance if neither were faster.
+
+    Of starts apart by more than the floor none is, in either direction: the floor never acts.
+    """
+    rng, floor = np.random.default_rng(7), flows.FlooredChart(0.5)
+    counts = []
+    for _ in range(60):
+        w, first = rng.uniform(0.2, 0.8), rng.normal(0.6, 0.5)
+        begin = start(first, first + rng.uniform(0.005, 0.1) * rng.choice([-1, 1]), w=w)
+        counts.append([steps_to_the_end(run(begin, chart).traces[0]) for chart in (None, floor)])
+    plain, floored = np.array(counts).T
+    assert np.sum(floored < plain) >= 43
+    assert np.median(floored) < np.median(plain) < 1.5 * np.median(floored)  # but not by much
+    for first in (-0.5, 0.0, 0.5):
+        begin = start(first, first + 1.0)
+        assert len({steps_to_the_end(run(begin, c).traces[0]) for c in (None, floor)}) == 1
 
 
 def test_fixed_differences_cost_what_is_stated():
@@ -121,7 +141,7 @@ def test_the_floored_step_is_the_constrained_maximum():
         assert cost(got) <= cost(best.x) + 1e-9
 
 
-@pytest.mark.parametrize("kind", ["shared", "free"])
+@pytest.mark.parametrize("kind", [pytest.param("shared", marks=pytest.mark.slow), "free"])
 def test_iris_as_scikit_learn(kind):
     from sklearn.datasets import load_iris
     from sklearn.mixture import GaussianMixture as Reference
@@ -167,6 +187,23 @@ def test_coincident_starts_stay_and_are_reported():
     parted = run(start(0.6, 0.6), flows.FlooredChart(0.5))
     assert parted.coincident == (((0, 1),),) and parted.feasible == (False,)
     assert parted.traces[0][-1] > fit.traces[0][-1] + 50
+
+
+@pytest.mark.parametrize(
+    "kind", ["free", *(pytest.param(k, marks=pytest.mark.slow) for k in ("fixed", "shared"))]
+)
+def test_fixed_differences_in_the_plane(kind):
+    rng, chart = np.random.default_rng(2), flows.FixedChart(jnp.array([[2.0, 1.0]]))
+    x = rng.standard_normal((80, 2)) + np.array([2.0, 1.0]) * (rng.random((80, 1)) < 0.5)
+    cov = np.stack([np.eye(2), np.diag([2.0, 0.5])]) if kind != "shared" else np.eye(2)
+    begin = flows.GaussianMixture(jnp.array([0.5, 0.5]), chart(jnp.zeros((1, 2))), cov)
+    fit = flows.mixture_em(x, begin, chart=chart, covariance=kind)
+    assert fit.results == (CONVERGED,) and np.diff(fit.traces[0]).min() > -1e-10
+    means = np.asarray(fit.mixture.means)
+    np.testing.assert_allclose(means[1] - means[0], [2.0, 1.0], atol=1e-12)
+    for step in (np.array([1e-3, 0.0]), np.array([0.0, -1e-3])):
+        moved = flows.GaussianMixture(fit.mixture.weights, means + step, fit.mixture.covariance)
+        assert float(moved.log_likelihood(x)) < fit.traces[0][-1]
 
 
 def test_weights_may_stay():
