@@ -1,6 +1,5 @@
 """EM for Gaussian mixtures whose means are in the image of a chart."""
 
-from collections.abc import Sequence
 from typing import final
 
 import equinox as eqx
@@ -57,7 +56,7 @@ class MixtureFit(eqx.Module):
 
 def mixture_em(
     data: ArrayLike,
-    starts: GaussianMixture | Sequence[GaussianMixture],
+    starts: GaussianMixture | list[GaussianMixture] | tuple[GaussianMixture, ...],
     *,
     chart: AbstractChart | None = None,
     weights: SimplexChart | None = None,
@@ -104,9 +103,9 @@ def mixture_em(
     """
     chart = AbsoluteChart() if chart is None else chart
     weights = SimplexChart() if weights is None else weights
-    given = [starts] if isinstance(starts, GaussianMixture) else list(starts)
-    if not given:
-        raise ValueError("`starts` is empty: give at least one mixture.")
+    given = list(starts) if isinstance(starts, list | tuple) else [starts]
+    if not given or not all(isinstance(m, GaussianMixture) for m in given):
+        raise ValueError("`starts` must be a `GaussianMixture` or a list of at least one of them.")
     if covariance not in ("fixed", "shared", "free"):
         raise ValueError(f'`covariance` must be "fixed", "shared" or "free", not {covariance!r}.')
     if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:

@@ -147,6 +147,7 @@ def test_iris_as_scikit_learn(kind):
     from sklearn.mixture import GaussianMixture as Reference
 
     data, labels = load_iris(return_X_y=True)
+    data = np.asarray(data)
     means = np.stack([data[labels == k].mean(axis=0) for k in range(3)])
     cov = np.cov(data.T)
     begin = flows.GaussianMixture(
@@ -161,7 +162,7 @@ def test_iris_as_scikit_learn(kind):
         precisions_init=inverse if kind == "shared" else np.stack([inverse] * 3),
     ).fit(data)  # fmt: skip
     assert fit.traces[0][-1] == pytest.approx(reference.score(data) * 150, abs=1e-6)
-    np.testing.assert_allclose(fit.mixture.means, reference.means_, atol=1e-5)
+    np.testing.assert_allclose(fit.mixture.means, np.asarray(reference.means_), atol=1e-5)
 
 
 def test_a_singular_covariance_stops_its_chain_only():
@@ -222,7 +223,7 @@ PLANE = flows.GaussianMixture(jnp.array([0.5, 0.5]), jnp.array([[0.0, 0.0], [1.0
         (lambda: run(start(0.0, 1.0), flows.FixedChart(jnp.array([99.0]))), "`differences` of"),
         (lambda: run(PLANE), "`data` has shape"),
         (lambda: flows.mixture_em(np.zeros((5, 2)), PLANE, chart=flows.OrderedChart()), "order"),
-        (lambda: run([]), "`starts` is empty"),
+        (lambda: run([]), "`starts` must be a `GaussianMixture` or a list"),
         (lambda: run(start(0.0, 1.0), covariance="tied"), "`covariance` must be"),
         (lambda: run(start(0.0, 1.0), flows.SimplexChart()), "has no M-step"),
         (lambda: run(start(0.0, 1.0), weights=flows.SimplexChart(0.6)), "too much for 2"),
