@@ -11,6 +11,8 @@ from ._catapult import (
     catapult_start as catapult_start,
 )
 from ._certificate import Certificate as Certificate, certificate as certificate
+from ._chart import AbsoluteChart as AbsoluteChart, AbstractChart as AbstractChart
+from ._collision import Collision as Collision
 from ._commutation import (
     Commutation as Commutation,
     commutation as commutation,
@@ -32,6 +34,11 @@ from ._entropy import (
     HyperbolicEntropy as HyperbolicEntropy,
     decayed_entropy as decayed_entropy,
     psi_alpha as psi_alpha,
+)
+from ._fisher import (
+    FisherInformation as FisherInformation,
+    fisher_information as fisher_information,
+    population_flow as population_flow,
 )
 from ._flow import (
     Descent as Descent,
@@ -57,6 +64,21 @@ from ._maps import (
     Tan as Tan,
     Tanh as Tanh,
 )
+from ._mixture import (
+    GaussianMixture as GaussianMixture,
+    PopulationDivergence as PopulationDivergence,
+    mixture_divergence as mixture_divergence,
+)
+from ._mixture_descent import (
+    MixtureDescent as MixtureDescent,
+    mixture_descent as mixture_descent,
+)
+from ._mixture_em import (
+    MIXTURE_RESULTS as MIXTURE_RESULTS,
+    MixtureFit as MixtureFit,
+    mixture_em as mixture_em,
+)
+from ._mixture_model import MixtureModel as MixtureModel
 from ._neuron import (
     SingleNeuron as SingleNeuron,
     neuron_limit as neuron_limit,
@@ -73,5 +95,14 @@ from ._redundant import (
     Product as Product,
     SignedDifference as SignedDifference,
 )
+from ._relative_charts import (
+    CentredChart as CentredChart,
+    FixedChart as FixedChart,
+    FlooredChart as FlooredChart,
+    OrderedChart as OrderedChart,
+    RelativeChart as RelativeChart,
+)
 from ._separable import Scaled as Scaled, SeparablePotential as SeparablePotential
+from ._simplex_chart import SimplexChart as SimplexChart
+from ._singularity import SingularityReport as SingularityReport, singularity as singularity
 from ._user import Elementwise as Elementwise
