@@ -1,0 +1,77 @@
+"""The limit of no noise: parametrisations, mirror potentials, exact trajectories, certificates."""
+
+from ._bregman import (
+    BregmanSolution as BregmanSolution,
+    minimise_bregman as minimise_bregman,
+)
+from ._catapult import (
+    CatapultPath as CatapultPath,
+    catapult as catapult,
+    catapult_regime as catapult_regime,
+    catapult_start as catapult_start,
+)
+from ._certificate import Certificate as Certificate, certificate as certificate
+from ._commutation import (
+    Commutation as Commutation,
+    commutation as commutation,
+    dual_flow as dual_flow,
+    mirror_hessian as mirror_hessian,
+)
+from ._descent import (
+    DescentPath as DescentPath,
+    EffectiveInitialisation as EffectiveInitialisation,
+    gradient_descent as gradient_descent,
+    sde_initialisation as sde_initialisation,
+)
+from ._difference import DifferenceEntropy as DifferenceEntropy, PowerEntropy as PowerEntropy
+from ._elementwise import (
+    AbstractElementwise as AbstractElementwise,
+    Reparametrised as Reparametrised,
+)
+from ._entropy import (
+    HyperbolicEntropy as HyperbolicEntropy,
+    decayed_entropy as decayed_entropy,
+    psi_alpha as psi_alpha,
+)
+from ._flow import (
+    Descent as Descent,
+    FlowPath as FlowPath,
+    divergence_along as divergence_along,
+    gradient_flow as gradient_flow,
+    natural_gradient_flow as natural_gradient_flow,
+)
+from ._kernel_rich import kernel_rich as kernel_rich
+from ._kernels import kernel_distance as kernel_distance, tangent_kernel as tangent_kernel
+from ._lambda_balanced import (
+    LambdaBalanced as LambdaBalanced,
+    lambda_balanced_start as lambda_balanced_start,
+)
+from ._losses import LinearModel as LinearModel
+from ._maps import (
+    Arcsinh as Arcsinh,
+    Exponential as Exponential,
+    Identity as Identity,
+    Power as Power,
+    Sine as Sine,
+    Sinh as Sinh,
+    Tan as Tan,
+    Tanh as Tanh,
+)
+from ._neuron import (
+    SingleNeuron as SingleNeuron,
+    neuron_limit as neuron_limit,
+    neuron_start as neuron_start,
+)
+from ._neuron_entropy import NeuronEntropy as NeuronEntropy
+from ._parametrisation import AbstractParametrisation as AbstractParametrisation
+from ._potential import (
+    AbstractPotential as AbstractPotential,
+    AbstractSeparablePotential as AbstractSeparablePotential,
+)
+from ._redundant import (
+    PowerDifference as PowerDifference,
+    Product as Product,
+    SignedDifference as SignedDifference,
+)
+from ._separable import Scaled as Scaled, SeparablePotential as SeparablePotential
+from ._user import Elementwise as Elementwise

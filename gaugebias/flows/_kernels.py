@@ -1,0 +1,31 @@
+"""Tangent kernels and the distance between them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, PyTree
+
+
+def tangent_kernel(fn: Callable, params: PyTree) -> Array:
+    r"""The neural tangent kernel \(J J^T\) of `fn` at `params`, shape `(m, m)`.
+
+    `fn` maps parameters to the outputs of interest, all samples at once; they are flattened in
+    row-major order.
+    """
+    flat, unravel = ravel_pytree(params)
+    jacobian = jax.jacrev(lambda w: jnp.ravel(fn(unravel(w))))(flat)
+    return jacobian @ jacobian.T
+
+
+def kernel_distance(first: Array, second: Array) -> Array:
+    r"""\(1 - \langle K_0, K_1\rangle/(|K_0|\,|K_1|)\), Frobenius: 0 where the kernels are parallel.
+
+    To about the root of rounding it is `1 - cos` computed from the difference of the normalised
+    kernels, so that small distances keep their digits.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"`first` and `second` differ in shape: {first.shape}, {second.shape}.")
+    gap = first / jnp.linalg.norm(first) - second / jnp.linalg.norm(second)
+    return 0.5 * jnp.sum(gap**2)
