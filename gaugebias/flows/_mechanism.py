@@ -86,7 +86,7 @@ def classify_mechanism(
     for i, j in zip(points[:-1], points[1:], strict=True):
         change = level[j] - level[i]
         if abs(change) <= tolerance:
-            parts = [(i, j, "flat")]
+            parts: list[tuple[int, int, Kind]] = [(i, j, "none")]
         else:
             away = np.abs(level[i : j + 1] - level[i]) > tolerance
             near = np.abs(level[i : j + 1] - level[j]) > tolerance
@@ -95,12 +95,12 @@ def classify_mechanism(
             # A flat stretch is one of its own only where norms change in it.
             leave = leave if moved(rows[i], rows[leave]) > norm_tolerance else i
             arrive = arrive if moved(rows[arrive], rows[j]) > norm_tolerance else j
-            kind = "alignment" if change > 0 else "disalignment"
-            parts = [(i, leave, "flat"), (leave, arrive, kind), (arrive, j, "flat")]
-        for start, stop, kind in parts:
+            kind: Kind = "alignment" if change > 0 else "disalignment"
+            parts = [(i, leave, "none"), (leave, arrive, kind), (arrive, j, "none")]
+        for start, stop, found in parts:
             first, last = rows[start], rows[stop]
-            if kind != "flat":
-                phases.append(MechanismPhase(kind, first, last))
+            if found != "none":
+                phases.append(MechanismPhase(found, first, last))
             elif moved(first, last) > norm_tolerance:
                 if phases and phases[-1].kind == "rescaling":
                     first = phases.pop().start
