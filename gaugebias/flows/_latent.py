@@ -20,6 +20,7 @@ class Layers(NamedTuple):
     overlap: Array  # U . W
     size_u: Array  # |U|^2
     size_w: Array
+    terms: Array  # the size of what `overlap` is the sum of
 
 
 class _State(NamedTuple):
@@ -206,7 +207,7 @@ class LatentVariableFlow(eqx.Module):
 
         With the layers' rates in it: \(\gamma^2(\eta_u |w|^2 + \eta_w |u|^2)\).
         """
-        _, size_u, size_w = self._state(t).layers
+        _, size_u, size_w, _ = self._state(t).layers
         return (self.scale * self._root_rate) ** 2 * (size_u + size_w)
 
     def kernel_change(self, t: ArrayLike) -> Array:
@@ -222,7 +223,7 @@ class LatentVariableFlow(eqx.Module):
 
     def norms(self, t: ArrayLike) -> tuple[Array, Array]:
         """`(|u|, |w|)`."""
-        _, size_u, size_w = self._state(t).layers
+        _, size_u, size_w, _ = self._state(t).layers
         return jnp.sqrt(self.rate_u * size_u), jnp.sqrt(self.rate_w * size_w)
 
     def alignment(self, t: ArrayLike) -> Array:
@@ -317,28 +318,34 @@ def _evaluate(flow: LatentVariableFlow, t: Array) -> _State:
         ),
     )
 
-    return _State(log_xi, decay, layers_at(flow, log_xi))
+    layers = layers_at(flow, log_xi)
+    # Late, a small target is the difference of large weights: take the form with smaller terms.
+    left = decay * start
+    small = jnp.abs(target) + jnp.abs(left) < gain * layers.terms
+    overlap = jnp.where(small, (target - left) / gain, layers.overlap)
+    return _State(log_xi, decay, layers._replace(overlap=overlap))
 
 
 def layers_at(flow: LatentVariableFlow, log_xi: Array) -> Layers:
     """The layers' products at `log xi`, whenever that is."""
-    big_p, big_q = flow.initial_norms
+    p, q = rotated_layers(flow.u, flow.w, flow.rate_u, flow.rate_w)
+    big_p, big_q, cross = jnp.sum(p**2), jnp.sum(q**2), jnp.sum(p * q)
     size_u, size_w = jnp.sum(flow.u**2) / flow.rate_u, jnp.sum(flow.w**2) / flow.rate_w
     overlap = jnp.sum(flow.u * flow.w) / flow._root_rate
     grown = big_p * jnp.exp(jnp.where(big_p > 0, log_xi, 0.0))
     shrunk = big_q * jnp.exp(jnp.where(big_q > 0, -log_xi, 0.0))
-    cross = 0.5 * (size_u - size_w)
     y = 0.5 * log_xi
     inside = jnp.abs(y) < 1.0
     near = jnp.clip(y, -1.0, 1.0)
     cosh2, sinh2, twice = jnp.cosh(near) ** 2, jnp.sinh(near) ** 2, jnp.sinh(2.0 * near)
     u2 = size_u * cosh2 + size_w * sinh2 + overlap * twice
     w2 = size_w * cosh2 + size_u * sinh2 + overlap * twice
-    dot = overlap * (cosh2 + sinh2) + 0.5 * (size_u + size_w) * twice
+    kept, turned = overlap * (cosh2 + sinh2), 0.5 * (size_u + size_w) * twice
     return Layers(
-        overlap=jnp.where(inside, dot, 0.5 * (grown - shrunk)),
+        overlap=jnp.where(inside, kept + turned, 0.5 * (grown - shrunk)),
         size_u=jnp.maximum(jnp.where(inside, u2, 0.5 * (grown + shrunk) + cross), 0.0),
         size_w=jnp.maximum(jnp.where(inside, w2, 0.5 * (grown + shrunk) - cross), 0.0),
+        terms=jnp.where(inside, jnp.abs(kept) + jnp.abs(turned), 0.5 * (grown + shrunk)),
     )
 
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mpmath import mp
 
 from gaugebias.flows import LatentVariableFlow, tangent_kernel
 
@@ -173,7 +174,7 @@ def test_late_times_keep_their_digits():
     # Weights from which xi grows by 44 orders of magnitude.
     tiny = LatentVariableFlow(1e-22 * Z[0], 1e-22 * Z[1])
     assert float(tiny.prediction(jnp.inf)) == pytest.approx(1.0, rel=1e-12)
-    assert float(tiny.alignment(jnp.inf)) == 1.0
+    assert float(tiny.alignment(jnp.inf)) == pytest.approx(1.0, abs=1e-14)
 
 
 def test_the_saddle_is_reached_where_one_half_is_exactly_zero():
@@ -196,19 +197,64 @@ def test_the_saddle_is_reached_where_one_half_is_exactly_zero():
     assert float(still.prediction(jnp.inf)) == 0.0
 
 
-def test_small_changes_keep_their_digits():
-    """Near the kernel limit, against 50 digits of the closed form."""
-    from mpmath import mp, mpf
+def _exact(u, w, t, a, b, rates, scale, factor):
+    """The published form in 300 digits, where it may cancel and overflow as it likes."""
+    u, w = [[mp.mpf(float(x)) for x in v] for v in (u, w)]
+    a, b, scale, t, *rates = (mp.mpf(float(x)) for x in (a, b, scale, t, *rates))
+    ru, rw = map(mp.sqrt, rates)
+    p = [(x / ru + y / rw) / mp.sqrt(2) for x, y in zip(u, w, strict=True)]
+    q = [(x / ru - y / rw) / mp.sqrt(2) for x, y in zip(u, w, strict=True)]
+    big_p, big_q = sum(x * x for x in p), sum(x * x for x in q)
+    cross = sum(x * y for x, y in zip(p, q, strict=True))
+    speed = scale * ru * rw
+    delta = mp.sqrt(b**2 + (a * speed) ** 2 * big_p * big_q)
+    high, low = (b + delta) / (a * speed * big_p), (b - delta) / (a * speed * big_p)
+    ratio = (1 - high) / (1 - low) * mp.exp(-2 * factor * speed * delta * t)
+    xi = (high - ratio * low) / (1 - ratio)
+    grown, shrunk = big_p * xi, big_q / xi
+    total, slope = grown + shrunk, speed * (grown - shrunk) / 2
+    return {
+        "log_xi": mp.log(xi),
+        "prediction": slope,
+        "residual": b - a * slope,
+        "kernel": speed**2 * total,
+        "kernel_change": total / (big_p + big_q) - 1,
+        "alignment": (grown - shrunk) / mp.sqrt(total**2 - 4 * cross**2),
+    }
 
-    u, w = 1e4 * Z[0], 1e4 * Z[1]
-    flow = LatentVariableFlow(u, w)
-    mp.dps = 50
-    p = sum((mpf(float(a)) + mpf(float(b))) ** 2 for a, b in zip(u, w, strict=True)) / 2
-    q = sum((mpf(float(a)) - mpf(float(b))) ** 2 for a, b in zip(u, w, strict=True)) / 2
-    high = (1 + mp.sqrt(1 + p * q)) / p
-    change = (p * high + q / high) / (p + q) - 1
-    assert float(flow.log_xi(jnp.inf)) == pytest.approx(float(mp.log(high)), rel=1e-12)
-    assert float(flow.kernel_change(jnp.inf)) == pytest.approx(float(change), rel=1e-10)
+
+def test_digits_over_many_orders_of_magnitude():
+    """All to 1e-12 of themselves, for layers, rates and targets of any size, early and late."""
+    rng = np.random.default_rng(0)
+    for trial in range(12):
+        sizes, rates = 10.0 ** rng.uniform(-6, 3, (2, 1)), 10.0 ** rng.uniform(-3, 3, 2)
+        u, w = sizes * rng.standard_normal((2, 3))
+        if trial % 4 == 0:  # nearly antiparallel layers, alike in size
+            rates = np.ones(2)
+            w = -u * (1.0 + 1e-6 * rng.standard_normal(3))
+        a, b = 10.0 ** rng.uniform(-2, 2), rng.standard_normal() * 10.0 ** rng.uniform(-3, 3)
+        scale = (-1) ** trial * 10.0 ** rng.uniform(-2, 2)
+        flow = LatentVariableFlow(
+            u,
+            w,
+            second_moment=a,
+            cross_moment=b,
+            rate_u=rates[0],
+            rate_w=rates[1],
+            scale=scale,
+            loss="half" if trial % 2 else "squared",
+        )
+        times = jnp.array([1e-6, 0.1, 1.0, 5.0, 200.0]) * flow.learning_time
+        found = {
+            name: np.asarray(getattr(flow, name)(times))
+            for name in ("log_xi", "prediction", "residual", "kernel", "kernel_change", "alignment")
+        }
+        for k, t in enumerate(times):
+            with mp.workdps(300):
+                exact = _exact(u, w, t, a, b, rates, scale, 1 if trial % 2 else 2)
+                for name, value in exact.items():
+                    gap = abs(mp.mpf(float(found[name][k])) / value - 1)
+                    assert gap < 1e-12, (trial, name, k)
 
 
 def test_vmap_jit_and_gradient():
