@@ -28,9 +28,11 @@ def solution(name, width):
     """The flow of one paired draw, and the prediction of its scaling."""
     scaling = LATENT_SCALINGS[name]
     settings = scaling.settings(width)
-    sigmas = {key: settings.pop(key) for key in ("sigma_u", "sigma_w")}
+    sigmas = {key: settings[key] for key in ("sigma_u", "sigma_w")}
     u, w = latent_start(jax.random.key(0), width, paired=True, **sigmas)
-    return LatentVariableFlow(u, w, **settings), scaling.at(width)
+    scale, rate_u, rate_w = (settings[key] for key in ("scale", "rate_u", "rate_w"))
+    flow = LatentVariableFlow(u, w, scale=scale, rate_u=rate_u, rate_w=rate_w)
+    return flow, scaling.at(width)
 
 
 def table(width):
