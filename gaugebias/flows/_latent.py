@@ -27,6 +27,7 @@ class _State(NamedTuple):
     log_xi: Array
     decay: Array  # residual over its start
     layers: Layers
+    alignment: Array
 
 
 @final
@@ -232,7 +233,7 @@ class LatentVariableFlow(eqx.Module):
         \((P\xi - Q/\xi)/\sqrt{(P\xi + Q/\xi)^2 - 4R^2}\), \(R = p(0) \cdot q(0)\): rising in
         \(\xi\), with the sign of the prediction over that of `scale`.
         """
-        return alignment_at(self, self._state(t).layers)
+        return self._state(t).alignment
 
 
 def checked_layers(
@@ -323,7 +324,8 @@ def _evaluate(flow: LatentVariableFlow, t: Array) -> _State:
     left = decay * start
     small = jnp.abs(target) + jnp.abs(left) < gain * layers.terms
     overlap = jnp.where(small, (target - left) / gain, layers.overlap)
-    return _State(log_xi, decay, layers._replace(overlap=overlap))
+    layers = layers._replace(overlap=overlap)
+    return _State(log_xi, decay, layers, alignment_at(flow, layers))
 
 
 def layers_at(flow: LatentVariableFlow, log_xi: Array) -> Layers:

@@ -2,11 +2,12 @@
 
 from typing import Literal, NamedTuple
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike
+from jaxtyping import Array, ArrayLike
 
-from ._latent import LatentVariableFlow, alignment_at, layers_at
+from ._latent import LatentVariableFlow, Layers, alignment_at, layers_at
 
 Kind = Literal["alignment", "disalignment", "rescaling", "reversal", "none"]
 
@@ -135,14 +136,20 @@ def latent_mechanism(
     last = float(flow.log_xi(jnp.inf))
     ends = last if np.isfinite(last) else np.copysign(1400.0, last)
     log_xi = jnp.linspace(0.0, ends, 257)
-    layers = layers_at(flow, log_xi)
+    layers, zeta = _along(flow, log_xi)
     norms = np.sqrt(np.stack([layers.size_u, layers.size_w], 1))
     return classify_mechanism(
-        np.asarray(alignment_at(flow, layers)),
+        np.asarray(zeta),
         norms,
         tolerance=tolerance,
         norm_tolerance=norm_tolerance,
     )
+
+
+@eqx.filter_jit
+def _along(flow: LatentVariableFlow, log_xi: Array) -> tuple[Layers, Array]:
+    layers = layers_at(flow, log_xi)
+    return layers, alignment_at(flow, layers)
 
 
 def _with_crossings(zeta: np.ndarray, tolerance: float) -> tuple[list[int], np.ndarray]:
