@@ -53,6 +53,23 @@ from ._lambda_balanced import (
     LambdaBalanced as LambdaBalanced,
     lambda_balanced_start as lambda_balanced_start,
 )
+from ._latent import LatentVariableFlow as LatentVariableFlow
+from ._latent_invariants import (
+    LatentInvariants as LatentInvariants,
+    latent_invariants as latent_invariants,
+)
+from ._latent_phase import (
+    LATENT_SCALINGS as LATENT_SCALINGS,
+    LatentPrediction as LatentPrediction,
+    LatentScaling as LatentScaling,
+    latent_prediction as latent_prediction,
+    latent_start as latent_start,
+)
+from ._layers import (
+    LayerDiagnostics as LayerDiagnostics,
+    feature_alignment as feature_alignment,
+    layer_diagnostics as layer_diagnostics,
+)
 from ._losses import LinearModel as LinearModel
 from ._maps import (
     Arcsinh as Arcsinh,
@@ -79,6 +96,12 @@ from ._mixture_em import (
     mixture_em as mixture_em,
 )
 from ._mixture_model import MixtureModel as MixtureModel
+from ._mechanism import (
+    Mechanism as Mechanism,
+    MechanismPhase as MechanismPhase,
+    classify_mechanism as classify_mechanism,
+    latent_mechanism as latent_mechanism,
+)
 from ._neuron import (
     SingleNeuron as SingleNeuron,
     neuron_limit as neuron_limit,
