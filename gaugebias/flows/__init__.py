@@ -81,6 +81,12 @@ from ._maps import (
     Tan as Tan,
     Tanh as Tanh,
 )
+from ._mechanism import (
+    Mechanism as Mechanism,
+    MechanismPhase as MechanismPhase,
+    classify_mechanism as classify_mechanism,
+    latent_mechanism as latent_mechanism,
+)
 from ._mixture import (
     GaussianMixture as GaussianMixture,
     PopulationDivergence as PopulationDivergence,
@@ -96,12 +102,6 @@ from ._mixture_em import (
     mixture_em as mixture_em,
 )
 from ._mixture_model import MixtureModel as MixtureModel
-from ._mechanism import (
-    Mechanism as Mechanism,
-    MechanismPhase as MechanismPhase,
-    classify_mechanism as classify_mechanism,
-    latent_mechanism as latent_mechanism,
-)
 from ._neuron import (
     SingleNeuron as SingleNeuron,
     neuron_limit as neuron_limit,

@@ -15,6 +15,7 @@ from jaxtyping import Array, ArrayLike
 from .._arguments import as_key
 from ..quotient import Domain
 from ._axis import Setting
+from ._cache import TableCache
 from ._coordinates import Coordinates, coordinates_of
 from ._errors import Condition
 from ._evaluate import HostFunction
@@ -23,22 +24,6 @@ from ._line import LineTable, line_table
 from ._marginal import Marginal, level_masses, probabilities, uniforms
 from ._moments import SEEN, moments_of, skewness_of
 from ._tensor import TensorTable, tensor_table
-
-
-class TableCache:
-    """Quadrature tables of one law, by the values it had when they were made.
-
-    Equal to every other cache, so that it does not count where laws are compared or traced.
-    """
-
-    def __init__(self):
-        self.tables: dict = {}
-
-    def __eq__(self, other):
-        return isinstance(other, TableCache)
-
-    def __hash__(self):
-        return 0
 
 
 def is_traced(tree) -> bool:
