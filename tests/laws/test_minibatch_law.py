@@ -213,9 +213,8 @@ def test_what_is_refused():
     # zeros of the noise far from 1, and at the point 0 where the line is cut
     with pytest.raises(LawRefused, match="fitted at w = 3e\\+06"):
         law(data=(X, 3e6 * X), rate=1e-6 * RATE)
-    line = dict(q=LINE, domain=None)
     with pytest.raises(LawRefused, match="agree at w = 0, so that noise vanishes"):
-        law(potential=lambda w, s: 0.5 * (w - 1.0) ** 2 + 0.5 * s[1] * w**2, **line)
+        law(q=LINE, domain=None, potential=lambda w, s: 0.5 * (w - 1) ** 2 + 0.5 * s[1] * w**2)
     with pytest.raises(NotNormalisable, match="vanishes there, and descent does not lead away"):
         law(
             potential=lambda w, s: 0.5 * (w - 1.0) ** 2 + 0.5 * s[1] * (w - 0.5) ** 2,
