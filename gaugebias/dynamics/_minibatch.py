@@ -58,7 +58,7 @@ class MinibatchSDE(AbstractSampledSDE):
     - `replacement`: draw the batch with replacement; without, the covariance has the factor
         `(n - B) / (n - 1)`, and the full batch has no noise.
     - `second_order`: drift of `L + (eta/4) |grad L|^2`, with which the equation matches gradient
-        descent to second order (1511.06251); costs a Hessian-vector product.
+        descent to second order over a finite time (1511.06251); costs a Hessian-vector product.
     - `chunk`: samples processed at once. Memory is that of `chunk` samples, time about the same.
     - `vectorised`: `per_sample_loss` is `(params, batch) -> (b,)` instead.
 

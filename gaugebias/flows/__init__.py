@@ -11,6 +11,8 @@ from ._catapult import (
     catapult_start as catapult_start,
 )
 from ._certificate import Certificate as Certificate, certificate as certificate
+from ._chart import AbsoluteChart as AbsoluteChart, AbstractChart as AbstractChart
+from ._collision import Collision as Collision
 from ._commutation import (
     Commutation as Commutation,
     commutation as commutation,
@@ -47,6 +49,11 @@ from ._entropy import (
     decayed_entropy as decayed_entropy,
     psi_alpha as psi_alpha,
 )
+from ._fisher import (
+    FisherInformation as FisherInformation,
+    fisher_information as fisher_information,
+    population_flow as population_flow,
+)
 from ._flow import (
     Descent as Descent,
     FlowPath as FlowPath,
@@ -60,7 +67,23 @@ from ._lambda_balanced import (
     LambdaBalanced as LambdaBalanced,
     lambda_balanced_start as lambda_balanced_start,
 )
-from ._latent_variable import LatentVariable as LatentVariable
+from ._latent import LatentVariableFlow as LatentVariableFlow
+from ._latent_invariants import (
+    LatentInvariants as LatentInvariants,
+    latent_invariants as latent_invariants,
+)
+from ._latent_phase import (
+    LATENT_SCALINGS as LATENT_SCALINGS,
+    LatentPrediction as LatentPrediction,
+    LatentScaling as LatentScaling,
+    latent_prediction as latent_prediction,
+    latent_start as latent_start,
+)
+from ._layers import (
+    LayerDiagnostics as LayerDiagnostics,
+    feature_alignment as feature_alignment,
+    layer_diagnostics as layer_diagnostics,
+)
 from ._losses import LinearModel as LinearModel
 from ._maps import (
     Arcsinh as Arcsinh,
@@ -78,7 +101,27 @@ from ._matrix_losses import (
     gaussian_measurements as gaussian_measurements,
     symmetric_eigen as symmetric_eigen,
 )
-from ._mechanisms import layer_alignment as layer_alignment, mechanism as mechanism
+from ._mechanism import (
+    Mechanism as Mechanism,
+    MechanismPhase as MechanismPhase,
+    classify_mechanism as classify_mechanism,
+    latent_mechanism as latent_mechanism,
+)
+from ._mixture import (
+    GaussianMixture as GaussianMixture,
+    PopulationDivergence as PopulationDivergence,
+    mixture_divergence as mixture_divergence,
+)
+from ._mixture_descent import (
+    MixtureDescent as MixtureDescent,
+    mixture_descent as mixture_descent,
+)
+from ._mixture_em import (
+    MIXTURE_RESULTS as MIXTURE_RESULTS,
+    MixtureFit as MixtureFit,
+    mixture_em as mixture_em,
+)
+from ._mixture_model import MixtureModel as MixtureModel
 from ._neuron import (
     SingleNeuron as SingleNeuron,
     neuron_limit as neuron_limit,
@@ -86,7 +129,6 @@ from ._neuron import (
 )
 from ._neuron_entropy import NeuronEntropy as NeuronEntropy
 from ._parametrisation import AbstractParametrisation as AbstractParametrisation
-from ._phase_diagram import Phase as Phase, phase as phase
 from ._potential import (
     AbstractPotential as AbstractPotential,
     AbstractSeparablePotential as AbstractSeparablePotential,
@@ -96,7 +138,16 @@ from ._redundant import (
     Product as Product,
     SignedDifference as SignedDifference,
 )
+from ._relative_charts import (
+    CentredChart as CentredChart,
+    FixedChart as FixedChart,
+    FlooredChart as FlooredChart,
+    OrderedChart as OrderedChart,
+    RelativeChart as RelativeChart,
+)
 from ._separable import Scaled as Scaled, SeparablePotential as SeparablePotential
+from ._simplex_chart import SimplexChart as SimplexChart
+from ._singularity import SingularityReport as SingularityReport, singularity as singularity
 from ._spectral_descent import (
     SpectralPath as SpectralPath,
     critical_learning_rate as critical_learning_rate,

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
 from ..quotient import Domain
+from ._cache import TableCache
 from ._checks import as_scalar, as_temperature
 from ._errors import Condition
-from ._law import AbstractLaw, TableCache
+from ._law import AbstractLaw
 
 
 class DensityLaw(AbstractLaw):

@@ -56,12 +56,17 @@ class RegressionMoments(eqx.Module):
     @staticmethod
     def of(x: ArrayLike, y: ArrayLike) -> "RegressionMoments":
         """Of a data set, both arrays of shape `(n,)`; float64, over `n`."""
-        (x, y), _ = as_data((x, y))
+        as_data((x, y))
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         if x.ndim != 1 or y.ndim != 1:
             raise ValueError(f"`x` and `y` must have shape (n,), not {x.shape} and {y.shape}.")
         square, cross = x**2, x * y
         a1, a2, a3 = np.cov(square, cross, bias=True)[[0, 0, 1], [0, 1, 1]]
+        # constants have a variance of rounding errors
+        least = (8.0 * np.finfo(float).eps) ** 2
+        a1 = 0.0 if a1 <= least * np.mean(square) ** 2 else a1
+        a3 = 0.0 if a3 <= least * np.mean(cross) ** 2 else a3
+        a2 = 0.0 if a1 == 0.0 or a3 == 0.0 else a2
         return RegressionMoments(a1, a2, a3, np.mean(square), np.mean(cross))
 
     @staticmethod
@@ -99,7 +104,8 @@ def diagonal_linear(
     `tau = eta/B`, the printed formula at `scale = 1`. What the printed one leaves open:
 
     - `D = 0` has no branch `v > 0`: `K = d` is constant, and the law lives on the whole line. It
-      is a Pearson law with the tail `|v|^(-2 - b1/(scale tau d a1))`, and never collapses.
+      is a Pearson law with the tail `|v|^(-2 - b1/(scale tau d a1))` (normal where `|x|` is
+      constant, `a1 = 0`), and never collapses.
     - `D = 1`: the exponent at 0 is `-3/2 + b2/(2 scale tau a3)`: collapse to 0 from
       `tau = b2/(scale a3)` on, whatever the width.
     - `D >= 2`: the integral diverges at 0 faster than a logarithm: for `b2 > 0` the density
@@ -143,11 +149,6 @@ def diagonal_linear(
             f"`scale` must be a positive number, but is {scale!r}: the loss is scale (v x - y)^2."
         )
     tau = rate / count(batch_size, "batch_size", least=1)
-    if moments.a1 == 0.0:
-        raise ValueError(
-            "`moments` has a1 = Var x^2 = 0: noise does not depend on v then as the law assumes; "
-            "use `gaugebias.laws.minibatch`."
-        )
     if depth >= 1:
         _require_no_collapse(moments, tau, depth, scale)
     domain = Domain.line(lower=0.0) if depth else Domain.line()
@@ -187,7 +188,7 @@ def diagonal_linear(
 
 def _noise(moments: RegressionMoments, depth: int, width: int, scale: float) -> DiagonalNoise:
     power = 2.0 * depth / (depth + 1.0)
-    root = moments.a2 / moments.a1
+    root = moments.a2 / moments.a1 if moments.a1 > 0.0 else 0.0  # a1 = 0: |x| is constant
     return DiagonalNoise(
         spread=jnp.asarray(moments.a1),
         root=jnp.asarray(root),

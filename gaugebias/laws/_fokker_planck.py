@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from .._arguments import as_key
 from .._compile import evaluated_now
-from ..dynamics import AbstractSampledSDE, AbstractSDE
+from ..dynamics import AbstractSampledSDE, AbstractSDE, QuotientSDE
 from ..dynamics._checks import count
 from ..quotient import Domain, Quotient
 from ._conditions import predictor_conditions, sample_of, start_point
@@ -113,6 +113,8 @@ def fokker_planck(
         each = _CELLS[size] if cells is None else count(cells, "cells", least=16)
         key = jax.random.key(0) if key is None else as_key(key)
         first, second = jax.random.split(key)
+        if isinstance(sde, QuotientSDE):
+            _check_same(sde, q, params)
         conditions = (*_predictor(q, params, first), markov_condition(sde, q, params, second))
         require(_NAME, conditions, _SIMULATE)
         if isinstance(sde, AbstractSampledSDE):
@@ -197,6 +199,21 @@ def _check_domain(domain, size: int) -> None:
         )
 
 
+def _check_same(sde: QuotientSDE, q: Quotient, params) -> None:
+    """`ValueError` where the equation is one of another quotient: by `log det K` at a point."""
+    w = q.phi(params)
+    try:
+        there = float(sde.q.predictor_log_det(w))
+    except (TypeError, ValueError):
+        there = np.nan
+    here = float(q.predictor_log_det(w))
+    if not abs(here - there) <= 1e-6 * (1.0 + abs(here)):
+        raise ValueError(
+            f"`sde` is the equation of another quotient than `q`: log det K is {there:.6g} there "
+            f"and {here:.6g} here at the same w. Give the quotient it was made with, `q=sde.q`."
+        )
+
+
 def _predictor(q: Quotient, params, key: Array) -> tuple[Condition, Condition]:
     return predictor_conditions(sample_of(q, params, key))
 
@@ -232,8 +249,13 @@ def _solve(
     lattice = node_flux(jumps, p, shape).reshape(*shape, m)
     tensors = (each**2 * half).reshape(-1, m, m)
     flat = lattice.reshape(-1, m)
-    pushed = np.linalg.solve(tensors, flat[:, :, None])[:, :, 0]
-    production = float(np.sum(np.sum(flat * pushed, axis=1) / p)) if m > 1 else 0.0
+    if np.any(jumps.loss > 0.0):  # the density vanishes at such walls, the current does not
+        production = np.inf
+    elif m == 1:
+        production = 0.0
+    else:
+        pushed = np.linalg.solve(tensors, flat[:, :, None])[:, :, 0]
+        production = float(np.sum(np.sum(flat * pushed, axis=1) / p))
     # a current per cell of the lattice, as one per unit of w: J^i = dx_i/ds_i J_s^i / |dx/ds|
     volume = np.prod(first, axis=-1, keepdims=True)
     flux = lattice * each ** (m - 1) * first / volume

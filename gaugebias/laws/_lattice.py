@@ -12,10 +12,22 @@ _SPAN = (
 )
 
 
+_APART = (
+    "`domain` holds regions between which paths pass too rarely for float64 to tell how much mass "
+    "each has (relative error about {:.0e}): give each a `domain` of its own, or raise the noise."
+)
+_MANY = (
+    "`domain` holds regions that lose mass at nearly the same rate, so that the law given survival "
+    "is not reached in any useful time: give each a `domain` of its own."
+)
+_ROUNDING = 1e-3  # relative error of masses by rounding that is too much
+
+
 class Jumps(NamedTuple):
     """Jumps `start -> stop` (indices of raveled nodes) with `rate`s, and rates of `loss`.
 
-    `step` is `(jumps, m)`, the lattice vector of each jump.
+    `step` is `(jumps, m)`, the lattice vector of each jump; `exit`, `(nodes, m)`, the sum of rate
+    times vector over the jumps that are lost.
     """
 
     start: np.ndarray
@@ -23,6 +35,7 @@ class Jumps(NamedTuple):
     rate: np.ndarray
     step: np.ndarray
     loss: np.ndarray
+    exit: np.ndarray
 
 
 def bernoulli(x: np.ndarray) -> np.ndarray:
@@ -84,7 +97,7 @@ def jumps_of(drift: np.ndarray, diffusion: np.ndarray, absorbing: np.ndarray) ->
     index = np.stack(np.unravel_index(np.arange(count), shape), axis=-1)
     limits = np.asarray(shape)
     starts, stops, rates, steps = [], [], [], []
-    loss = np.zeros(count)
+    loss, leaving = np.zeros(count), np.zeros((count, m))
     for k in range(weights.shape[1]):
         for sign in (1, -1):
             step = sign * vectors[:, k]
@@ -100,13 +113,16 @@ def jumps_of(drift: np.ndarray, diffusion: np.ndarray, absorbing: np.ndarray) ->
             low, high = (target < 0) & absorbing[:, 0], (target >= limits) & absorbing[:, 1]
             gone = np.any(low | high, axis=1) & ~inside
             half = 0.5 * np.sum(step * force, axis=1)
-            loss += np.where(gone, 2.0 * weights[:, k] * bernoulli(-half), 0.0)
+            lost = np.where(gone, 2.0 * weights[:, k] * bernoulli(-half), 0.0)
+            loss += lost
+            leaving += lost[:, None] * step
     return Jumps(
         np.concatenate(starts),
         np.concatenate(stops),
         np.concatenate(rates),
         np.concatenate(steps),
         loss,
+        leaving,
     )
 
 
@@ -114,28 +130,52 @@ def steady(jumps: Jumps, count: int) -> tuple[np.ndarray, float]:
     """Probabilities of the nodes and the rate of decay: the positive vector that persists.
 
     Without losses the kernel of the generator, and 0; with losses the law given survival
-    (quasi-stationary) and the rate at which mass is lost. The matrices are M-matrices, whose
-    inverses are positive.
+    (quasi-stationary) and the rate at which mass is lost. In one coordinate without losses no
+    current flows, and masses follow from the ratios of rates, whatever lies between wells. Else a
+    linear system is solved, whose matrix is an M-matrix, of positive inverse.
 
-    **Raises:** `ValueError` where the linear system has no positive solution in float64.
+    **Raises:** `ValueError` where float64 gives no positive solution, or where mass passes so
+    rarely between regions that rounding decides how it is shared out.
     """
+    losing = bool(np.any(jumps.loss > 0.0))
+    if jumps.step.shape[1] == 1 and not losing:
+        return _balanced(jumps, count), 0.0
     out = np.bincount(jumps.start, jumps.rate, count) + jumps.loss
     flow = sparse.coo_matrix((jumps.rate, (jumps.stop, jumps.start)), shape=(count, count))
     matrix: Any = (sparse.diags(out) - flow).tocsc()
-    if np.any(jumps.loss > 0.0):
-        return _persisting(matrix)
     # Where the mass is: after a long time, exponentially distributed, from an even start. The
     # system is then solved relative to that node; relative to an empty one it would be singular.
     late = _factor(matrix + 1e-7 * float(np.median(out)) * sparse.eye(count)).solve(np.ones(count))
-    return _positive(_grounded(matrix, int(np.argmax(late)))), 0.0
+    ground = int(np.argmax(late))
+    rest = np.delete(np.arange(count), ground)
+    grounded = _factor(matrix[rest][:, rest])
+    _require_mixing(grounded, late[rest], out[rest])
+    if losing:
+        return _persisting(matrix, jumps.loss)
+    p = np.ones(count)
+    p[rest] = grounded.solve(-np.asarray(matrix[rest][:, [ground]].todense())[:, 0])
+    return _positive(p), 0.0
 
 
-def _grounded(matrix: Any, ground: int) -> np.ndarray:
-    rest = np.delete(np.arange(matrix.shape[0]), ground)
-    right = -np.asarray(matrix[rest][:, [ground]].todense())[:, 0]
-    p = np.ones(matrix.shape[0])
-    p[rest] = _factor(matrix[rest][:, rest]).solve(right)
-    return p
+def _balanced(jumps: Jumps, count: int) -> np.ndarray:
+    """Masses along a line of nodes without a current: `p_(a+1) / p_a` is the ratio of the rates."""
+    up = jumps.step[:, 0] > 0
+    forth, back = np.zeros(count - 1), np.zeros(count - 1)
+    forth[jumps.start[up]], back[jumps.stop[~up]] = jumps.rate[up], jumps.rate[~up]
+    if not (np.all(forth > 0.0) and np.all(back > 0.0)):
+        raise ValueError(_SPAN)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(forth) - np.log(back))])
+    return _positive(np.exp(logs - np.max(logs)))
+
+
+def _require_mixing(grounded: linalg.SuperLU, late: np.ndarray, out: np.ndarray) -> None:
+    """A diagonal entry is a sum of rates and rounded; what that adds up to until a path has come
+    to the ground is what masses are wrong by."""
+    times = grounded.solve(np.ones(len(late)), trans="T")
+    share = late / np.sum(late)
+    error = float(np.finfo(float).eps * np.sum(share * out * np.abs(times)))
+    if not (error < _ROUNDING and np.all(times[share > 1e-9] > 0.0)):
+        raise ValueError(_APART.format(error))
 
 
 def _factor(matrix: Any) -> linalg.SuperLU:
@@ -152,7 +192,7 @@ def _factor(matrix: Any) -> linalg.SuperLU:
         raise ValueError(_SPAN) from None
 
 
-def _persisting(matrix: Any) -> tuple[np.ndarray, float]:
+def _persisting(matrix: Any, loss: np.ndarray) -> tuple[np.ndarray, float]:
     solver = _factor(matrix)
     p, rate = np.full(matrix.shape[0], 1.0 / matrix.shape[0]), np.inf
     for _ in range(2000):
@@ -161,9 +201,15 @@ def _persisting(matrix: Any) -> tuple[np.ndarray, float]:
         following, before, rate = following / size, rate, 1.0 / size
         settled = np.sum(np.abs(following - p)) < 1e-12
         p = following
-        if settled and abs(rate - before) <= 1e-12 * rate:
+        if settled and abs(rate - before) <= 1e-12 * abs(rate):
             break
-    return _positive(p), rate
+    else:
+        raise ValueError(_MANY)
+    # not `rate`: where almost nothing is lost that is a difference of larger numbers
+    lost, wrong = float(loss @ np.maximum(p, 0.0)), float(loss @ np.maximum(-p, 0.0))
+    if not wrong <= 1e-6 * lost:
+        raise ValueError(_SPAN)
+    return _positive(p), lost
 
 
 def _positive(p: np.ndarray) -> np.ndarray:
@@ -176,7 +222,8 @@ def _positive(p: np.ndarray) -> np.ndarray:
 def node_flux(jumps: Jumps, p: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Net probability current at the nodes, lattice vectors per unit time, shape `(N, m)`.
 
-    Half of the net currents of all jumps that start at a node: the mean over its two sides.
+    Half of the net currents of all jumps that start at a node, lost ones included: the mean over
+    its two sides.
     """
     count = len(p)
     flow = sparse.coo_matrix(
@@ -187,4 +234,4 @@ def node_flux(jumps: Jumps, p: np.ndarray, shape: tuple[int, ...]) -> np.ndarray
     index = np.stack(np.unravel_index(np.arange(count), shape), axis=-1)
     step = index[net.col] - index[net.row]
     columns = [np.bincount(net.row, 0.5 * net.data * step[:, a], count) for a in range(len(shape))]
-    return np.stack(columns, axis=-1)
+    return np.stack(columns, axis=-1) + 0.5 * jumps.exit * p[:, None]

@@ -15,29 +15,15 @@ from jaxtyping import Array, ArrayLike
 from .._arguments import as_key
 from ..quotient import Domain
 from ._axis import Setting
+from ._cache import TableCache
 from ._coordinates import Coordinates, coordinates_of
 from ._errors import Condition
 from ._evaluate import HostFunction
 from ._keys import fingerprint
 from ._line import LineTable, line_table
 from ._marginal import Marginal, level_masses, probabilities, uniforms
+from ._moments import SEEN, moments_of, skewness_of
 from ._tensor import TensorTable, tensor_table
-
-
-class TableCache:
-    """Quadrature tables of one law, by the values it had when they were made.
-
-    Equal to every other cache, so that it does not count where laws are compared or traced.
-    """
-
-    def __init__(self):
-        self.tables: dict = {}
-
-    def __eq__(self, other):
-        return isinstance(other, TableCache)
-
-    def __hash__(self):
-        return 0
 
 
 def is_traced(tree) -> bool:
@@ -235,19 +221,34 @@ class AbstractLaw(eqx.Module):
     def expectation(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of `fn(x)` (of one point, any output shape) by quadrature.
 
+        The variance is `inf` where values of probability below 1e-15 decide over 1e-3 of it.
+
+        **Raises:** `ValueError` in more than three dimensions, or where they decide the mean.
+        """
+        return moments_of(*self.distribution(fn), self.name)
+
+    def skewness(self, fn: Callable) -> np.ndarray:
+        """E[(fn - E fn)^3] / Var(fn)^(3/2) of `fn(x)` (of one point) by quadrature.
+
+        **Raises:** as `expectation`.
+        """
+        return skewness_of(*self.distribution(fn))
+
+    def distribution(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
+        """Values of the scalar `fn(x)` (of one point) at the quadrature nodes and their weights,
+        shape `(nodes,)` each: what its cumulants are sums of.
+
         **Raises:** `ValueError` in more than three dimensions.
         """
         if not isinstance(fn, Statistic):
-            return self._moments(fn)
-        return self._kept(("moments", fn.name), lambda: self._moments(fn.kernel()))
+            return self._values(fn)
+        return self._kept(("distribution", fn.name), lambda: self._values(fn.kernel()))
 
-    def _moments(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
+    def _values(self, fn: Callable) -> tuple[np.ndarray, np.ndarray]:
         x, weights = self._nodes()
-        seen = weights > 1e-18
+        seen = weights > SEEN
         values, weights = HostFunction(fn, self.shape)(x[seen]), weights[seen]
-        weights = weights / np.sum(weights)
-        mean = np.tensordot(weights, values, (0, 0))
-        return mean, np.tensordot(weights, (values - mean[None]) ** 2, (0, 0))
+        return values, weights / np.sum(weights)
 
     def _kept(self, what: tuple, make: Callable):
         """`make()`, kept for as long as the law has these values."""

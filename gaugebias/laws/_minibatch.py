@@ -23,7 +23,7 @@ from ._errors import Condition, require
 from ._evaluate import HostFunction
 from ._gradient_noise import Force, LogNoise, Profile, SampledNoise
 from ._line_integral import line_integral
-from ._noise_conditions import noise_conditions, require_no_collapse
+from ._noise_conditions import noise_conditions, reach, require_no_collapse
 from ._quotient_law import QuotientLaw
 from ._volumes import NoiseVolume
 
@@ -75,7 +75,8 @@ def minibatch(
     - `learning_rate`, `batch_size`, `replacement`: as of [`gaugebias.dynamics.MinibatchSDE`][];
         the rate may be traced where `second_order` is false.
     - `second_order`: the law of the equation with the drift of `L + (eta/4)|grad L|^2`, on the
-        slice `l + (eta/4) l'^2 K`, which gradient descent follows to second order in `eta`.
+        slice `l + (eta/4) l'^2 K`. Descent follows it to second order over a finite time; its
+        stationary law is not closer to that of descent for that (see below).
     - `domain`: default that of `q`, else the whole line. Where `K` vanishes (`w = 0` for products)
         no path crosses: give one side.
     - `reference`, `key`: as of [`gaugebias.laws.horizontal`][].
@@ -86,9 +87,13 @@ def minibatch(
     **Conditions:** one predictor; an isometric action, or a moment map with `tr(P A_a) = 0` over
     the slice, for which the slice is invariant (`grad phi` is parallel to `theta` on the slice of
     a linear action, so it holds for those); noise that vanishes nowhere inside the domain. Starts
-    off the slice reach it where `(eta/2B) tr(Sigma A)` drives them there. Continuous time: discrete
-    descent differs by `O(eta)` from the first-order law, by `O(eta^2)` from that of
-    `second_order`.
+    off the slice reach it where `(eta/2B) tr(Sigma A)` drives them there.
+
+    **Continuous time.** The law of discrete descent differs by a relative `O(eta)`. In a basin of
+    rate `r = K l''` its variance is `1 + eta r/2` times that of the first-order law and `1 + eta r`
+    times that of `second_order` (exact for a constant `K` and a quadratic loss, up to `O(eta^2)`;
+    re-derived): `second_order` corrects the drift only, and for a stationary law the covariance of
+    the noise would need a correction of the same size.
 
     **Raises:** [`gaugebias.laws.LawRefused`][], [`gaugebias.laws.NotNormalisable`][] (collapse to
     a point, with the critical `eta/B` where there is one); `ValueError` for bad arguments.
@@ -141,7 +146,7 @@ def minibatch(
             line.upper[0],
             line.breaks[0],
             resolution=resolution,
-            reach=100.0 if resolution < 1e-20 else 14.0,
+            reach=reach(resolution),
         )
     volume = NoiseVolume(q, LogNoise(noise))
     return build(context._replace(potential=energy), volume, -jnp.ones(()))

@@ -9,8 +9,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ..quotient import Domain, Quotient
+from ._cache import TableCache
 from ._errors import Condition, LawRefused
-from ._law import AbstractLaw, TableCache
+from ._law import AbstractLaw
 from ._split import Split
 from ._volumes import AbstractVolume
 

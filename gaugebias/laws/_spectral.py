@@ -11,9 +11,10 @@ from jaxtyping import Array, ArrayLike
 from .._compile import evaluated_now
 from ..quotient import Domain
 from ..symmetry import symmetric_from_vector, vector_from_symmetric
+from ._cache import TableCache
 from ._errors import Condition, require
 from ._integrable import check_integrable
-from ._law import AbstractLaw, TableCache, is_traced
+from ._law import AbstractLaw, is_traced
 
 
 class SpectralLaw(AbstractLaw):

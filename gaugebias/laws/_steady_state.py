@@ -15,7 +15,7 @@ from ..quotient import Domain
 from ._errors import Condition
 from ._evaluate import HostFunction
 from ._grading import Grading
-from ._marginal import Marginal, uniforms
+from ._marginal import Marginal, probabilities, uniforms
 
 _FINE = 16  # levels of a distribution function in every cell
 _SUB = 4  # parts of a cell along each axis, for the law of a statistic
@@ -33,7 +33,8 @@ class SteadyState(eqx.Module):
     - `flux`: the probability current at the nodes, shape `(*cells, m)`, in units of `w` per unit
         time times density: 0 in equilibrium.
     - `entropy_production`: `int J^T D^-1 J / p dw`, a rate (1 / time), with `D` half the covariance
-        rate: 0 in equilibrium, positive in a steady state that is kept up by currents.
+        rate: 0 in equilibrium, positive in a steady state that is kept up by currents, infinite
+        with absorbing walls, where the density vanishes and the current does not.
     - `boundary`: `"no-flux"` or `"absorbing"`; `decay_rate`: the rate at which mass is lost (0
         without absorption), the law then being the one given survival.
     - `error`: the largest difference of a marginal distribution function from that of the grid with
@@ -93,14 +94,19 @@ class SteadyState(eqx.Module):
     def _map(self, fn: Callable, x: ArrayLike) -> Array:
         x = jnp.asarray(x)
         x = x.astype(jnp.result_type(x, float))
+        split = self._check(x)
+        out = jax.vmap(fn)(x.reshape(-1, *self.shape))
+        return out.reshape(*x.shape[:split], *out.shape[1:])
+
+    def _check(self, x: Array | np.ndarray) -> int:
+        """Number of batch axes of `x`; `ValueError` where its points are not of the law's shape."""
         split = x.ndim - len(self.shape)
         if split < 0 or x.shape[split:] != self.shape:
             raise ValueError(
                 f"`x` must have shape (..., *{self.shape}) for the {self.name} law, but has "
                 f"{x.shape}."
             )
-        out = jax.vmap(fn)(x.reshape(-1, *self.shape))
-        return out.reshape(*x.shape[:split], *out.shape[1:])
+        return split
 
     def _log_density(self, x: Array) -> Array:
         x = x.reshape(-1)
@@ -118,12 +124,14 @@ class SteadyState(eqx.Module):
 
         **Raises:** `ValueError` in two dimensions: use `marginal(fn).cdf`.
         """
+        line = self._line()
         x = np.asarray(x, np.float64)
-        return self._line().cdf(x.reshape(x.shape[: x.ndim - len(self.shape)]))
+        self._check(x)
+        return line.cdf(x.reshape(x.shape[: x.ndim - len(self.shape)]))
 
     def quantile(self, p: ArrayLike) -> np.ndarray:
         """Quantiles of a law of one coordinate, of the shape of `p`; float64 numpy."""
-        return self._line().quantile(p)
+        return self._line().quantile(probabilities(p))
 
     def _line(self) -> Marginal:
         if self.dimension != 1:

@@ -13,6 +13,8 @@ Numbers = ArrayLike | Sequence[float] | Sequence[int]
 
 def as_array(x: Numbers, name: str) -> np.ndarray:
     """`x` as a finite float64 host array, or a `ValueError` naming the argument `name`."""
+    if np.iscomplexobj(x):
+        raise ValueError(f"`{name}` must be real: give its real part or its modulus.")
     try:
         out = np.asarray(x, dtype=np.float64)
     except (TypeError, ValueError) as error:

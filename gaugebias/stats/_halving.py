@@ -6,6 +6,9 @@ import numpy as np
 from ._checks import Numbers, as_array, as_level, as_points
 from ._result import TestResult
 
+# Level at which a change of the step is told from none, and from what the draws can show.
+_MATTERS = 1e-3
+
 
 class HalvingResult(eqx.Module):
     """Outcome of `step_halving_test`, all in standard deviations of the test functions.
@@ -18,6 +21,9 @@ class HalvingResult(eqx.Module):
       no regard to errors.
     - `visible`: the deviation that would have been seen beyond that of the step, see
       `step_halving_test`.
+    - `matters`: whether halving the step moved a mean by more than the errors of the finer run
+      allow a deviation to be seen (both at 1e-3): a law that agrees with such a run may agree by
+      chance, with the bias of the step against its own.
     """
 
     test: TestResult
@@ -26,6 +32,7 @@ class HalvingResult(eqx.Module):
     effect_p_value: float
     explained: bool
     visible: float
+    matters: bool
 
 
 def step_halving_test(
@@ -110,6 +117,8 @@ def step_halving_test(
     worst = int(np.argmin(p))
     changed = np.where(right > 0.0, right, 1.0)
     effect_p = 2.0 * np.min(t.sf(np.abs(effect) / np.sqrt(changed / n), n - 1))
+    effect_p = float(min(1.0, count * effect_p))
+    seen = np.abs(effect) > norm.isf(_MATTERS / (2 * count)) * np.sqrt(left / n)
     reach = float(norm.isf(as_level(level, "level") / (2 * count)) + norm.ppf(power))
     largest = float(np.max(np.abs(effect)))
     visible = kappa * largest + reach * math.sqrt(
@@ -125,7 +134,8 @@ def step_halving_test(
         ),
         most,
         largest,
-        float(min(1.0, count * effect_p)),
+        effect_p,
         most <= kappa * largest,
         visible,
+        bool(effect_p < _MATTERS and np.any(seen)),
     )

@@ -36,7 +36,9 @@ def kolmogorov_smirnov(x: Numbers, cdf: Callable[[Any], Any]) -> TestResult:
 
     **Returns:** a `TestResult`: `statistic` is sup |F_n - F|, `p_value` is two-sided and exact at
     every n (Simard and L'Ecuyer, as in `scipy.stats.kstwo`), `location` is where the supremum is
-    reached. With ties in the draws, or a law with atoms, the p-value is too large (safe).
+    reached. A law with atoms (`cdf` continuous from the right) has p-values that are too large
+    (safe). Rounded draws of a continuous law are draws of another law, with atoms, and many of
+    them are rejected: rounding to a grid of spacing h moves F by up to h / 2 times the density.
 
     **Autocorrelated draws** are not independent: take the last draw of each of many chains, which
     is exact whatever the autocorrelation, or draws many autocorrelation times apart. With 10 AR(1)
@@ -62,7 +64,14 @@ def kolmogorov_smirnov(x: Numbers, cdf: Callable[[Any], Any]) -> TestResult:
     n = ordered.size
     values = evaluate_cdf(cdf, ordered)
     grid = np.arange(n + 1) / n
-    gaps = np.maximum(grid[1:] - values, values - grid[:-1])
+    before = values
+    if np.any(ordered[1:] == ordered[:-1]):
+        # Ties: where the law has an atom, F_n and F are to be compared on both sides of the jump.
+        before = evaluate_cdf(cdf, np.nextafter(ordered, -np.inf))
+    # Within a tie neither of the two is the supremum: F_n jumps from its first index to its last.
+    first = np.searchsorted(ordered, ordered, side="left")
+    last = np.searchsorted(ordered, ordered, side="right")
+    gaps = np.maximum(np.abs(grid[last] - values), np.abs(before - grid[first]))
     worst = int(np.argmax(gaps))
     statistic = float(gaps[worst])
     p_value = float(np.clip(kstwo.sf(statistic, n), 0.0, 1.0))

@@ -32,7 +32,7 @@ class Comparison(eqx.Module):
     """Everything found about one target, before it becomes a row."""
 
     tests: dict[str, TestResult]
-    score_variances: dict[str, float]
+    score_shapes: dict[str, tuple[float, float]]  # variance and skewness under the law
     wasserstein: DistanceInterval | None
     notes: tuple[str, ...]
     effective: float
@@ -155,11 +155,11 @@ def compare_law(
         raise ValueError(
             f"`tests`: the law {name!r} offers none of {', '.join(wanted.names or ())}."
         )
-    variances = {test: variance for test, (_, _, variance) in statistics.items()}
+    shapes = {test: (variance, skew) for test, (_, _, variance, skew) in statistics.items()}
     halving = halving_against_law(draws, marginals, statistics, others)
     if halving is None and others is not None:
         halving = halving_against_samples(draws, others)
-    return Comparison(tests, variances, interval, notes, effective, halving)
+    return Comparison(tests, shapes, interval, notes, effective, halving)
 
 
 def _against_marginals(
@@ -213,8 +213,9 @@ def detectable(found: Comparison) -> dict[str, float]:
     power = 0.9 if found.halving is None else 0.95
     if any(test.startswith("ks") for test in found.tests):
         out["distance"] = ks_detectable(found.effective, level, power)
-    for name, variance in found.score_variances.items():
-        out[name] = mean_detectable(found.tests[name].n, variance, level, power) / variance
+    for name, (variance, skewness) in found.score_shapes.items():
+        n = found.tests[name].n
+        out[name] = mean_detectable(n, variance, level, power, skewness) / variance
     if found.halving is not None:
         beyond = found.halving.visible
         for name in out:
@@ -222,7 +223,7 @@ def detectable(found: Comparison) -> dict[str, float]:
             size = (
                 0.5 * beyond + float(LEVELS[0])
                 if name == "distance"
-                else beyond / found.score_variances[name] ** 0.5
+                else beyond / found.score_shapes[name][0] ** 0.5
             )
             out[name] = max(out[name], size)
     return {name: min(1.0, size) if name == "distance" else size for name, size in out.items()}

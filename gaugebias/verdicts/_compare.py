@@ -14,6 +14,7 @@ from ._wanted import as_wanted
 
 def _names(targets: Sequence[Any], names: Sequence[str] | None) -> list[str]:
     if names is not None:
+        names = (names,) if isinstance(names, str) else names
         if len(names) != len(targets):
             raise ValueError(
                 f"`names` has {len(names)} entries for {len(targets)} targets: give one each."
@@ -25,10 +26,14 @@ def _names(targets: Sequence[Any], names: Sequence[str] | None) -> list[str]:
     ]
 
 
-def _word(found: Comparison, p_value: float, converged: bool | None) -> tuple[float, str, str]:
+def _word(
+    found: Comparison, p_value: float, converged: bool | None, copies: int
+) -> tuple[float, str, str]:
     """The row's p-value, verdict and reason."""
     reason = ""
-    if found.halving is not None and p_value < CONSISTENT:
+    if found.halving is not None and p_value >= CONSISTENT:
+        reason = "discretisation" if found.halving.matters else ""
+    elif found.halving is not None:
         p_value = max(p_value, found.halving.test.p_value)
         if p_value >= CONSISTENT:
             moved = found.halving.effect_p_value < CONSISTENT
@@ -36,6 +41,8 @@ def _word(found: Comparison, p_value: float, converged: bool | None) -> tuple[fl
             reason = "discretisation" if shrinks else "step not resolved"
     if converged is False:
         reason = "not converged"
+    if copies:
+        reason = "not independent"
     return p_value, "undecided" if reason else verdict_word(p_value), reason
 
 
@@ -50,13 +57,16 @@ def _row(
     marginals = [test for key, test in found.tests.items() if key.startswith("ks")]
     decisive = min(found.tests, key=lambda key: found.tests[key].p_value)
     test = found.tests[decisive]
-    converged, notes = state.converged, state.notes
+    converged, notes, copies = state.converged, state.notes, state.copies
+    if other is None and state.frozen:
+        converged = False  # a law with a density moves every coordinate
     if other is not None:
+        copies += other.copies
         notes = (*notes, *(f"target: {note}" for note in other.notes))
         if other.converged is False:
             converged = False
     plain = min(1.0, len(found.tests) * test.p_value)
-    p_value, verdict, reason = _word(found, plain, converged)
+    p_value, verdict, reason = _word(found, plain, converged, copies)
     detail = [f"{decisive}: {test.detail}"]
     if found.halving is not None:
         detail.append(f"step halving: {found.halving.test.detail}")
@@ -131,13 +141,19 @@ def compare(
     **Convergence:** with at least 4 draws a chain, the last half of the record is checked: a
     burn-in check (`stationarity_test`) and split R-hat. A run that still drifts (p < 1e-3), or has
     R-hat above 1.05 and is not long against its own memory, gives "undecided: not converged",
-    whatever its p-value. A run that recorded one draw a chain cannot be checked.
+    whatever its p-value; so does, against a law, a coordinate that never changes. A run that
+    recorded fewer draws cannot be checked, and its row says so. No diagnostic sees a mode that no
+    chain has visited: start the chains over-dispersed. Chains that are copies of others (one key
+    for all of them) give "undecided: not independent".
 
     **Step size:** with a `step_halving` run, a law that the fine run disagrees with (p < 1e-3) is
     rejected only if the deviation is also more than the step can explain
     (`stats.step_halving_test`, p < 1e-6). Where that has p >= 1e-3, the verdict is "undecided:
     discretisation" if the two runs differ (p < 1e-3) by enough for the deviation to be the step's,
-    and "undecided: step not resolved" if not: more chains, or a smaller step, will tell.
+    and "undecided: step not resolved" if not: more chains, or a smaller step, will tell. A law
+    that agrees with the fine run is "consistent" only if the step does not matter at that
+    precision (`HalvingResult.matters`): else a wrong law may agree with the bias of the step, and
+    the verdict is "undecided: discretisation".
     The rule looks at quantiles of the marginals, at the sufficient statistics and, in several
     coordinates, at pairs of coordinates below their medians.
 

@@ -25,6 +25,9 @@ class Convergence(eqx.Module):
     - `converged`: False where the chains drift (p < 1e-3), or where R-hat is above 1.05 and the
       run is not long enough for its memory to be below 0.05. None with fewer than 4 draws a
       chain: nothing is known.
+    - `frozen`: number of coordinates that never change, in no chain.
+    - `copies`: number of chains whose record is that of another chain, draw by draw: they are not
+      independent, and every test counts them as if they were.
     - `notes`: clauses for a report.
     """
 
@@ -33,6 +36,8 @@ class Convergence(eqx.Module):
     drift: float | None = None
     memory: float | None = None
     converged: bool | None = None
+    frozen: int = 0
+    copies: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -46,7 +51,7 @@ def _memory(late: np.ndarray, steps: np.ndarray) -> float:
     for i in range(late.shape[2]):
         first, last = (rankdata(late[:, k, i]) for k in (0, -1))
         if np.ptp(first) == 0.0 or np.ptp(last) == 0.0:
-            continue
+            return 1.0  # all chains at one value: no correlation says that they have left it
         rho = np.clip(np.corrcoef(first, last)[0, 1], 0.0, 1.0 - 1e-12)
         if n > 3:
             rho = np.tanh(np.arctanh(rho) + norm.ppf(0.99) / np.sqrt(n - 3))
@@ -55,22 +60,50 @@ def _memory(late: np.ndarray, steps: np.ndarray) -> float:
     return worst ** (float(steps[-1]) / apart) if apart > 0 else 1.0
 
 
+def _copies(chains: np.ndarray) -> int:
+    """Number of moving chains that repeat another one's record. Values that chains share for
+    another reason (a discrete observable, rounding) are not taken for that: then some chains share
+    their last draw but not their record."""
+    flat = np.ascontiguousarray(chains.reshape(*chains.shape[:2], -1))
+    flat = flat[np.any(flat != flat[:, :1], axis=(1, 2))]
+    if len(flat) < 2:
+        return 0
+
+    def distinct(rows: np.ndarray) -> int:
+        rows = np.ascontiguousarray(rows.reshape(len(rows), -1)) + 0.0  # no negative zeros
+        return np.unique(rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))).size
+
+    last = distinct(flat[:, -1])
+    return len(flat) - last if last < len(flat) and distinct(flat) == last else 0
+
+
 def diagnose(draws: Draws) -> Convergence:
-    """The diagnostics of an ensemble's draws; nothing where there are fewer than 4 a chain."""
+    """The diagnostics of an ensemble's draws; of an array, whose draws are independent by
+    declaration, none, and of fewer than 4 draws a chain only a note."""
     chains = draws.chains
-    if chains is None or chains.shape[1] < 4:
+    if chains is None:
         return Convergence()
+    copies = _copies(chains)
+    copied = (f"{copies:,} chains are copies of others: give each its own key",) if copies else ()
+    if chains.shape[1] < 4:
+        had = "1 draw" if chains.shape[1] == 1 else f"{chains.shape[1]} draws"
+        note = f"convergence not checked ({had} a chain; 4 needed)"
+        return Convergence(copies=copies, notes=(note, *copied))
     late = chains[:, -max(4, chains.shape[1] // 2) :]
     every = max(1, -(-late.size // _DIAGNOSTIC_NUMBERS))
     kept = late[::every] if late.shape[0] // every >= MINIMUM_DRAWS else late[:MINIMUM_DRAWS]
     kept = kept.reshape(*kept.shape[:2], -1)
     moving = np.ptp(kept, axis=(0, 1)) > 0.0
     if not np.any(moving):
-        return Convergence(converged=False, notes=("the draws never change",))
+        note = "the draws never change"
+        return Convergence(converged=False, frozen=moving.size, copies=copies, notes=(note,))
     kept = kept[..., moving]
     rhat = float(np.max(split_rhat(kept)))
     ess = float(np.min(effective_sample_size(kept))) * chains.shape[0] / kept.shape[0]
-    notes = [f"R-hat {rhat:.3f}, ESS {ess:,.0f}"]
+    frozen = int(np.count_nonzero(~moving))
+    notes = [f"R-hat {rhat:.3f}, ESS {ess:,.0f}", *copied]
+    if frozen:
+        notes.append(f"{frozen} of {moving.size} coordinates never change")
     drift = stationarity_test(kept).p_value if len(kept) >= MINIMUM_DRAWS else None
     memory = None
     if draws.steps is not None and len(draws.steps) == chains.shape[1]:
@@ -82,5 +115,7 @@ def diagnose(draws: Draws) -> Convergence:
         notes.append("chains not mixed: run longer before believing the verdict")
     if drift is not None and drift < _DRIFT_LEVEL:
         converged = False
-        notes.append(f"chains still drift (p = {drift:.0e}): run longer, or raise `burn_in`")
-    return Convergence(rhat, ess, drift, memory, converged, tuple(notes))
+        notes.append(
+            f"chains still drift (p = {max(drift, 1e-300):.0e}): run longer, or raise `burn_in`"
+        )
+    return Convergence(rhat, ess, drift, memory, converged, frozen, copies, tuple(notes))

@@ -10,8 +10,8 @@ from ..stats._checks import as_points
 
 class Draws(eqx.Module):
     """Draws of one observable on the host: `last` (n, *shape), independent; `chains`
-    (chains, draws, *shape) where the source is an ensemble with more than one draw, `steps`
-    (draws,) their step numbers where it says; `coarse` (n, *shape) the last draws of the same
+    (chains, draws, *shape) where the source is an ensemble, `steps` (draws,) their step numbers
+    where it says; `coarse` (n, *shape) the last draws of the same
     chains at twice the step, where it is a step-halving run."""
 
     last: np.ndarray
@@ -54,7 +54,10 @@ def is_ensemble(source: Any) -> bool:
 def _single_leaf(values: Any, name: str) -> Any:
     found = jax.tree_util.tree_leaves_with_path(values)
     if len(found) != 1:
-        paths = ", ".join(jax.tree_util.keystr(path) or "." for path, _ in found) or "none"
+        paths = ", ".join(jax.tree_util.keystr(path) or "." for path, _ in found[:4]) or "none"
+        paths += ", ..." if len(found) > 4 else ""
+        if isinstance(values, list | tuple) and all(np.ndim(x) == 0 for x in values):
+            raise ValueError(f"`{name}` is a {type(values).__name__} of numbers: make it an array.")
         raise ValueError(
             f"`{name}` must be one array of draws but has {len(found)} leaves ({paths}): choose "
             "with `observable`, for example `observable=lambda values: values['w']`."
@@ -115,13 +118,11 @@ def take_draws(
             )
         values = values[~failed]
         coarse = None if coarse is None else coarse[~failed]
-    values = np.asarray(values, dtype=np.float64)
     as_points(values[:, -1], name)
+    values = np.asarray(values, dtype=np.float64)
     if coarse is not None:
+        as_points(coarse[:, -1], name)
         coarse = np.asarray(coarse[:, -1], dtype=np.float64)
-        as_points(coarse, name)
-    if values.shape[1] == 1:
-        return Draws(values[:, -1], None, None, coarse)
     as_points(values, name)
     steps = getattr(main, "steps", None)
     return Draws(values[:, -1], values, None if steps is None else np.asarray(steps), coarse)

@@ -78,7 +78,7 @@ def halving_against_law(
             for points in (coarse, draws.points)
         )
         functions.add(low, fine, LEVELS, LEVELS * (1.0 - LEVELS))
-    for statistic, mean, variance in statistics.values():
+    for statistic, mean, variance, _ in statistics.values():
         functions.add(statistic(coarse), statistic(draws.points), mean, variance)
     if others is not None:
         _add_quadrants(functions, draws, coarse, others)

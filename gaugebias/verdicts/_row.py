@@ -40,7 +40,8 @@ class Row(eqx.Module):
       be small for a rejection). `verdict`: its word, or "undecided" for a `reason`.
     - `reason`: why the verdict is "undecided" whatever the p-value: "not converged" (the run has
       not forgotten its start), "discretisation" (the step has an effect that explains the
-      deviation), "step not resolved" (too few chains to tell the two apart); else "".
+      deviation, or that could hide one), "step not resolved" (too few chains to tell the two
+      apart), "not independent" (chains that are copies of others); else "".
     - `detail`: which test decided, where, and the diagnostics.
     - `detectable`: the smallest deviation that would have been rejected (p < 1e-6 after
       Bonferroni) with probability 0.9: "distance" (of distribution functions, a rigorous bound
@@ -137,10 +138,14 @@ class Verdict(eqx.Module):
 
     def __getitem__(self, which: int | str) -> Row:
         if isinstance(which, str):
-            for row in self.rows:
-                if row.law == which:
-                    return row
-            raise KeyError(f"no row {which!r}; there are {[row.law for row in self.rows]}")
+            found = [row for row in self.rows if row.law == which]
+            if len(found) == 1:
+                return found[0]
+            raise KeyError(
+                f"{len(found)} rows are called {which!r}: index by position, or give `names`"
+                if found
+                else f"no row {which!r}; there are {[row.law for row in self.rows]}"
+            )
         return self.rows[which]
 
     def __len__(self) -> int:
@@ -196,9 +201,14 @@ class Verdict(eqx.Module):
             return "  ".join(cells).rstrip()
 
         tests = sum(len(row.tests) for row in self.rows)
+
+        def counted(n: int, what: str) -> str:
+            return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
         title = (
-            f"{len(self.rows)} comparisons, {tests} tests; consistent p >= {CONSISTENT:.0e}, "
-            f"rejected p < {REJECTED:.0e}; false alarm at most {self.false_alarm:.1e}"
+            f"{counted(len(self.rows), 'comparison')}, {counted(tests, 'test')}; "
+            f"consistent p >= {CONSISTENT:.0e}, rejected p < {REJECTED:.0e}; "
+            f"false alarm at most {self.false_alarm:.1e}"
         )
         rule = "  ".join("-" * width for width in widths)
         return "\n".join([title, show(head), rule, *(show(line) for line in body)])

@@ -3,15 +3,29 @@
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
 from ..stats import TestResult, mean_test
+from ..stats._mean import saddlepoint_tail
 
 # What a law raises for a question it cannot answer (`LawRefused` is a `ValueError`).
 NOT_OFFERED = (ValueError, KeyError, NotImplementedError)
 
-Statistics = dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, float]]
+Statistics = dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, float, float]]
+
+
+def _skewness(law: Any, statistic: Any, values: np.ndarray) -> float:
+    """That of the statistic under the law; where the law cannot say, that of the draws."""
+    try:
+        if callable(getattr(law, "skewness", None)):
+            return float(law.skewness(statistic))
+    except NOT_OFFERED:
+        pass
+    away = values - values.mean()
+    spread = float(np.mean(away**2))
+    return float(np.mean(away**3)) / spread**1.5 if spread > 0.0 else 0.0
 
 
 def _evaluate(statistic: Callable[[Any], Any], points: np.ndarray, name: str) -> np.ndarray:
@@ -24,11 +38,23 @@ def _evaluate(statistic: Callable[[Any], Any], points: np.ndarray, name: str) ->
     return out
 
 
+def _by_saddlepoint(law: Any, statistic: Any, found: TestResult, away: float) -> TestResult:
+    """The test with the tail of the statistic's own law, where the law can say. log V has skewness
+    -5 and kurtosis 66 for w = uv: with 100 draws the central limit theorem rejects the right law at
+    1e-6 in 4 of 10,000 runs."""
+    if not callable(getattr(law, "distribution", None)) or found.p_value > 0.1:
+        return found
+    values, weights = law.distribution(statistic)
+    sign = 1.0 if away > 0.0 else -1.0
+    tail = saddlepoint_tail(sign * np.asarray(values), np.asarray(weights), abs(away), found.n)
+    return eqx.tree_at(lambda test: test.p_value, found, float(min(1.0, 2.0 * tail)))
+
+
 def score_tests(
     law: Any, points: np.ndarray
 ) -> tuple[dict[str, TestResult], Statistics, tuple[str, ...]]:
-    """The tests by name, the statistics with their mean and variance under the law, and what could
-    not be tested."""
+    """The tests by name, the statistics with their mean, variance and skewness under the law, and
+    what could not be tested."""
     tests: dict[str, TestResult] = {}
     statistics: Statistics = {}
     notes: list[str] = []
@@ -52,10 +78,12 @@ def score_tests(
             bad = int(np.count_nonzero(~np.isfinite(values)))
             notes.append(f"no {name} score test (not finite at {bad} draws)")
             continue
-        tests[name] = mean_test(values, mean, variance)
+        skewness = _skewness(law, statistic, values)
+        found = mean_test(values, mean, variance, skewness)
+        tests[name] = _by_saddlepoint(law, statistic, found, float(np.mean(values)) - mean)
 
         def at(x: np.ndarray, statistic: Any = statistic, name: str = name) -> np.ndarray:
             return _evaluate(statistic, x, name)
 
-        statistics[name] = (at, mean, variance)
+        statistics[name] = (at, mean, variance, skewness)
     return tests, statistics, tuple(notes)

@@ -1,9 +1,11 @@
 """The stationary law of a diagonal linear network, against its printed formula and quadrature."""
 
+import jax
 import mpmath
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.stats import norm
 
 from gaugebias.laws import LawRefused, NotNormalisable, RegressionMoments, diagonal_linear
 
@@ -131,6 +133,43 @@ def test_moments():
     assert few.b2 == pytest.approx((0.5 + 2.0 - 2.0) / 3)
 
 
+def test_inputs_of_constant_size_have_noise_that_does_not_depend_on_v():
+    """`x = +-1.1`: a normal law without hidden layers; the variance of `x^2` is no rounding."""
+    x = np.array([1.1, -1.1, 1.1, 1.1, -1.1, 1.1, -1.1])
+    y = np.array([0.3, 0.2, 1.0, 0.7, -0.4, 0.1, -0.9])
+    m = RegressionMoments.of(x, y)
+    assert m.a1 == m.a2 == 0.0 and m.a3 == pytest.approx(np.var(x * y))
+    law = diagonal_linear(m, TAU, depth=0)
+    v = np.array([-0.2, 0.4, 1.0])
+    size = np.sqrt(TAU * m.a3 / m.b1)  # dv = -2 (b1 v - b2) dt + 2 sqrt(tau a3) dB
+    np.testing.assert_allclose(law.cdf(v), norm.cdf((v - m.b2 / m.b1) / size), atol=1e-9)
+    found = np.asarray(diagonal_linear(m, TAU, depth=1).log_density(v[1:]))
+    expected = np.array([printed(u, 1, 1, moments=m) for u in v[1:]])
+    np.testing.assert_allclose(np.diff(found), np.diff(expected), atol=1e-9)
+
+
+def test_moments_are_of_the_data_in_double_precision():
+    x = 1.0 + 1e-3 * np.arange(5.0)
+    with jax.enable_x64(False):
+        m = RegressionMoments.of(x, x**2)
+    assert m.a1 == pytest.approx(np.var(x**2), rel=1e-12)
+
+
+def test_moments_of_a_heavy_tail():
+    """`E v^2` from the stationarity of `v^2`; infinite from `tau a1 = b1` on."""
+    m = MOMENTS
+    tau = 0.4 * m.b1 / m.a1
+    mean = m.b2 / m.b1
+    second = (m.b2 * mean + tau * (m.a3 - 2 * m.a2 * mean)) / (m.b1 - tau * m.a1)
+    found = diagonal_linear(m, tau, depth=0).expectation(lambda v: v)
+    assert float(found[0]) == pytest.approx(mean, rel=1e-6)
+    assert float(found[1]) == pytest.approx(second - mean**2, rel=1e-5)
+    found = diagonal_linear(m, 2.0 * m.b1 / m.a1, depth=0).expectation(lambda v: v)
+    assert float(found[0]) == pytest.approx(mean, rel=1e-3) and found[1] == np.inf
+    with pytest.raises(ValueError, match="`fn` has no mean under the diagonal-linear law that"):
+        diagonal_linear(m, 1e4, depth=0).expectation(lambda v: v)
+
+
 def test_what_is_refused():
     with pytest.raises(LawRefused, match="fitted at w = 0.7, where gradients and noise vanish"):
         x = np.array([1.0, 2.0, -0.5])
@@ -143,8 +182,13 @@ def test_what_is_refused():
         RegressionMoments(1.0, 0.0, 1.0, 1.0, float("nan"))
     with pytest.raises(ValueError, match="shape \\(n,\\)"):
         RegressionMoments.of(np.ones((3, 1)), np.ones((3, 1)))
-    with pytest.raises(ValueError, match="a1 = Var x\\^2 = 0"):
-        diagonal_linear(RegressionMoments(0.0, 0.0, 1.0, 1.0, 0.5), TAU)
+    with pytest.raises(LawRefused, match="there is no noise"):
+        diagonal_linear(RegressionMoments(0.0, 0.0, 0.0, 1.0, 0.5), TAU)
+    with pytest.raises(LawRefused, match="agree at w = 0, so that noise vanishes"):
+        diagonal_linear(RegressionMoments(1.0, 0.0, 0.0, 1.0, 0.5), TAU, depth=0)
+    with pytest.raises(LawRefused, match="fitted at w = 3e\\+08"):
+        x = np.array([1.0, 2.0, -0.5])
+        diagonal_linear(RegressionMoments.of(x, 3e8 * x), 1e-8 * TAU)
     with pytest.raises(ValueError, match="`depth` must be at least 0"):
         diagonal_linear(MOMENTS, TAU, depth=-1)
     with pytest.raises(ValueError, match="`learning_rate`"):

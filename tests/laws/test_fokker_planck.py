@@ -122,6 +122,8 @@ def test_the_radius_under_isotropic_noise_is_exponential_in_the_plane():
     squared = law.marginal(lambda x: jnp.sqrt(x))
     np.testing.assert_allclose(squared.cdf(np.sqrt(w)), law.cdf(w), atol=2e-3)
     assert law.to("lebesgue") is law
+    with pytest.raises(ValueError, match="`p` must hold probabilities"):
+        law.quantile(2.0)
     with pytest.raises(ValueError, match="0.5 \\* q.predictor_log_det"):
         law.to("quotient")
     with pytest.raises(LawRefused, match="cuts off mass at w_1 = 2: about"):
@@ -209,7 +211,12 @@ def test_absorbing_walls_give_the_law_of_survivors():
     first = np.min(-np.linalg.eigvals(matrix).real)
     assert law.decay_rate == pytest.approx(first, rel=2e-3)
     assert law.boundary == "absorbing"
+    # what is lost leaves by the two walls, in equal parts: also at the outermost nodes
+    np.testing.assert_allclose(law.flux[[0, -1], 0], law.decay_rate * np.array([-0.5, 0.5]), 1e-4)
+    assert law.entropy_production == np.inf
     assert float(law.cdf(np.array([0.0]))) == pytest.approx(0.5, abs=1e-6)
+    with pytest.raises(ValueError, match=r"`x` must have shape \(..., \*\(1,\)\)"):
+        law.cdf(np.array([0.0, 0.5]))
     with pytest.raises(LawRefused, match="cuts off mass"):
         fokker_planck(sde, line, Domain.line(-c, c))
 
@@ -228,6 +235,23 @@ def test_what_is_refused():
     flattened = rotating([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 0.0]])
     with pytest.raises(LawRefused, match="vanishes inside of `domain`.*in some direction"):
         fokker_planck(flattened, PLANE, BOX)
+    slopes = jnp.stack([X, jnp.roll(X, 1)], axis=-1)
+    fitted = MinibatchSDE(
+        lambda p, s: 0.5 * (p["w"] @ s[0] - s[1]) ** 2,
+        (slopes, slopes @ jnp.array([0.51, 0.27])),
+        0.2,
+        1,
+    )
+    with pytest.raises(LawRefused, match=r"vanishes inside.*near w = \[0.5.* 0.2[67]"):
+        fokker_planck(fitted, PLANE, BOX)
+    radius = Quotient(
+        lambda p: jnp.sum(p**2),
+        Orthogonal(lambda p: p),
+        lift=lambda w: jnp.sqrt(w) * jnp.array([1.0, 0.0]),
+        at=jnp.array([0.4, 0.5]),
+    )
+    with pytest.raises(ValueError, match="`sde` is the equation of another quotient than `q`"):
+        fokker_planck(QuotientSDE(radius, lambda w: w, T), PRODUCT, half)
     with pytest.raises(ValueError, match="where the drift or the noise of the predictor is NaN"):
         fokker_planck(sde, PRODUCT, Domain.line(-1.0, 8.0))
     with pytest.raises(LawRefused, match="raise `cells`"):

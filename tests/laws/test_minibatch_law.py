@@ -15,7 +15,7 @@ from gaugebias.laws import (
 )
 from gaugebias.laws._push import predictor_rates
 from gaugebias.quotient import Domain, FunctionGauge, Quotient
-from gaugebias.symmetry import Orthogonal, Product, Rescaling
+from gaugebias.symmetry import Orthogonal, Product, Rescaling, Translation
 
 N, RATE, BATCH = 16, 0.1, 2
 X = 1.0 + 0.3 * jax.random.normal(jax.random.key(1), (N,))
@@ -54,6 +54,14 @@ RADIAL = Quotient(
     Orthogonal(lambda p: p, axis=0),
     lift=lambda w: jnp.sqrt(w) * jnp.array([1.0, 0.0, 0.0]),
     at=jnp.array([0.4, 0.5, 0.6]),
+)
+
+
+LINE = Quotient(
+    lambda p: p["w"],
+    Translation(lambda p: p["z"], axis=0),
+    lift=lambda w: {"w": w, "z": jnp.zeros(1)},
+    at={"w": jnp.array(0.3), "z": jnp.array([0.1])},
 )
 
 
@@ -158,6 +166,23 @@ def test_minibatch_noise_follows_the_law_and_no_other_power():
     assert verdict["K^-1/2"].verdict == "rejected"
 
 
+def test_discrete_descent_has_more_variance_than_either_equation():
+    """Linear regression, `w' = w - eta (a w - b)`: its second moment is known exactly.
+
+    By `1 + eta r/2` and `1 + eta r`, as documented: `second_order` is not the closer of the two.
+    """
+    a, b = np.asarray(X**2), np.asarray(X * Y)
+    rate, fit = np.mean(a), np.mean(b) / np.mean(a)
+    eta = 0.05 / rate
+    noise = np.var(b - a * fit) / BATCH
+    exact = eta**2 * noise / (1.0 - (1.0 - eta * rate) ** 2 - eta**2 * np.var(a) / BATCH)
+    for second_order, expected in ((False, 0.025), (True, 0.05)):
+        law = minibatch(LINE, loss, DATA, eta, BATCH, second_order=second_order)
+        mean, variance = law.expectation(lambda w: w)
+        assert float(mean) == pytest.approx(fit, rel=1e-9)
+        assert exact / float(variance) - 1.0 == pytest.approx(expected, rel=0.1)
+
+
 def test_collapse_names_the_critical_rate():
     """At `w -> 0` the exponent is `-3/2 + E xy / (tau Var xy)` for the loss with 1/2."""
     x, y = np.asarray(X), np.asarray(Y)
@@ -185,6 +210,20 @@ def test_what_is_refused():
         law(potential=lambda w, s: 0.5 * (w - 1.0) ** 2 + 0.5 * s[0] * (w - 0.5) ** 2)
     with pytest.raises(LawRefused, match="there is no noise"):
         law(data=(jnp.ones(4), jnp.ones(4)))
+    # zeros of the noise far from 1, and at the point 0 where the line is cut
+    with pytest.raises(LawRefused, match="fitted at w = 3e\\+06"):
+        law(data=(X, 3e6 * X), rate=1e-6 * RATE)
+    with pytest.raises(LawRefused, match="agree at w = 0, so that noise vanishes"):
+        law(q=LINE, domain=None, potential=lambda w, s: 0.5 * (w - 1) ** 2 + 0.5 * s[1] * w**2)
+    with pytest.raises(NotNormalisable, match="vanishes there, and descent does not lead away"):
+        law(
+            potential=lambda w, s: 0.5 * (w - 1.0) ** 2 + 0.5 * s[1] * (w - 0.5) ** 2,
+            q=LINE,
+            domain=Domain.line(upper=0.5),
+        )
+    # K = 2|w - 1| vanishes at a point that no break names
+    with pytest.raises(LawRefused, match="K vanishes inside of `domain`, at w = 1"):
+        law(domain=None, q=Quotient(lambda p: 1.0 + p[0] * p[1], PRODUCT.action, at=AT))
     two = Quotient(
         lambda p: p["u"] * p["v"],
         Rescaling(lambda p: p["u"], lambda p: p["v"], axes=(0, 0)),

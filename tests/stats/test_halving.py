@@ -95,3 +95,8 @@ def test_bad_input_is_named():
         step_halving_test(ones, ones, [0.0, 0.0], [1.0, 0.0])
     with pytest.raises(ValueError, match="`order`"):
         step_halving_test(ones, ones, [0.0, 0.0], [1.0, 1.0], order=0.0)
+
+
+def test_a_step_that_matters_is_said_to():
+    assert judge(*euler(6, 8000, 1.0)).matters
+    assert not judge(*euler(7, 8000, 0.05)).matters

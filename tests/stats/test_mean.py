@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from scipy.stats import chi2, norm
 
 from gaugebias.stats import kolmogorov_smirnov, mean_detectable, mean_test
+from gaugebias.stats._mean import saddlepoint_tail
 
 
 @pytest.mark.parametrize("variance", [1.0, None])
@@ -41,3 +43,36 @@ def test_bad_input_is_named():
         mean_detectable(10, 0.0)
     with pytest.raises(ValueError, match="`power`"):
         mean_detectable(10, 1.0, power=1.0)
+
+
+def test_skewed_draws_are_not_rejected_too_often():
+    # Squares of normal numbers, 8 a test: with their skewness p <= 1e-3 is no more frequent than
+    # that (more than 14 of 4,000 have probability 1e-4), without it 6 times as frequent.
+    x = np.random.default_rng(5).normal(size=(4000, 8)) ** 2
+
+    def low(skewness):
+        return sum(mean_test(row, 1.0, 2.0, skewness).p_value <= 1e-3 for row in x)
+
+    assert low(8.0**0.5) <= 14 < low(0.0)
+    assert mean_test(1.5 * x[:200].ravel(), 1.0, 2.0, 8.0**0.5).p_value < 1e-6
+    # The gamma law's mean has a gamma law: exact in the heavy tail.
+    total = 8.0 * (1.0 + 4.0 * 0.5)  # 4 standard deviations up
+    assert mean_test(np.full(8, total / 8), 1.0, 2.0, 8.0**0.5).p_value == pytest.approx(
+        2.0 * chi2.sf(total, 8), rel=1e-6
+    )
+    assert mean_detectable(100, 2.0, skewness=8.0**0.5) > mean_detectable(100, 2.0)
+    with pytest.raises(ValueError, match="`skewness`"):
+        mean_test(x[0], 1.0, None, 1.0)
+
+
+def test_the_saddlepoint_tail_is_that_of_a_sum_of_squares():
+    edges = np.linspace(0.0, 12.0, 50_001)
+    x = (edges[1:] + edges[:-1]) / 2
+    weights = np.exp(-(x**2) / 2)
+    weights /= weights.sum()
+    for total in (24.0, 48.0):
+        tail = saddlepoint_tail(x**2, weights, total / 8 - 1.0, 8)
+        assert tail == pytest.approx(chi2.sf(total, 8), rel=0.02)
+    # The light side is no lighter than the normal law says; beyond all values as well.
+    assert saddlepoint_tail(-(x**2), weights, 0.9, 8) == pytest.approx(norm.sf(0.9 * 2.0))
+    assert saddlepoint_tail(-(x**2), weights, 1.1, 8) == pytest.approx(norm.sf(1.1 * 2.0))

@@ -2,9 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from gaugebias.stats import kernel_stein
-from gaugebias.stats._stein import _stein_kernel
+from gaugebias.stats._stein import _skew_factor, _stein_kernel
 
 
 def test_the_kernel_is_the_stein_operator_applied_twice():
@@ -88,3 +89,21 @@ def test_bad_input_is_named(getkey):
         kernel_stein(x, -x, getkey(), replicates=3)
     with pytest.raises(ValueError, match="`max_points`"):
         kernel_stein(x, -x, getkey(), max_points=3)
+
+
+def test_few_draws_have_no_far_tail(getkey):
+    x = np.random.default_rng(5).normal(size=(100, 1)) + 4.0
+    assert kernel_stein(x[:99], -x[:99], getkey()).p_value == 1 / 500
+    assert kernel_stein(x, -x, getkey()).p_value < 1e-6
+
+
+def test_skewed_draws_have_a_heavier_far_tail():
+    # Self-normalised sums of 100 exponential draws: beyond 1e-4 of the normal law there are 7 in
+    # place of 1, and with the factor no more than 1 (40,000 sums: 4 expected, more than 13 have
+    # probability 1e-4).
+    y = np.random.default_rng(6).exponential(size=(40_000, 100)) - 1.0
+    p = 2.0 * norm.sf(np.abs(y.sum(axis=1)) / np.sqrt(np.sum(y**2, axis=1)))
+    far = np.flatnonzero(p < 1e-3)
+    mended = np.asarray([p[i] * _skew_factor(y[i], p[i]) for i in far])
+    assert np.sum(mended < 1e-4) <= 13 < np.sum(p < 1e-4)
+    assert _skew_factor(np.ones(10), 1e-3) == 1.0

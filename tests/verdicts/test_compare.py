@@ -215,3 +215,20 @@ def test_a_law_of_the_package_plugs_in(power_law):
     assert set(row.tests) == {"ks", "temperature", "exponent"} and row.wasserstein is not None
     for wrong in (power_law(-0.4), power_law(-0.6), power_law(temperature=0.105)):
         assert compare(wrong.draw(rng, 26_000), law).rows[0].verdict == "rejected"
+
+
+def test_names_and_draws_that_are_ambiguous(power_law):
+    law = power_law()
+    draws = law.draw(np.random.default_rng(20), 100)
+    verdict = compare(draws, [law, power_law(0.5, name=law.name)])
+    with pytest.raises(KeyError, match="2 rows are called 'power law': index by position"):
+        verdict["power law"]
+    assert compare(draws, law, names="mine")["mine"].law == "mine"
+    with pytest.raises(ValueError, match="`ensemble` is a list of numbers: make it an array"):
+        compare(list(draws), law)
+    with pytest.raises(ValueError, match="`ensemble` must be real"):
+        compare(draws + 0j, law)
+    many = {f"w{i:02}": draws for i in range(30)}
+    with pytest.raises(ValueError, match="30 leaves .*w03.*, ...\\)") as error:
+        compare(many, law)
+    assert "w04" not in str(error.value)

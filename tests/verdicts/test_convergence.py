@@ -1,3 +1,6 @@
+from types import SimpleNamespace
+
+import jax
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -78,3 +81,39 @@ def test_stationary_runs_are_rarely_called_unconverged(make_ensemble):
         values = relaxing(rng, 64, 400, 0.5, 0.0)
         flags += compare(make_ensemble(values), norm())[0].converged is False
     assert flags <= 6
+
+
+def test_copies_of_chains_are_not_independent(make_ensemble):
+    rng = np.random.default_rng(10)
+    values = np.repeat(rng.normal(size=(40, 10)), 50, axis=0)
+    row = compare(make_ensemble(values), norm())[0]
+    assert row.p_value < 1e-6 and (row.verdict, row.reason) == ("undecided", "not independent")
+    assert "1,960 chains are copies of others" in row.detail
+    # Short records, too; draws of a discrete observable share values without being copies.
+    assert compare(make_ensemble(values[:, :2]), norm())[0].reason == "not independent"
+    signs = np.sign(rng.normal(size=(2000, 4)))
+    assert compare(make_ensemble(signs), norm())[0].reason == ""
+
+
+def test_a_coordinate_that_never_changes_is_not_converged(make_ensemble):
+    class Plane:
+        name, domain = "plane", SimpleNamespace(dimension=2)
+
+        def sample(self, key, n):
+            return jax.random.normal(key, (n, 2))
+
+    values = np.random.default_rng(11).normal(size=(200, 8, 2))
+    assert compare(make_ensemble(values), Plane())[0].verdict == "consistent"
+    values[..., 1] = 0.0
+    row = compare(make_ensemble(values), Plane())[0]
+    assert row.p_value < 1e-6 and (row.verdict, row.reason) == ("undecided", "not converged")
+    assert "1 of 2 coordinates never change" in row.detail
+    # Against draws that do not move there either it is no obstacle.
+    assert compare(make_ensemble(values), make_ensemble(values[::-1]))[0].verdict == "consistent"
+
+
+def test_what_was_not_checked_is_said(make_ensemble):
+    draws = np.random.default_rng(12).normal(size=(100, 1))
+    row = compare(make_ensemble(draws), norm())[0]
+    assert row.converged is None and "convergence not checked (1 draw a chain" in row.detail
+    assert "not checked" not in compare(draws[:, 0], norm())[0].detail

@@ -36,6 +36,14 @@ def test_discretisation_and_disagreement_are_told_apart():
     assert compare(euler(1, 8000, 0.05), norm())[0].verdict == "consistent"
 
 
+def test_a_wrong_law_that_the_bias_of_the_step_hides_is_not_consistent():
+    # The fine run has variance 1 / (1 - dt/4): a law with that variance fits it, and is wrong.
+    run = euler(0, 8000, 1.0)
+    row = compare(run, norm(scale=0.75**-0.5))[0]
+    assert row.tests["ks"].p_value > 1e-3
+    assert (row.verdict, row.reason) == ("undecided", "discretisation")
+
+
 def test_too_few_chains_say_so():
     # A wrong law that the plain test sees, and a run too small to tell it from the step.
     row = compare(euler(0, 2000, 0.5), norm(scale=0.8))[0]

@@ -44,7 +44,7 @@ def test_every_test_on_a_law_with_a_wall(product, power_law):
     # p ~ |w|^(-1/2) at w = 0: the Stein test functions must vanish there. A right law fails with
     # probability 1e-3; the wrong power must be rejected by each test that sees shapes.
     rng = np.random.default_rng(0)
-    right, wrong = power_law().draw(rng, 800), power_law(0.3).draw(rng, 800)
+    right, wrong = power_law().draw(rng, 800), power_law(0.6).draw(rng, 800)
     row = compare(right, product, tests=ALL)[0]
     assert row.verdict == "consistent"
     assert set(row.tests) == {
@@ -191,3 +191,31 @@ def test_bad_names_and_laws_that_do_not_offer_them(product):
         compare(draws, product, tests="stein")
     with pytest.raises(ValueError, match="no stein test.*not finite at 1 of"):
         compare(np.append(np.abs(draws), 0.0), product, tests="stein")
+
+
+def test_score_tests_know_the_skewness_of_the_statistic(product, power_law):
+    # By quadrature of the law against that of the stand-in.
+    law = power_law()
+    for name in ("exponent", "temperature"):
+        statistic = product.statistic(name)
+        x, mass = law._nodes.ravel(), law._mass.ravel()
+        values = np.asarray(statistic(x))
+        away = values - np.sum(values * mass)
+        third = np.sum(away**3 * mass) / np.sum(away**2 * mass) ** 1.5
+        # Gauss-Legendre nodes see log^3 of the cell at the wall to 1e-3 only.
+        assert product.skewness(statistic) == pytest.approx(third, rel=2e-3)
+        assert abs(third) > 0.5
+
+
+def test_a_few_draws_near_the_wall_do_not_reject_the_exponent(product, power_law):
+    # log V is far from normal (kurtosis 66): with 100 draws the normal law gives the right law
+    # p < 1e-5 in 8 of 10,000 runs. Here the lowest of 100 quantiles is put at 1e-6 of mass: that
+    # happens in 1 of 10,000 runs, and no p-value may be far below it.
+    x = power_law().quantile((np.arange(100) + 0.5) / 100)
+    x[0] = power_law().quantile(1e-6)
+    row = compare(x, product, tests=("scores",))[0]
+    found = row.tests["exponent"]
+    assert 2.0 * norm.sf(abs(found.statistic)) < found.p_value / 3.0
+    assert found.p_value > 1e-4
+    wrong = power_law(0.6).draw(np.random.default_rng(9), 3000)
+    assert compare(wrong, product, tests=("scores",))[0].tests["exponent"].p_value < 1e-6

@@ -1,0 +1,107 @@
+"""Charts of components: inverse, image, Jacobian, pull-back."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from scipy.linalg import expm
+
+from gaugebias import flows
+
+WEIGHTS = jnp.array([0.2, 0.5, 0.3])
+CHARTS = [
+    (flows.AbsoluteChart(), 3),
+    (flows.RelativeChart(), 3),
+    (flows.CentredChart(WEIGHTS), 3),
+    (flows.OrderedChart(), 3),
+    (flows.FlooredChart(jnp.array([0.3, 0.1])), 3),
+    (flows.FixedChart(jnp.array([0.4, -1.0])), 1),
+    (flows.SimplexChart(), 2),
+    (flows.SimplexChart(0.1), 2),
+]
+
+_image = eqx.filter_jit(lambda chart, xi: chart(xi))
+_inverse = eqx.filter_jit(lambda chart, theta: chart.inverse(theta))
+_jacobian = eqx.filter_jit(lambda chart, xi: chart.jacobian(xi))
+
+
+@pytest.mark.parametrize(("chart", "rows"), CHARTS)
+@given(seed=st.integers(0, 2**31))
+def test_the_inverse_undoes_the_chart(chart, rows, seed):
+    xi = jnp.asarray(3.0 * np.random.default_rng(seed).standard_normal(rows))
+    assert chart.rows(3) == rows
+    theta = _image(chart, xi)
+    assert theta.shape == (3,) and bool(chart.contains(theta))
+    np.testing.assert_allclose(_inverse(chart, theta), xi, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("chart", "rows"), CHARTS)
+def test_the_jacobian_is_that_of_finite_differences(chart, rows):
+    xi, h = jnp.array([0.3, -0.7, 0.4])[:rows], 1e-5
+    steps = h * jnp.eye(rows)
+    moved = [(_image(chart, xi + e) - _image(chart, xi - e)) / (2 * h) for e in steps]
+    j = _jacobian(chart, xi)
+    np.testing.assert_allclose(j, jnp.stack(moved, axis=1), atol=1e-9)
+    metric = jnp.asarray(np.diag([1.0, 2.0, 3.0]) + 0.1)
+    np.testing.assert_allclose(chart.pull_back(xi, metric), j.T @ metric @ j, atol=1e-12)
+
+
+@pytest.mark.parametrize("chart", [CHARTS[0][0], CHARTS[1][0], CHARTS[2][0]])
+def test_linear_charts_in_the_plane(chart):
+    theta = jnp.asarray(np.random.default_rng(1).standard_normal((3, 2)))
+    np.testing.assert_allclose(chart(chart.inverse(theta)), theta, atol=1e-14)
+    assert chart.jacobian(theta).shape == (6, 6)
+
+
+def test_charts_are_parametrisations_of_the_room():
+    """Their kernel is `J J^T`, and gradient flow through a shear is that of a linear map."""
+    chart, xi = flows.FlooredChart(jnp.array([0.3, 0.1])), jnp.array([0.3, -0.7, 0.4])
+    j = _jacobian(chart, xi)
+    np.testing.assert_allclose(flows.tangent_kernel(chart, xi), j @ j.T, atol=1e-12)
+    goal, shear = jnp.array([1.0, 2.0, 4.0]), flows.RelativeChart()
+    path = flows.gradient_flow(
+        shear, lambda t: 0.5 * jnp.sum((t - goal) ** 2), jnp.zeros(3), jnp.array([0.0, 0.7])
+    )
+    k = np.asarray(_jacobian(shear, xi))
+    expected = goal - expm(-0.7 * k @ k.T) @ goal
+    np.testing.assert_allclose(path.end, expected, atol=1e-8)
+
+
+def test_shears_have_determinant_one():
+    for chart in (flows.RelativeChart(), flows.CentredChart(WEIGHTS)):
+        assert float(jnp.linalg.det(_jacobian(chart, jnp.arange(3.0)))) == pytest.approx(1.0)
+
+
+def test_the_images_keep_their_floors():
+    xi = jnp.array([1.0, -30.0, 2.0])
+    theta = flows.FlooredChart(jnp.asarray(0.25))(xi)
+    assert bool(jnp.all(jnp.diff(theta) >= 0.25))
+    assert float(jnp.min(flows.SimplexChart(0.1)(jnp.array([-50.0, 3.0])))) >= 0.1
+
+
+def test_outside_the_image_under_jit_is_nan():
+    assert bool(jnp.all(jnp.isnan(_inverse(flows.OrderedChart(), jnp.array([0.0, 1.0, 0.5])))))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: flows.OrderedChart().inverse(jnp.array([0.0, 0.0])), "increasing order"),
+        (lambda: flows.FlooredChart(0.5).inverse(jnp.array([0.0, 0.4])), "`floor`"),
+        (lambda: flows.FlooredChart(0.0), "`floor` must be positive"),
+        (lambda: flows.FlooredChart(jnp.array([0.1, 0.2])).rows(2), "2 entries for 2 components"),
+        (lambda: flows.OrderedChart()(jnp.zeros((2, 2))), "on the line"),
+        (lambda: flows.FixedChart(jnp.array([0.5, 0.0])), "`differences` must be finite and not 0"),
+        (lambda: flows.FixedChart(jnp.array([0.5])).rows(3), "1 rows for 3 components"),
+        (lambda: flows.CentredChart(jnp.array([0.5, 0.6])), "sum to 1"),
+        (lambda: flows.CentredChart(jnp.array([0.5, 0.5])).rows(3), "2 entries for 3"),
+        (lambda: flows.SimplexChart(0.5).rows(2), "too much for 2 weights"),
+        (lambda: flows.SimplexChart(-0.1), r"`floor` must be a number in \[0, 1/K\)"),
+        (lambda: flows.SimplexChart().inverse(jnp.array([0.0, 1.0])), "weights above `floor`"),
+        (lambda: flows.AbsoluteChart().pull_back(jnp.zeros(2), jnp.eye(3)), "`metric`"),
+    ],
+)
+def test_bad_input(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
