@@ -58,6 +58,14 @@ _ALL = (
         seconds=75,
         quick_seconds=40,
     ),
+    Publication(
+        "three-mechanisms",
+        "Three mechanisms of feature learning in a linear network",
+        "2401.07085",
+        "_latent_variable",
+        seconds=240,
+        quick_seconds=135,
+    ),
 )
 
 
