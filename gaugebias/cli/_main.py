@@ -9,6 +9,7 @@ COMMANDS = {
     "catalogue": "models with their symmetry, closed forms and laws; checked in three ways",
     "design": "a penalty in, a parametrisation whose noise has that bias out",
     "factorise": "a table of counts as a mixture of components, and how far these can move",
+    "reproduce": "the claims of publications measured again, with controls and verdicts",
     "verify": "which law does the simulated process follow? Built-in cases, or your own table",
 }
 """Subcommand -> one line; `gaugebias verify` is `run(argv)` of the module `_verify` beside this."""

@@ -19,6 +19,14 @@ from ._commutation import (
     dual_flow as dual_flow,
     mirror_hessian as mirror_hessian,
 )
+from ._deep_product import (
+    DeepProduct as DeepProduct,
+    TiedProduct as TiedProduct,
+    identical_start as identical_start,
+    perturbed_start as perturbed_start,
+    random_start as random_start,
+)
+from ._deep_times import flow_time as flow_time
 from ._descent import (
     DescentPath as DescentPath,
     EffectiveInitialisation as EffectiveInitialisation,
@@ -26,6 +34,12 @@ from ._descent import (
     sde_initialisation as sde_initialisation,
 )
 from ._difference import DifferenceEntropy as DifferenceEntropy, PowerEntropy as PowerEntropy
+from ._effective_rank import (
+    EigenTrajectories as EigenTrajectories,
+    effective_rank as effective_rank,
+    eigen_trajectories as eigen_trajectories,
+    spectral_effective_rank as spectral_effective_rank,
+)
 from ._elementwise import (
     AbstractElementwise as AbstractElementwise,
     Reparametrised as Reparametrised,
@@ -81,6 +95,12 @@ from ._maps import (
     Tan as Tan,
     Tanh as Tanh,
 )
+from ._matrix_losses import (
+    MatrixEstimation as MatrixEstimation,
+    MatrixSensing as MatrixSensing,
+    gaussian_measurements as gaussian_measurements,
+    symmetric_eigen as symmetric_eigen,
+)
 from ._mechanism import (
     Mechanism as Mechanism,
     MechanismPhase as MechanismPhase,
@@ -128,4 +148,15 @@ from ._relative_charts import (
 from ._separable import Scaled as Scaled, SeparablePotential as SeparablePotential
 from ._simplex_chart import SimplexChart as SimplexChart
 from ._singularity import SingularityReport as SingularityReport, singularity as singularity
+from ._spectral_descent import (
+    SpectralPath as SpectralPath,
+    critical_learning_rate as critical_learning_rate,
+    spectral_descent as spectral_descent,
+    stable_learning_rate as stable_learning_rate,
+)
+from ._step_bracket import StepBracket as StepBracket, step_bracket as step_bracket
+from ._stopping_window import (
+    StoppingWindow as StoppingWindow,
+    stopping_window as stopping_window,
+)
 from ._user import Elementwise as Elementwise

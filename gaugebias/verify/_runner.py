@@ -3,13 +3,12 @@
 import dataclasses
 import json
 import os
-import platform
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._files import replace_text, writable_folder
+from .._versions import versions
 from ._attempt import Known, Message, Settings, attempt
 from ._case import Case, Outcome
 from ._progress import Meter
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _RECORD = "verdicts.json"
-_PACKAGES = ("gaugebias", "jax", "jaxlib", "equinox", "diffrax", "numpy", "scipy", "blackjax")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Report:
             "interrupted": self.interrupted,
             "exit_code": self.exit_code,
             "settings": dict(self.settings),
-            "versions": _versions(),
+            "versions": versions(),
             "tests": dict(power.tests),
             "false_alarm_rate": power.false_alarm,
             "ks_distance_seen_with_99_percent_power": power.distance,
@@ -160,13 +158,3 @@ def run_cases(
                     whole = False
                     break
     return save() if whole else save(interrupted=True)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
