@@ -35,6 +35,7 @@ def test_a_design_is_printed_validated_drawn_and_written(tmp_path, capsys):
     assert module.action is not None
 
 
+@pytest.mark.slow
 def test_a_penalty_of_a_file_is_found_from_the_module(tmp_path, capsys):
     (tmp_path / "own.py").write_text("def penalty(w):\n    return 0.2 * abs(w)\n")
     out = tmp_path / "out"

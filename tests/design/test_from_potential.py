@@ -65,6 +65,7 @@ def test_gradient_flow_has_the_bias_of_the_potential():
     assert float(found.rival.residual) > 1e-2
 
 
+@pytest.mark.slow
 def test_unbounded_curvature_at_0_becomes_a_signed_difference():
     """Its own certificate holds at any start, that of R in the limit of small ones."""
     design = from_potential(entropy)
@@ -82,6 +83,7 @@ def test_unbounded_curvature_at_0_becomes_a_signed_difference():
         design.lift(x)
 
 
+@pytest.mark.slow
 def test_potentials_of_the_flows_room_are_taken():
     design = from_potential(HyperbolicEntropy(jnp.asarray(0.5)))
     w, h = design.lift(jnp.asarray([0.3])), 1e-6

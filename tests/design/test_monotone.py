@@ -75,6 +75,7 @@ def test_walls_are_reflected_as_a_sine():
     assert np.isnan(map.inverse(jnp.asarray(1.5)))
 
 
+@pytest.mark.slow
 def test_distances_in_several_dimensions():
     """u^3 du = w^3 exp(-3 w) dw: an incomplete gamma function."""
     map = monotone(Line(-3.0), lower=0.0, dimension=4)
@@ -87,6 +88,7 @@ def test_distances_in_several_dimensions():
     np.testing.assert_allclose(slope, (map(x + h) - map(x - h)) / (2 * h), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_float32_holds_to_1e_4():
     with jax.enable_x64(False):
         map = monotone(Line(-3.0), symmetric=True)

@@ -29,21 +29,25 @@ def found(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_noise_is_the_same_bits_on_any_number_of_devices(found):
     assert len(set(found["noise"])) == 1 and len(found["noise"]) == 5
     assert found["mesh"] == found["noise"][0]
 
 
+@pytest.mark.slow
 def test_states_and_statistics_are_the_same_bits_with_64_chains_a_device(found):
     assert len(set(found["small"])) == 1
     assert len(set(found["large"])) == 1
     assert len(found["small"]) == 5 and len(found["large"]) == 2
 
 
+@pytest.mark.slow
 def test_states_agree_to_rounding_with_fewer_chains_a_device(found):
     assert found["few"] < 1e-5
 
 
+@pytest.mark.slow
 def test_nothing_passes_between_devices(found):
     assert found["partitioned"] and found["collectives"] == []
     # diffrax checks that its grid of times, here (0, 1), increases; the check's other branch, which
@@ -51,6 +55,7 @@ def test_nothing_passes_between_devices(found):
     assert set(found["summed"]) <= {"f32[2]{0}"}
 
 
+@pytest.mark.slow
 def test_chains_that_do_not_divide_are_padded_and_it_is_said(found):
     assert found["odd"] == [13, 13] and found["odd difference"] < 1e-5
     assert found["said"] == [
@@ -59,6 +64,7 @@ def test_chains_that_do_not_divide_are_padded_and_it_is_said(found):
     ]
 
 
+@pytest.mark.slow
 def test_devices_that_there_are_not_are_refused(found):
     many, grid, text, twice = found["refused"]
     assert re.search(r"`devices` is 9, but there are 8 \(cpu\)", many)

@@ -43,6 +43,7 @@ def test_it_stops_when_enough_is_known_and_not_before():
     np.testing.assert_array_equal(whole.values, ens.values)
 
 
+@pytest.mark.slow
 def test_every_entry_must_have_it():
     """The second entry moves a hundred times as slowly."""
     sde = Langevin(lambda x: 0.5 * x[0] ** 2 + 0.005 * x[1] ** 2, T)

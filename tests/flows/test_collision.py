@@ -68,6 +68,7 @@ def test_stated_predictions():
     assert float(reduced(0.5, 0.0).gradient_flow(4000.0)) == pytest.approx(0.0529, abs=6e-5)
 
 
+@pytest.mark.slow
 def test_measured_plateaus_and_decay():
     """Exact population flow in the centred chart: the stated figures, and the law within 2%."""
     chart = flows.CentredChart(WEIGHTS)

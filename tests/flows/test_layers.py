@@ -30,6 +30,7 @@ def test_the_latent_model():
     assert float(feature_alignment(u[3][None], features)) == pytest.approx(exact, rel=1e-11)
 
 
+@pytest.mark.slow
 def test_a_network_of_equinox_trained_by_gradient_descent(getkey):
     """ReLU layers from a small start align, from a large one they fit and stay as they are."""
     x = jax.random.normal(getkey(), (64, 6))

@@ -62,6 +62,7 @@ def rotating(a, b):
 PLANE, BOX = flat(2), Domain.box([-4.0, -4.0], [4.0, 4.0])
 
 
+@pytest.mark.slow
 def test_minibatch_noise_to_second_order_in_the_cells():
     """Against the closed law: its distribution function, for two grids."""
     exact = gb.laws.diagonal_linear(gb.laws.RegressionMoments.of(*DATA), 0.2, 1, scale=0.5)

@@ -30,6 +30,7 @@ def by_name(rows):
     return {row.name: row for row in rows}
 
 
+@pytest.mark.slow
 def test_claims_and_controls(result):
     rows = by_name(MODULE.claims(result) + MODULE.controls(result))
     assert len(rows) == 11
@@ -38,6 +39,7 @@ def test_claims_and_controls(result):
     assert wrong <= {"digits-accuracy", "digits-equal-loss"}, [rows[name] for name in wrong]
 
 
+@pytest.mark.slow
 def test_wrong_numbers_are_not_supported(result):
     def wrong(**kwargs):
         other = dataclasses.replace(result, **kwargs)
@@ -65,6 +67,7 @@ def test_wrong_numbers_are_not_supported(result):
         assert rows[name].verdict == "not supported", name
 
 
+@pytest.mark.slow
 def test_figures(result):
     panels = MODULE.figures(result)
     assert len(panels) == 6 and all(isinstance(each, plot.CurveData) for each in panels)
