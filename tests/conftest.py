@@ -1,6 +1,7 @@
 """Settings shared by every test: float64, no implicit broadcasting, fixed seeds, checked types."""
 
 import atexit
+import gc
 import itertools
 import os
 import shutil
@@ -33,6 +34,10 @@ jax.config.update("jax_compilation_cache_dir", os.environ["GAUGEBIAS_TEST_CACHE"
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 matplotlib.use("Agg")
+
+# Compiled programs make millions of objects that live as long as the run: looking through them
+# again and again costs more than it frees.
+gc.set_threshold(100_000, 50, 1_000)
 
 settings.register_profile(
     "gaugebias",

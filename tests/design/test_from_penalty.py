@@ -53,7 +53,7 @@ CASES = {
 }
 
 
-SLOW = {"several", "own", "half-line", "linear", "group", "schatten"}
+SLOW = {"tv", "several", "own", "half-line", "linear", "group", "schatten"}
 
 
 @pytest.mark.parametrize(

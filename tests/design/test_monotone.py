@@ -26,6 +26,7 @@ def exact(u):
     return -jnp.sign(u) / 3.0 * jnp.log1p(-3.0 * jnp.abs(u))
 
 
+@pytest.mark.slow
 def test_blow_up_at_finite_u_against_the_closed_form(laplace):
     u = jnp.linspace(-0.3333, 0.3333, 1001)
     assert laplace.folds[1] == pytest.approx(1.0 / 3.0, rel=1e-9)
@@ -67,6 +68,7 @@ def test_powers_keep_relative_accuracy_on_every_scale():
     assert map.folds == (None, None)
 
 
+@pytest.mark.slow
 def test_walls_are_reflected_as_a_sine():
     map = monotone(lambda w: -0.5 * jnp.log1p(-w * w), lower=-1.0, upper=1.0)
     u = jnp.linspace(-7.0, 7.0, 501)

@@ -28,6 +28,7 @@ def quadratic(w):
 SLOW = pytest.mark.slow
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param("l1", marks=SLOW), pytest.param("l0.5", marks=SLOW), "factors"]
 )

@@ -175,6 +175,7 @@ def test_an_equilibrium_is_found_from_far_away_and_in_exact_coordinates():
         np.testing.assert_allclose(found.coefficients, -np.log(far), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_where_no_noise_comes_the_statement_says_so():
     """At zero loss there is none; and noise on one side is balanced by weight decay, at
     `|theta|^2 = tau tr Sigma / (2 lam)`."""

@@ -20,6 +20,7 @@ def line():
     )
 
 
+@pytest.mark.slow
 def test_both_runs_have_the_variance_of_their_step(line):
     # T / (1 - dt/2) and T / (1 - dt/4): 4 standard errors of a variance of 20,000 draws.
     for ens, expected in ((line.coarse, 1.0 / 0.75), (line.fine, 1.0 / 0.875)):
@@ -37,6 +38,7 @@ def test_steps_and_settings_are_those_of_each_run(line):
     assert "loss" in line.fine.settings["functions"]
 
 
+@pytest.mark.slow
 def test_a_half_step_is_eulers_on_the_same_noise():
     # By hand, from the noise that the driver draws: chain key, step, (first, second).
     from gaugebias.dynamics._path import chain_keys, step_noise

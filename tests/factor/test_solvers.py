@@ -89,6 +89,7 @@ def test_least_squares_falls_and_beats_every_other_fit_in_its_own_measure(em, sa
     assert best < nmf.objectives[nmf.best] < 1.1 * best
 
 
+@pytest.mark.slow
 def test_minimum_volume_falls_and_is_smaller_the_heavier_the_penalty(make, key):
     table = CountTable(make(12, pure=False).fitted)
     volumes = []

@@ -69,7 +69,7 @@ LINE = Quotient(
     "q, potential, options",
     [
         pytest.param(PRODUCT, logistic, dict(replacement=False), marks=pytest.mark.slow),
-        (CUBIC, loss, dict(second_order=True)),
+        pytest.param(CUBIC, loss, dict(second_order=True), marks=pytest.mark.slow),
         pytest.param(RADIAL, loss, dict(), marks=pytest.mark.slow),
     ],
 )
@@ -95,6 +95,7 @@ def test_the_law_has_no_flux_under_the_process_itself(q, potential, options):
     assert float(law.exponent) == -1.0
 
 
+@pytest.mark.slow
 def test_the_law_in_numbers():
     """Against quadrature of the formula by scipy, and on other reference measures."""
     from scipy.integrate import quad
@@ -198,6 +199,7 @@ def test_collapse_names_the_critical_rate():
         minibatch(PRODUCT, loss, (X, -Y), RATE, BATCH, domain=POSITIVE)
 
 
+@pytest.mark.slow
 def test_what_is_refused():
     def law(q=PRODUCT, potential=loss, data=DATA, rate=RATE, batch=BATCH, **options):
         return minibatch(q, potential, data, rate, batch, **{"domain": POSITIVE, **options})

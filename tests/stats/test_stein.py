@@ -8,6 +8,7 @@ from gaugebias.stats import kernel_stein
 from gaugebias.stats._stein import _skew_factor, _stein_kernel
 
 
+@pytest.mark.slow
 def test_the_kernel_is_the_stein_operator_applied_twice():
     # Against autodiff: A_x A_y [g(x) g(y) k(x, y)] with A f = s . f + div f, in both arguments.
     rng = np.random.default_rng(0)
