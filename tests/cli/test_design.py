@@ -16,6 +16,7 @@ def x64():
 
 def load(path):
     spec = importlib.util.spec_from_file_location("written", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,5 +1,7 @@
 """Designs against simulation. Each row has a false-alarm rate of 1e-3; the seeds are fixed."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,7 +69,8 @@ def test_several_coordinates_follow_their_designs(name):
     else:
         design = from_penalty(Nuclear(L1(0.3)), T, shape=(2, 2))
         check, target = {"spectrum": True}, jnp.zeros((2, 2))
-    found = validate(design, lambda w: 0.5 * jnp.sum((w - target) ** 2), chains=2500, **check)
+    options: dict[str, Any] = check
+    found = validate(design, lambda w: 0.5 * jnp.sum((w - target) ** 2), chains=2500, **options)
     assert found.holds, found.table()
 
 
@@ -103,7 +106,11 @@ def dummy(strength):
 def test_a_dummy_parameter_changes_the_determinant_and_not_the_process():
     claims = [dummy(1.0), dummy(-1.0)]
     w = jnp.asarray([0.0, 1.0])
-    volumes = [[float(gb.log_orbit_volume(c.action, c.lift(x))) for x in w] for c in claims]
+    actions: list[Any] = [c.action for c in claims]
+    volumes = [
+        [float(gb.log_orbit_volume(a, c.lift(x))) for x in w]
+        for a, c in zip(actions, claims, strict=True)
+    ]
     np.testing.assert_allclose(np.diff(volumes, axis=1)[:, 0], [1.0, -1.0], atol=1e-9)
     found = validate(claims[0], quadratic, rivals={}, chains=2000)
     assert found.verdict["designed"].verdict == "rejected"

@@ -1,5 +1,7 @@
 """The exact latent-variable model."""
 
+from typing import Any
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -67,6 +69,7 @@ def integrate(u, w, scale, rate_u, rate_w, sign, factor):
         max_steps=2000,
         adjoint=diffrax.ForwardMode(),
     )
+    assert path.ys is not None
     us, ws = path.ys
     return us, ws @ N, ws @ off
 
@@ -98,7 +101,7 @@ def test_closed_form_against_the_integrated_network(solved, name):
     flow = flow_of(*CASES[name])
     if name == "small":  # the form for large xi, beyond that for moderate ones
         assert float(flow.log_xi(TIMES)[-1]) > 4.0
-    close = {"rtol": 1e-9, "atol": 1e-10}
+    close: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-10}
     for exact, found in zip(flow.weights(TIMES), (u, w), strict=True):
         np.testing.assert_allclose(exact, found, **close)
     np.testing.assert_allclose(across, 0.3, rtol=0, atol=1e-12)  # no input there, no movement

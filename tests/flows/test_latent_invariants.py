@@ -1,5 +1,7 @@
 """Conserved quantities of the latent-variable model."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from gaugebias.flows import LatentVariableFlow, latent_invariants
 
 RNG = np.random.default_rng(7)
 U, W = jnp.asarray(RNG.standard_normal((2, 5)))
-RATES = {"rate_u": 2.0, "rate_w": 0.3}
+RATES: dict[str, Any] = {"rate_u": 2.0, "rate_w": 0.3}
 
 
 def test_the_flow_conserves_all_of_them():

@@ -1,6 +1,7 @@
 """The phase diagram of the latent-variable model."""
 
 import math
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -41,8 +42,8 @@ def test_table_against_the_exact_solution_of_paired_draws(getkey, width):
     """
     key = getkey()
     for name, scaling in LATENT_SCALINGS.items():
-        values = scaling.settings(width)
-        sigmas = {s: values.pop(s) for s in ("sigma_u", "sigma_w")}
+        values: dict[str, Any] = scaling.settings(width)
+        sigmas: dict[str, Any] = {s: values.pop(s) for s in ("sigma_u", "sigma_w")}
         flow = LatentVariableFlow(*latent_start(key, width, paired=True, **sigmas), **values)
         found = scaling.at(width)
         rel = 10.0 * width**-0.5
@@ -57,8 +58,8 @@ def test_table_against_the_exact_solution_of_paired_draws(getkey, width):
 def test_an_output_at_the_start_changes_the_kernel_limit(getkey):
     """Either sign of the change: `r^2/2 (1 - (A f_0/B)^2)`."""
     scaling = LATENT_SCALINGS["NTK"]
-    values = scaling.settings(10_000)
-    sigmas = {s: values.pop(s) for s in ("sigma_u", "sigma_w")}
+    values: dict[str, Any] = scaling.settings(10_000)
+    sigmas: dict[str, Any] = {s: values.pop(s) for s in ("sigma_u", "sigma_w")}
     u, w = latent_start(getkey(), 10_000, **sigmas)
     signs = set()
     for target in (0.2, 5.0):
@@ -142,7 +143,7 @@ def test_conventions_and_signs():
 
 def test_what_bad_input_says(getkey):
     for name in ("width", "rate_u", "rate_w", "second_moment"):
-        settings = {"width": 10, name: 0}
+        settings: dict[str, Any] = {"width": 10, name: 0}
         with pytest.raises(ValueError, match=f"`{name}` must be positive and finite"):
             latent_prediction(**settings)
     with pytest.raises(ValueError, match="`sigma_u` must be positive and finite"):

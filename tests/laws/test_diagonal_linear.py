@@ -1,5 +1,7 @@
 """The stationary law of a diagonal linear network, against its printed formula and quadrature."""
 
+from typing import Any
+
 import jax
 import mpmath
 import numpy as np
@@ -24,7 +26,8 @@ def printed(v, depth, width, scale=1.0, moments=MOMENTS, tau=TAU):
         power = mpmath.mpf(width) ** (1 - mpmath.mpf(2) / n)
         return power * (m.b1 * s - m.b2) / (n * s ** (mpmath.mpf(2 * depth) / n) * g(s))
 
-    energy = mpmath.quad(inner, [1, v]) / (tau * scale)
+    integral: Any = mpmath.quad(inner, [1, v])
+    energy = integral / (tau * scale)
     return float(-3 * (1 - mpmath.mpf(1) / n) * mpmath.log(v) - mpmath.log(g(v)) - energy)
 
 

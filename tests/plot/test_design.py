@@ -8,9 +8,9 @@ def test_the_map_and_the_penalty_are_drawn():
     design = gb.design.from_penalty(gb.design.Log(0.05), 0.1, form="product")
     page = gb.plot.design(design)
     left, right = page.axes
-    u, w = left.lines[0].get_data()
+    u, w = map(np.asarray, left.lines[0].get_data())
     np.testing.assert_allclose(w, np.sign(u) * np.asarray(u) ** 2, atol=1e-12)
-    w, penalty = right.lines[0].get_data()
+    w, penalty = map(np.asarray, right.lines[0].get_data())
     np.testing.assert_allclose(penalty, 0.05 * np.log(np.abs(w)), atol=1e-12)
     assert "T = 0.1" in right.get_title()
 

@@ -96,7 +96,7 @@ def test_an_orbit_that_never_meets_the_slice_is_refused():
     with pytest.raises(ValueError, match="`params` holds values that are not finite"):
         gb.fix_gauge(q, (jnp.array(1.0), jnp.array(jnp.nan)))
     with pytest.raises(ValueError, match="`q` must be a `gaugebias.Quotient`"):
-        gb.fix_gauge((jnp.array(1.0), jnp.array(1.0)), q)
+        gb.fix_gauge((jnp.array(1.0), jnp.array(1.0)), q)  # type: ignore[arg-type]
 
 
 def test_a_gauge_function_of_ones_own():
