@@ -1,6 +1,5 @@
 """Histogram of the samples with every candidate density over it."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ import numpy as np
 
 from .._files import written_whole
 from ._data import FigureData
+from ._page import page_of
 from ._style import DASHES, HISTOGRAM, PALETTE, PANEL, axes, tidy
 
 if TYPE_CHECKING:
@@ -77,21 +77,9 @@ def case_page(figures: Sequence[FigureData]) -> "Figure":
     opens a window and is freed with its last reference. Raises `ValueError` when `figures` is
     empty.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not figures:
         raise ValueError("`figures` is empty: give at least one `FigureData`.")
-    columns = min(3, len(figures))
-    rows = math.ceil(len(figures) / columns)
-    page = Figure(figsize=(PANEL[0] * columns, (PANEL[1] + 0.4) * rows), layout="constrained")
-    FigureCanvasAgg(page)
-    grid = page.subplots(rows, columns, squeeze=False).ravel()
-    for figure_data, ax in zip(figures, grid, strict=False):
-        case_figure(figure_data, ax)
-    for ax in grid[len(figures) :]:
-        ax.set_axis_off()
-    return page
+    return page_of(figures, case_figure, (PANEL[0], PANEL[1] + 0.4))
 
 
 def save_case_page(figures: Sequence[FigureData], path: str | Path, dpi: int = 160) -> Path:

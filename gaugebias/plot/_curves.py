@@ -1,7 +1,6 @@
 """Curves against one axis, with reference lines and shaded ranges: panels of a publication."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._files import written_whole
+from ._page import page_of
 from ._style import DASHES, PALETTE, PANEL, axes, tidy
 
 if TYPE_CHECKING:
@@ -107,21 +107,9 @@ def curve_figure(data: CurveData, ax: Any = None) -> "Axes":
 
 def curve_page(panels: Sequence[CurveData]) -> "Figure":
     """One page with all `panels`, at most three a row; not registered with pyplot."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     if not panels:
         raise ValueError("`panels` is empty: give at least one `CurveData`.")
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    page = Figure(figsize=(PANEL[0] * columns, (PANEL[1] + 0.6) * rows), layout="constrained")
-    FigureCanvasAgg(page)
-    grid = page.subplots(rows, columns, squeeze=False).ravel()
-    for data, ax in zip(panels, grid, strict=False):
-        curve_figure(data, ax)
-    for ax in grid[len(panels) :]:
-        ax.set_axis_off()
-    return page
+    return page_of(panels, curve_figure, (PANEL[0], PANEL[1] + 0.6))
 
 
 def save_curve_page(panels: Sequence[CurveData], path: str | Path, dpi: int = 160) -> Path:
