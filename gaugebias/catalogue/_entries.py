@@ -1,19 +1,19 @@
 """The catalogue's entries: one small instance of every model, by name."""
 
-from ._attention import AttentionLogits, ValueOutput
 from ._base import AbstractModel
-from ._columns import AttentionColumns
-from ._conjugation import SymmetricConjugation
-from ._cumulative import CumulativeHadamard
-from ._deep_linear import DeepLinear
-from ._factorisation import Factorisation
-from ._hadamard import HadamardProduct
-from ._radial import Radial
-from ._relu import ReLUNeuron
-from ._scale import ScaleInvariant, WeightNorm
-from ._shallow_relu import ShallowReLU
-from ._softmax import SoftmaxBias, SoftmaxWeights
-from ._symmetric import SymmetricFactorisation
+from ._models._attention import AttentionLogits, ValueOutput
+from ._models._columns import AttentionColumns
+from ._models._conjugation import SymmetricConjugation
+from ._models._cumulative import CumulativeHadamard
+from ._models._deep_linear import DeepLinear
+from ._models._factorisation import Factorisation
+from ._models._hadamard import HadamardProduct
+from ._models._radial import Radial
+from ._models._relu import ReLUNeuron
+from ._models._scale import ScaleInvariant, WeightNorm
+from ._models._shallow_relu import ShallowReLU
+from ._models._softmax import SoftmaxBias, SoftmaxWeights
+from ._models._symmetric import SymmetricFactorisation
 
 
 def entries() -> dict[str, AbstractModel]:

@@ -16,8 +16,8 @@ from ..quotient import Domain, Quotient
 from ._checks import as_nonnegative, as_temperature
 from ._conditions import Sample, linear_condition, predictor_conditions, sample_of, start_point
 from ._errors import Condition, require
-from ._integrable import check_integrable
 from ._law import is_traced
+from ._quadrature._integrable import check_integrable
 from ._quotient_law import QuotientLaw
 from ._split import Split, split_algebra
 from ._volumes import AbstractVolume

@@ -19,7 +19,7 @@ from ..quotient import (
     fix_gauge,
     predictor_jacobian,
 )
-from ..quotient._slice import off_slice
+from ..quotient._gauges._slice import off_slice
 from ..symmetry import check_invariance, field_jacobians, orbit_jacobian
 from ._errors import Condition
 from ._keys import fingerprint

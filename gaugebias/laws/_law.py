@@ -14,16 +14,16 @@ from jaxtyping import Array, ArrayLike
 
 from .._arguments import as_key
 from ..quotient import Domain
-from ._axis import Setting
 from ._cache import TableCache
-from ._coordinates import Coordinates, coordinates_of
 from ._errors import Condition
-from ._evaluate import HostFunction
 from ._keys import fingerprint
-from ._line import LineTable, line_table
-from ._marginal import Marginal, level_masses, probabilities, uniforms
-from ._moments import SEEN, moments_of, skewness_of
-from ._tensor import TensorTable, tensor_table
+from ._quadrature._axis import Setting
+from ._quadrature._coordinates import Coordinates, coordinates_of
+from ._quadrature._evaluate import HostFunction
+from ._quadrature._line import LineTable, line_table
+from ._quadrature._marginal import Marginal, level_masses, probabilities, uniforms
+from ._quadrature._moments import SEEN, moments_of, skewness_of
+from ._quadrature._tensor import TensorTable, tensor_table
 
 
 def is_traced(tree) -> bool:

@@ -14,8 +14,8 @@ from .._arguments import as_key
 from ..quotient import Domain
 from ..stats._chains import diagnostic
 from ._conditions import interior_point
-from ._coordinates import Coordinates, coordinates_of
 from ._law import AbstractLaw, anonymous
+from ._quadrature._coordinates import Coordinates, coordinates_of
 
 # Chains, the acceptance rate aimed at, and the windows of the warm-up: transitions between
 # changes of the step size, with a new metric after each window but the last.

@@ -13,8 +13,8 @@ from ..quotient import Domain
 from ..symmetry import symmetric_from_vector, vector_from_symmetric
 from ._cache import TableCache
 from ._errors import Condition, require
-from ._integrable import check_integrable
 from ._law import AbstractLaw, is_traced
+from ._quadrature._integrable import check_integrable
 
 
 class SpectralLaw(AbstractLaw):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from ..quotient._linalg import log_pseudo_det_gram
+from ..quotient._grams._linalg import log_pseudo_det_gram
 from ..symmetry import AbstractAction, orbit_jacobian
 
 

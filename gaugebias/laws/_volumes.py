@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ..quotient import Quotient, log_orbit_volume, predictor_jacobian
-from ..quotient._linalg import log_pseudo_det_gram
+from ..quotient._grams._linalg import log_pseudo_det_gram
 from ._bessel import log_orbit_integral
 from ._split import Split, log_frame_volume
 

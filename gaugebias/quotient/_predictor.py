@@ -10,8 +10,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
 from ..symmetry import AbstractAction
-from ._gram import log_orbit_volume
-from ._linalg import log_pseudo_det_gram
+from ._grams._gram import log_orbit_volume
+from ._grams._linalg import log_pseudo_det_gram
 
 
 def predictor_jacobian(phi: Callable, params: PyTree) -> Array:
@@ -55,7 +55,7 @@ def mean_curvature(action: AbstractAction, params: PyTree) -> PyTree:
 
     **Raises:** `ValueError` where the action is not isometric (checked when values are concrete).
     """
-    from ._slice import isometry_residual
+    from ._gauges._slice import isometry_residual
 
     residual = isometry_residual(action, params)
     if not isinstance(residual, Tracer):

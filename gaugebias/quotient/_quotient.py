@@ -12,8 +12,8 @@ from jaxtyping import Array, PyTree
 
 from ..symmetry import AbstractAction, check_invariance
 from ._domain import Domain
-from ._gauge import AbstractGauge, MomentMapGauge
-from ._gram import log_orbit_volume
+from ._gauges._gauge import AbstractGauge, MomentMapGauge
+from ._grams._gram import log_orbit_volume
 from ._predictor import predictor_gram, predictor_log_det
 
 

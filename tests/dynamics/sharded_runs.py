@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import gaugebias as gb
-from gaugebias.dynamics._devices import Layout
-from gaugebias.dynamics._path import CounterPath, chain_keys
-from gaugebias.dynamics._program import run_chunk
-from gaugebias.dynamics._threefry import fastest
+from gaugebias.dynamics._runs._devices import Layout
+from gaugebias.dynamics._runs._path import CounterPath, chain_keys
+from gaugebias.dynamics._runs._program import run_chunk
+from gaugebias.dynamics._runs._threefry import fastest
 
 MATRIX = np.random.default_rng(0).normal(size=(12, 9)) / 3
 

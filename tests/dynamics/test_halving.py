@@ -41,7 +41,7 @@ def test_steps_and_settings_are_those_of_each_run(line):
 @pytest.mark.slow
 def test_a_half_step_is_eulers_on_the_same_noise():
     # By hand, from the noise that the driver draws: chain key, step, (first, second).
-    from gaugebias.dynamics._path import chain_keys, step_noise
+    from gaugebias.dynamics._runs._path import chain_keys, step_noise
 
     sde = SDE(lambda y: -y, lambda y, z: y * z, calculus="ito")
     run = step_halving(sde, jnp.array(1.0), key=jr.key(1), chains=3, steps=1, dt=0.2)

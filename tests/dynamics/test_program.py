@@ -7,7 +7,7 @@ import pytest
 
 import gaugebias as gb
 from gaugebias.dynamics import Langevin, Moments, _program as program
-from gaugebias.dynamics._engine import loose_schedule
+from gaugebias.dynamics._runs._engine import loose_schedule
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 import gaugebias as gb
 from gaugebias.dynamics import SDE, Langevin, ProjectedLangevin, SimulationError, integrate
-from gaugebias.dynamics._path import chain_keys, step_noise
+from gaugebias.dynamics._runs._path import chain_keys, step_noise
 from gaugebias.symmetry import Rescaling
 
 KEY = jax.random.key(7)

@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 import gaugebias as gb
 from gaugebias.dynamics import Autocorrelation, Langevin, Moments
-from gaugebias.dynamics._stopping import looks
+from gaugebias.dynamics._runs._stopping import looks
 
 KEY = jax.random.key(2)
 T, DT = 0.5, 0.2

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics._threefry import fastest, unrolled
+from gaugebias.dynamics._runs._threefry import fastest, unrolled
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])

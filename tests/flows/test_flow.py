@@ -115,7 +115,7 @@ def test_below_depth_two_weights_reach_zero():
 
 
 def test_one_compilation_for_all_scales(path):
-    from gaugebias.flows._flow import _solve
+    from gaugebias.flows._trajectories._flow import _solve
 
     before = _solve._cached._cache_size()
     start = RHO.lift(jnp.zeros(7), 0.3)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gaugebias import flows
-from gaugebias.flows._mixture_em import CONVERGED, SINGULAR
+from gaugebias.flows._mixtures._mixture_em import CONVERGED, SINGULAR
 
 
 def stated_data():
@@ -123,7 +123,7 @@ def test_the_floored_step_is_the_constrained_maximum():
     """Against a general solver on the expected log-likelihood's weighted squares."""
     from scipy.optimize import minimize
 
-    from gaugebias.flows._mixture_em import _means
+    from gaugebias.flows._mixtures._mixture_em import _means
 
     rng = np.random.default_rng(4)
     floors = np.array([0.5, 0.2, 0.4])

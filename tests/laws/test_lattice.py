@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gaugebias.laws._lattice import bernoulli, decompose, jumps_of, node_flux, steady
+from gaugebias.laws._grid._lattice import bernoulli, decompose, jumps_of, node_flux, steady
 
 
 def tensors(count=200):

@@ -13,7 +13,7 @@ from gaugebias.laws import (
     QuotientLaw,
     minibatch,
 )
-from gaugebias.laws._push import predictor_rates
+from gaugebias.laws._grid._push import predictor_rates
 from gaugebias.quotient import Domain, FunctionGauge, Quotient
 from gaugebias.symmetry import Orthogonal, Product, Rescaling, Translation
 

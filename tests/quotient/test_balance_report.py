@@ -7,7 +7,7 @@ import pytest
 
 import gaugebias as gb
 from gaugebias.quotient import FunctionGauge, balance_report
-from gaugebias.quotient._closed_gauge import balanced
+from gaugebias.quotient._gauges._closed_gauge import balanced
 from gaugebias.symmetry import GeneralLinear, Orthogonal, Product, Rescaling, Scale
 
 WIDTHS = (3, 20, 12, 2)

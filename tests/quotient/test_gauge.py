@@ -15,7 +15,7 @@ from gaugebias.quotient import (
     check_slice_invariance,
     mean_curvature,
 )
-from gaugebias.quotient._gauge import _along_orbit
+from gaugebias.quotient._gauges._gauge import _along_orbit
 from gaugebias.symmetry import GeneralLinear, Orthogonal, Product, Rescaling, Translation
 
 

@@ -8,8 +8,8 @@ from jax.flatten_util import ravel_pytree
 
 import gaugebias as gb
 from gaugebias.quotient import BlockTridiagonalGram
-from gaugebias.quotient._linalg import log_pseudo_det_gram, pseudo_inverse
-from gaugebias.quotient._sharing import chain, components
+from gaugebias.quotient._grams._linalg import log_pseudo_det_gram, pseudo_inverse
+from gaugebias.quotient._grams._sharing import chain, components
 from gaugebias.symmetry import (
     GeneralLinear,
     Product,

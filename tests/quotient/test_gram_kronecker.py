@@ -12,8 +12,8 @@ from jax.flatten_util import ravel_pytree
 
 import gaugebias as gb
 from gaugebias.quotient import DenseGram, orbit_rank
-from gaugebias.quotient._kronecker import project
-from gaugebias.quotient._linalg import log_pseudo_det_gram, pseudo_inverse
+from gaugebias.quotient._grams._kronecker import project
+from gaugebias.quotient._grams._linalg import log_pseudo_det_gram, pseudo_inverse
 from gaugebias.symmetry import GeneralLinear, Generators, Product, orbit_jacobian
 
 PLAIN = GeneralLinear("0", "1")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from gaugebias.quotient._linalg import (
+from gaugebias.quotient._grams._linalg import (
     frame_rank,
     log_pseudo_det_gram,
     orthonormalise,

@@ -1,0 +1,1 @@
+"""The stochastic differential equations, on parameters and on the quotient."""

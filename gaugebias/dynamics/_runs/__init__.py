@@ -1,0 +1,1 @@
+"""Ensembles of a process: steps, chunks, devices, checkpoints, what is kept."""

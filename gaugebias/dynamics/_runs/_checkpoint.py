@@ -1,0 +1,217 @@
+"""Checkpoints: a killed run goes on from the last one, and ends as if nothing had happened."""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+from jaxtyping import PyTree
+
+from .._checks import count
+from ._fingerprint import differences
+from ._progress import Position
+
+FORMAT, VERSION = "gaugebias-checkpoint", 1
+_OURS = re.compile(r"state|lock|draws-\d{5}|\.(state|draws-\d{5})\.tmp")
+
+
+class Checkpoint(eqx.Module):
+    """Where a run writes down what it knows, and how often.
+
+    **Arguments:**
+
+    - `path`: a folder of the run's own.
+    - `seconds`: time between two writes (at the next cut of the run; at least 64 cuts).
+    - `steps`: if given, steps between two writes, whatever time they take.
+    """
+
+    path: Path = eqx.field(static=True, converter=Path)
+    seconds: float = eqx.field(static=True, default=60.0)
+    steps: int | None = eqx.field(static=True, default=None)
+
+    def __check_init__(self):
+        if not self.seconds >= 0:
+            raise ValueError(f"`seconds` must be non-negative, but is {self.seconds}.")
+        if self.steps is not None:
+            count(self.steps, "steps", least=1)
+
+
+def as_checkpoint(checkpoint: Any) -> Checkpoint:
+    """A checkpoint from one or from a path."""
+    if isinstance(checkpoint, Checkpoint):
+        return checkpoint
+    if isinstance(checkpoint, (str, os.PathLike)):
+        return Checkpoint(Path(checkpoint))
+    raise ValueError(
+        f"`checkpoint` must be a path or a `gaugebias.dynamics.Checkpoint`, but is {checkpoint!r}."
+    )
+
+
+class Keeper:
+    """The folder of one run, for as long as it runs. No other process may write to it."""
+
+    def __init__(self, settings: Checkpoint, run: dict[str, Any], last_only: bool):
+        self._settings, self._run, self._last_only = settings, run, last_only
+        self._newest: Position | None = None  # not yet written
+        self._folder = settings.path
+        self._draws = 0  # chunks of draws on disk
+        self._at, self._time = 0, time.monotonic()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            foreign = [p.name for p in self._folder.iterdir() if not _OURS.fullmatch(p.name)]
+        except OSError as error:
+            raise ValueError(
+                f"`checkpoint` {str(self._folder)!r} cannot be written ({error.strerror}): choose "
+                "another folder."
+            ) from None
+        if foreign:
+            raise ValueError(
+                f"`checkpoint` {str(self._folder)!r} holds {foreign[0]!r}, which no checkpoint "
+                "does: choose a folder of its own."
+            )
+        self._lock = open(self._folder / "lock", "w", encoding="utf-8")  # noqa: SIM115
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise ValueError(
+                f"`checkpoint` {str(self._folder)!r} is in use by another process: choose another "
+                "folder, or wait for it."
+            ) from None
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        self._lock.close()
+
+    def __enter__(self) -> "Keeper":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def restored(self, fresh: Position, draws: Callable[[int], PyTree]) -> Position:
+        """The position on disk, or `fresh` where there is none.
+
+        `draws(i)` is a pytree of the shapes of the i-th chunk of draws.
+        """
+        if not (self._folder / "state").exists():
+            return fresh
+        head, payload = self._read("state")
+        found = differences(self._run, head["run"])
+        if found:
+            raise ValueError(
+                f"`checkpoint` {str(self._folder)!r} is of another run: {found}. Choose another "
+                "path, or remove it."
+            )
+        inside = tuple(draws(i) for i in range(head["inside"]))
+        like = (fresh.y, fresh.states, fresh.results, fresh.failed_by, inside)
+        y, states, results, failed_by, inside = self._load(payload, like, "state")
+        chunks = list(inside)
+        for i in range(head["draws"]):
+            _, payload = self._read(f"draws-{i:05d}")
+            chunks.append(self._load(payload, draws(i), f"draws-{i:05d}"))
+        self._draws, self._at = head["draws"], head["steps"]
+        return Position(
+            head["chunks"],
+            head["steps"],
+            head["drawn"],
+            y,
+            states,
+            results,
+            failed_by,
+            tuple(chunks),
+            tuple(head["at"]),
+        )
+
+    def note(self, position: Position) -> None:
+        """A new position, written if it is time to."""
+        self._newest = position
+        by_steps = self._settings.steps
+        waited = time.monotonic() - self._time >= self._settings.seconds
+        if waited if by_steps is None else position.steps - self._at >= by_steps:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the newest position, if it is not written yet."""
+        if self._newest is not None:
+            self._put(self._newest)
+            self._newest = None
+
+    def _put(self, position: Position) -> None:
+        """Write what is new; the old state stands until the new one is whole on the disk."""
+        inside = position.values if self._last_only else ()
+        apart = () if self._last_only else position.values
+        for i in range(self._draws, len(apart)):  # they never change again
+            self._write(f"draws-{i:05d}", {}, apart[i])
+        self._draws = len(apart)
+        head = {
+            "run": self._run,
+            "chunks": position.chunks,
+            "steps": position.steps,
+            "drawn": position.drawn,
+            "draws": self._draws,
+            "inside": len(inside),
+            "at": list(position.at),
+        }
+        y, states = jax.device_get((position.y, position.states))
+        self._write("state", head, (y, states, position.results, position.failed_by, inside))
+        self._at, self._time = position.steps, time.monotonic()
+
+    def _write(self, name: str, head: dict[str, Any], tree: PyTree) -> None:
+        buffer = io.BytesIO()
+        eqx.tree_serialise_leaves(buffer, tree)
+        payload = buffer.getvalue()
+        head = {
+            "format": FORMAT,
+            "version": VERSION,
+            "sha256": hashlib.sha256(payload).hexdigest(),
+            **head,
+        }
+        scratch = self._folder / f".{name}.tmp"
+        with open(scratch, "wb") as file:
+            file.write(json.dumps(head).encode() + b"\n" + payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, self._folder / name)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _read(self, name: str) -> tuple[dict[str, Any], bytes]:
+        try:
+            first, _, payload = (self._folder / name).read_bytes().partition(b"\n")
+            head = json.loads(first)
+            known = (head["format"], head["version"]) == (FORMAT, VERSION)
+            whole = head["sha256"] == hashlib.sha256(payload).hexdigest()
+        except (OSError, ValueError, KeyError, TypeError):
+            raise self._damaged(name) from None
+        if not known:
+            raise ValueError(
+                f"`checkpoint` {str(self._folder)!r} was written in another version of the format: "
+                "finish the run with the version that began it, or remove it."
+            )
+        if not whole:
+            raise self._damaged(name)
+        return head, payload
+
+    def _load(self, payload: bytes, like: PyTree, name: str) -> PyTree:
+        try:
+            return eqx.tree_deserialise_leaves(io.BytesIO(payload), like)
+        except Exception:  # whatever a reader makes of bytes that are not what it expects
+            raise self._damaged(name) from None
+
+    def _damaged(self, name: str) -> ValueError:
+        return ValueError(
+            f"`checkpoint` {str(self._folder)!r} is damaged ({name!r} is missing, cut short or "
+            "changed): remove the folder to start again."
+        )

@@ -1,0 +1,270 @@
+"""One compiled stretch of a process: diffrax over integer steps with the counter path."""
+
+from collections.abc import Callable
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, PyTree
+
+from ..._arguments import as_key
+from .._checks import count, scalar, strong
+from .._processes._sde import AbstractSampledSDE, AbstractSDE
+from ._path import CounterPath
+from ._threefry import fastest
+
+LONGEST_STRETCH = 2**24 - 1  # integers up to here are exact in float32
+SMALL_STATE = 64  # parameters a chain; up to here chains vectorise better on the last axis
+
+
+def _cast(tree: PyTree, like: PyTree, scale: Array) -> PyTree:
+    return jax.tree.map(lambda x, y: (scale * x).astype(y.dtype), tree, like)
+
+
+class _Batched(eqx.Module):
+    """A per-chain function over the chain axis; the identity for a single chain."""
+
+    axis: int | None = eqx.field(static=True)
+
+    def __call__(self, fn: Callable, *args: PyTree) -> PyTree:
+        if self.axis is None:
+            return fn(*args)
+        return jax.vmap(fn, in_axes=self.axis, out_axes=self.axis)(*args)
+
+
+class _Drift(diffrax.AbstractTerm):
+    sde: AbstractSDE
+    still: PyTree
+    dt: Array
+    over: _Batched
+
+    def vf(self, t, y, args):
+        return self.over(lambda p: self.sde.drift(eqx.combine(p, self.still)), y)
+
+    def contr(self, t0, t1, **kwargs):
+        return self.dt
+
+    def prod(self, vf, control):
+        return _cast(vf, vf, control)
+
+    def vf_prod(self, t, y, args, control):
+        return _cast(self.vf(t, y, args), y, control)
+
+
+class _Diffusion(diffrax.AbstractTerm):
+    """The vector field is kept as the state itself and applied to noise, never as a matrix."""
+
+    sde: AbstractSDE
+    still: PyTree
+    dt: Array
+    path: CounterPath
+    over: _Batched
+
+    def vf(self, t, y, args):
+        return y
+
+    def contr(self, t0, t1, **kwargs):
+        return self.path.evaluate(t0, t1)
+
+    def prod(self, vf, control):
+        def apply(p, z):
+            return self.sde.diffusion(eqx.combine(p, self.still), z)
+
+        return _cast(self.over(apply, vf, control), vf, jnp.sqrt(self.dt))
+
+
+class _Increment(diffrax.AbstractTerm):
+    """Drift and noise of a step in one evaluation, for equations that share work between them."""
+
+    sde: AbstractSampledSDE
+    still: PyTree
+    dt: Array
+    path: CounterPath
+    over: _Batched
+
+    def vf(self, t, y, args):
+        return y
+
+    def contr(self, t0, t1, **kwargs):
+        return self.path.evaluate(t0, t1)
+
+    def prod(self, vf, control):
+        def apply(p, z):
+            return self.sde.increment(eqx.combine(p, self.still), z, self.dt)
+
+        moved = self.over(apply, vf, control)
+        return jax.tree.map(lambda x, y: x.astype(y.dtype), moved, vf)
+
+
+class _Regauged(diffrax.AbstractSolver):
+    """A solver followed, after each step, by a group element that returns to the slice."""
+
+    solver: diffrax.AbstractSolver
+    move: Callable
+    still: PyTree
+    over: _Batched
+
+    @property
+    def term_structure(self):
+        return self.solver.term_structure
+
+    @property
+    def interpolation_cls(self):  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.solver.interpolation_cls
+
+    def order(self, terms):
+        return self.solver.order(terms)
+
+    def strong_order(self, terms):
+        return self.solver.strong_order(terms)
+
+    def init(self, terms, t0, t1, y0, args):
+        return self.solver.init(terms, t0, t1, y0, args)
+
+    def func(self, terms, t0, y0, args):
+        return self.solver.func(terms, t0, y0, args)
+
+    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
+        y1, error, _, state, result = self.solver.step(
+            terms, t0, t1, y0, args, solver_state, made_jump
+        )
+
+        def move(p):
+            moved = self.move(eqx.combine(p, self.still))
+            return eqx.filter(moved, eqx.is_inexact_array)
+
+        y1 = self.over(move, y1)
+        return y1, error, dict(y0=y0, y1=y1), state, result
+
+
+def choose_solver(sde: AbstractSDE, solver: diffrax.AbstractSolver | None):
+    """The solver for an SDE's calculus; `ValueError` for one of the other kind."""
+    if solver is None:
+        return diffrax.Euler() if sde.calculus == "ito" else diffrax.EulerHeun()
+    ito = isinstance(solver, diffrax.AbstractItoSolver)
+    stratonovich = isinstance(solver, diffrax.AbstractStratonovichSolver)
+    name = type(solver).__name__
+    if not (ito or stratonovich):
+        raise ValueError(
+            f"`solver` {name} is for ordinary differential equations: use `diffrax.Euler()` (Ito) "
+            "or `diffrax.EulerHeun()` (Stratonovich)."
+        )
+    if (sde.calculus == "ito") != ito:
+        raise ValueError(
+            f"`solver` {name} converges to the {'Ito' if ito else 'Stratonovich'} solution, but "
+            f"the equation is tagged {sde.calculus!r}. The two differ by the drift "
+            "(1/2) sum_j (D sigma_j) sigma_j: add it to the drift (Stratonovich to Ito) or "
+            "subtract it (Ito to Stratonovich), as `to_ito` and `to_stratonovich` do, or leave "
+            "`solver` out."
+        )
+    if not isinstance(solver, (diffrax.Euler, diffrax.EulerHeun)):
+        raise ValueError(
+            f"`solver` {name} needs the diffusion as a matrix or Levy areas, which the counter "
+            "path does not draw: use `diffrax.Euler()` or `diffrax.EulerHeun()`."
+        )
+    return solver
+
+
+def stretch(
+    sde: AbstractSDE,
+    y: PyTree,
+    still: PyTree,
+    keys: Array,
+    start: ArrayLike,
+    dt: ArrayLike,
+    *,
+    steps: int,
+    axis: int | None,
+    solver: diffrax.AbstractSolver,
+    regauge: Callable | None,
+    adjoint: diffrax.AbstractAdjoint,
+    max_steps: int | None,
+) -> PyTree:
+    """The moving leaves after `steps` steps from step number `start`. Pure."""
+    over = _Batched(axis)
+    point = y if axis is None else jax.tree.map(lambda x: jnp.take(x, 0, axis=axis), y)
+    shapes = sde.noise_like(eqx.combine(point, still))
+    path = CounterPath(keys, start, shapes, 0 if axis is None else axis)
+    dt = jnp.asarray(dt, jnp.result_type(*jax.tree.leaves(y)))
+    if isinstance(sde, AbstractSampledSDE):
+        terms = _Increment(sde, still, dt, path, over)
+    else:
+        terms = diffrax.MultiTerm(
+            _Drift(sde, still, dt, over), _Diffusion(sde, still, dt, path, over)
+        )
+    if regauge is not None:
+        solver = _Regauged(solver, regauge, still, over)
+    grid = jnp.arange(steps + 1, dtype=jnp.float32)
+    solution = diffrax.diffeqsolve(
+        terms,
+        solver,
+        t0=grid[0],
+        t1=grid[-1],
+        dt0=None,
+        y0=y,
+        stepsize_controller=diffrax.StepTo(ts=grid),
+        saveat=diffrax.SaveAt(t1=True),
+        adjoint=adjoint,
+        max_steps=max_steps,
+        throw=False,
+    )
+    return jax.tree.map(lambda x: x[0], solution.ys)
+
+
+def integrate(
+    sde: AbstractSDE,
+    params: PyTree,
+    *,
+    key,
+    steps: int,
+    dt: ArrayLike,
+    start: ArrayLike = 0,
+    chain: ArrayLike = 0,
+    solver: diffrax.AbstractSolver | None = None,
+    regauge: Callable | None = None,
+    adjoint: diffrax.AbstractAdjoint | None = None,
+) -> PyTree:
+    """One chain of a process, as a pure function: `jit`, `vmap` and `grad` go through.
+
+    Chain `c` of [`gaugebias.simulate`][] and `integrate(..., chain=c)` draw the same noise.
+
+    **Arguments:**
+
+    - `sde`: the process.
+    - `params`: the start, one point.
+    - `key`: a `jax.random` key.
+    - `steps`: number of steps (static), below 2^24.
+    - `dt`: step size, in units of time.
+    - `start`: number of the first step: a run cut in two is the whole run, bit for bit.
+    - `chain`: number of the chain.
+    - `solver`: `diffrax.Euler()` or `diffrax.EulerHeun()`, as the calculus asks.
+    - `regauge`: `params -> params`, applied after each step, as
+        `lambda p: gb.fix_gauge(q, p)`; see [`gaugebias.simulate`][] for when that is allowed.
+    - `adjoint`: how to differentiate, default `diffrax.RecursiveCheckpointAdjoint()`.
+
+    **Returns:** the parameters after `steps` steps. Diverged chains return what they diverged to.
+    """
+    steps = count(steps, "steps", least=1)
+    if steps > LONGEST_STRETCH:
+        raise ValueError(f"`steps` must be below 2^24 in one call, but is {steps}: call it twice.")
+    dt = scalar(dt, "dt", positive=True, fix="it is the step size.")
+    y, still = eqx.partition(params, eqx.is_inexact_array)
+    y = jax.tree.map(strong, y)
+    key = fastest(jax.random.fold_in(as_key(key), chain))
+    adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    out = stretch(
+        sde,
+        y,
+        still,
+        key,
+        start,
+        dt,
+        steps=steps,
+        axis=None,
+        solver=choose_solver(sde, solver),
+        regauge=regauge,
+        adjoint=adjoint,
+        max_steps=steps if isinstance(adjoint, diffrax.RecursiveCheckpointAdjoint) else None,
+    )
+    return eqx.combine(out, still)

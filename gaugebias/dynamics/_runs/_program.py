@@ -1,0 +1,150 @@
+"""The compiled part of a simulation: many steps, and what is looked at on the way."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PyTree
+
+from ...quotient import Quotient, fix_gauge
+from ._devices import Layout
+from ._engine import finite_chains, observer
+from ._integrate import stretch
+from ._reductions import AbstractReduction
+
+
+class Plan(eqx.Module):
+    """What is fixed while a chunk compiles."""
+
+    steps: int = eqx.field(static=True)  # between two draws
+    most: int = eqx.field(static=True)  # draws kept at most; 1 keeps the last
+    axis: int = eqx.field(static=True)
+    solver: diffrax.AbstractSolver
+    regauge: Quotient | None
+    layout: Layout
+
+
+class Watch(eqx.Module):
+    """What is looked at: an observable, its reductions, and where it must stay."""
+
+    observe: Callable
+    reductions: dict[str, AbstractReduction]
+    inside: Callable | None
+
+    def start(self, seen: PyTree) -> dict[str, PyTree]:
+        return {name: r.start(seen) for name, r in self.reductions.items()}
+
+    def constrain(self, states: dict[str, PyTree], layout: Layout) -> dict[str, PyTree]:
+        return {
+            name: layout.constrain(state, self.reductions[name].chain_axis)
+            for name, state in states.items()
+        }
+
+    def placed(self, states: dict[str, PyTree], layout: Layout) -> dict[str, PyTree]:
+        return {
+            name: layout.place(state, self.reductions[name].chain_axis)
+            for name, state in states.items()
+        }
+
+    def update(self, states: dict[str, PyTree], seen: PyTree, index: Array) -> dict[str, PyTree]:
+        return {name: r.update(states[name], seen, index) for name, r in self.reductions.items()}
+
+    def outside(self, seen: PyTree) -> Array:
+        """Which chains have left, shape `(chains,)`. What is not finite has diverged instead."""
+        finite = jnp.asarray(True)
+        for leaf in jax.tree.leaves(seen):
+            finite = finite & jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
+        assert self.inside is not None
+        return finite & ~jax.vmap(self.inside)(seen)
+
+
+class Numbers(NamedTuple):
+    """Where a chunk stands, unknown to the compiler: arrays of shape ().
+
+    Were lengths known to it, a loop of one step would be inlined and rounded differently, and cuts
+    of a run would not be exact.
+    """
+
+    first: np.ndarray  # number of the first step
+    steps: np.ndarray  # `Plan.steps` again
+    records: np.ndarray
+    drawn: np.ndarray  # draws before this chunk
+    keep: np.ndarray  # whether draws count, or belong to the burn-in
+
+
+@eqx.filter_jit
+def run_chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: Numbers):
+    """`numbers.records` times `plan.steps` steps of all chains.
+
+    **Returns:** the state, the states of the reductions, the draws (draw axis first), which chains
+    are finite at the end, and the number of steps by which a chain had left the domain, or -1.
+    """
+    q = plan.regauge
+    move = None if q is None else (lambda p: fix_gauge(q, p))
+    see = observer(watch.observe, still, plan.axis)
+
+    def go(y, first, steps):
+        return stretch(
+            sde,
+            y,
+            still,
+            keys,
+            first,
+            dt,
+            steps=steps,
+            axis=plan.axis,
+            solver=plan.solver,
+            regauge=move,
+            adjoint=diffrax.ForwardMode(),
+            max_steps=None,
+        )
+
+    def advance(y, left, first):
+        if watch.inside is None:
+            return go(y, first, plan.steps), left
+
+        def step(j, carry):
+            y, left = carry
+            y = go(y, first + j, 1)
+            gone = (left < 0) & watch.outside(see(y))
+            return y, jnp.where(gone, first + j + 1, left)
+
+        return jax.lax.fori_loop(0, numbers.steps, step, (y, left))
+
+    def record(i, carry):
+        y, states, left, kept = carry
+        y, left = advance(y, left, numbers.first + i * plan.steps)
+        seen = see(y)
+        slot = jnp.minimum(i, plan.most - 1)
+        kept = jax.tree.map(lambda all_, x: all_.at[slot].set(x), kept, seen)
+        if watch.reductions:
+            states = jax.lax.cond(
+                numbers.keep,
+                lambda states, seen: watch.update(states, seen, numbers.drawn + i),
+                lambda states, seen: states,
+                states,
+                seen,
+            )
+        return y, states, left, kept
+
+    shapes = jax.eval_shape(see, y)
+    kept = jax.tree.map(lambda s: jnp.zeros((plan.most, *s.shape), s.dtype), shapes)
+    kept = plan.layout.constrain(kept, 1)
+    left = None
+    if watch.inside is not None:
+        left = plan.layout.constrain(jnp.full(keys.shape, -1, jnp.int32), 0)
+    y, states, left, kept = jax.lax.fori_loop(0, numbers.records, record, (y, states, left, kept))
+    states = watch.constrain(states, plan.layout)
+    return plan.layout.constrain(y, plan.axis), states, kept, finite_chains(y, plan.axis), left
+
+
+@eqx.filter_jit
+def first_look(y, still, watch: Watch, axis: int, layout: Layout):
+    """Which chains start outside of the domain, and the reductions' states before any draw."""
+    seen = observer(watch.observe, still, axis)(y)
+    outside = None if watch.inside is None else watch.outside(seen)
+    return outside, watch.constrain(watch.start(seen), layout)

@@ -1,0 +1,378 @@
+"""Ensembles of chains, from the host: progress, chunks, errors."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import ArrayLike, PyTree
+
+from ..._arguments import as_key
+from ...quotient import Quotient
+from .._checks import function, scalar
+from .._processes._langevin import ProjectedLangevin
+from .._processes._sde import AbstractSampledSDE, AbstractSDE
+from . import _stopping as stopping
+from ._checkpoint import Checkpoint, Keeper, as_checkpoint
+from ._devices import Layout, padding_message
+from ._engine import check_lengths, identity, initial, loose_schedule, observer, source
+from ._ensemble import OK, Ensemble, SimulationError
+from ._failures import failure_message, orbit_ranks, undefined_message
+from ._fingerprint import fingerprint
+from ._inside import as_inside, check_inside
+from ._integrate import SMALL_STATE, choose_solver
+from ._memory import check_memory, size_of
+from ._path import chain_keys
+from ._program import Numbers, Plan, Watch, first_look, run_chunk
+from ._progress import Position, beginning, drive, gathered
+from ._reductions import (
+    Autocorrelation,
+    as_reductions,
+    check_reductions,
+    finish_reductions,
+)
+from ._regauge import check_keeps_slice
+from ._threefry import fastest
+
+_CHUNKS, _MANY_CHUNKS = 16, 64  # what a run is cut into; more where it is written or may stop
+
+
+def simulate(
+    sde: AbstractSDE,
+    init: PyTree | Callable,
+    *,
+    key,
+    steps: int,
+    dt: ArrayLike,
+    chains: int | None = None,
+    observe: Callable | None = None,
+    burn_in: int = 0,
+    every: int | None = None,
+    reduce: Any = None,
+    domain: Any = None,
+    until_ess: float | None = None,
+    checkpoint: Any = None,
+    devices: Any = None,
+    batched: bool = False,
+    start: int = 0,
+    regauge: Quotient | None = None,
+    solver: diffrax.AbstractSolver | None = None,
+    stepsize_controller: Any = None,
+    progress: Callable[[float], None] | None = None,
+    throw: bool = True,
+) -> Ensemble:
+    """Many chains of a process, with one observable recorded on the way.
+
+    Noise is keyed by chain and step number: it does not depend on the number of chains, on where
+    the run is cut, or on when observables are taken.
+
+    **Arguments:**
+
+    - `sde`: the process, an [`gaugebias.dynamics.AbstractSDE`][].
+    - `init`: the start: one point for all chains, a function of a key (one key a chain), or with
+        `batched=True` a pytree with a leading chain axis on its moving leaves.
+    - `key`: a `jax.random` key.
+    - `steps`: number of steps in all, burn-in included. `dt`: step size, in units of time.
+    - `chains`: number of chains (default 1024, or the batch's).
+    - `observe`: `params -> pytree of arrays`, default the parameters themselves (what is no array
+        is left out).
+    - `burn_in`: steps before anything is recorded. `every`: record after each `every` further
+        steps; by default once, at the end, or with `reduce` after each step.
+    - `reduce`: statistics of all draws, taken as they come: one of
+        [`gaugebias.dynamics.Moments`][], [`gaugebias.dynamics.Histogram`][],
+        [`gaugebias.dynamics.Quantiles`][], [`gaugebias.dynamics.Autocorrelation`][] and
+        [`gaugebias.dynamics.Reduction`][], or a dictionary of them by name. The results are in
+        `reductions`; `values` then holds the last draw only, and memory does not grow with
+        `steps`.
+    - `domain`: where the observable must stay, a [`gaugebias.quotient.Domain`][] or a function
+        `observable -> bool` of one chain. It is looked at after every step; a chain that leaves
+        gets a code and goes on.
+    - `until_ess`: stop as soon as every entry of the observable has this effective sample size
+        over all chains; `steps` is then the limit. It is looked at each time that the draws have
+        grown by a quarter, and what was reached is in `reductions["until_ess"]`; a warning says
+        so where the limit came first. Stopping on the effective sample size is not stopping on
+        the mean: the rule looks at how draws of a chain resemble each other, not at where they
+        are, and to first order leaves the mean unbiased and its intervals at their level. It does
+        not judge the start: `burn_in` does.
+    - `checkpoint`: a folder, or a [`gaugebias.dynamics.Checkpoint`][]. What is known is written
+        there every minute, whole or not at all; the same call after the process was killed goes
+        on from there and ends bit for bit as one that was not. A finished run is read back. A
+        checkpoint of another run is refused, saying what differs.
+    - `devices`: how many devices to spread the chains over, a list of them, or a
+        `jax.sharding.Mesh` of one axis. Nothing is exchanged between them. The noise is the same
+        bits on any number of devices; states are so on CPUs with at least 64 chains a device, and
+        agree to rounding below.
+    - `start`: number of the first step: `simulate(..., init=ens.final, batched=True, start=n)`
+        goes on bit for bit as one run would have.
+    - `regauge`: a [`gaugebias.Quotient`][]: return to its slice by a group element after each
+        step. Only for processes that keep the slice (measured, and refused otherwise): plain Euler
+        steps leave it by `O(sqrt(T dt))`, and hop over strata that the process cannot cross.
+    - `solver`: `diffrax.Euler()` for Ito and `diffrax.EulerHeun()` for Stratonovich equations;
+        chosen from the calculus by default, and refused where it is of the other kind.
+    - `stepsize_controller`: only fixed steps are possible over this noise; anything adaptive is
+        refused.
+    - `progress`: called with the fraction done, after each chunk.
+    - `throw`: raise where chains failed; with `False` their codes are in `results`.
+
+    **Returns:** an [`gaugebias.dynamics.Ensemble`][].
+
+    **Raises:** `ValueError` for bad arguments; [`gaugebias.dynamics.SimulationError`][] where
+    chains failed: how many, how, by when, and what to lower. Its `.ensemble` holds all that was
+    computed. Chains fail by themselves, the rest goes on: they diverge, leave `domain`, or reach
+    parameters where the orbit Gram of `ProjectedLangevin` or `regauge` is singular (looked at
+    where the run is cut, some sixteen times).
+
+    !!! example
+
+        ```python
+        import jax, jax.numpy as jnp
+        import gaugebias as gb
+
+        sde = gb.dynamics.Langevin(lambda x: 0.5 * x**2, temperature=0.1)
+        key = jax.random.key(0)
+        ens = gb.simulate(sde, jnp.array(0.0), key=key, chains=256, steps=500, dt=0.01)
+        ens.values.shape       # (256, 1)
+        ```
+    """
+    if not isinstance(sde, AbstractSDE):
+        raise ValueError(
+            "`sde` must be a process of `gaugebias.dynamics`, such as `Langevin(loss, T)` or "
+            "`SDE(drift, diffusion, calculus=...)`."
+        )
+    fixed = (diffrax.StepTo, diffrax.ConstantStepSize)
+    if stepsize_controller is not None and not isinstance(stepsize_controller, fixed):
+        raise ValueError(
+            f"`stepsize_controller` {type(stepsize_controller).__name__} is adaptive, which is "
+            "silently wrong over noise keyed by step number: leave it out and lower `dt`, or "
+            "integrate with diffrax and `VirtualBrownianTree` yourself."
+        )
+    reductions = {} if reduce is None else as_reductions(reduce)
+    every = 1 if every is None and reduce is not None else every
+    steps, burn_in, every, start = check_lengths(steps, burn_in, every, start)
+    target = None if until_ess is None else stopping.as_target(until_ess)
+    if target is not None:
+        if every is None:
+            raise ValueError("`until_ess` needs draws on the way: give `every`.")
+        if stopping.NAME in reductions:
+            raise ValueError(f"`reduce`: {stopping.NAME!r} is the name of what `until_ess` takes.")
+    dt = scalar(dt, "dt", positive=True, fix="it is the step size.")
+    key = as_key(key)
+    solver = choose_solver(sde, solver)
+    observe = identity if observe is None else function(observe, "observe", "params -> arrays")
+    inside = as_inside(domain)
+    saved = None if checkpoint is None else as_checkpoint(checkpoint)
+    if not isinstance(regauge, Quotient | None):
+        raise ValueError("`regauge` must be a `gaugebias.Quotient`, or `None`.")
+    y, still, chains = initial(init, key, chains, batched)
+    layout = Layout(devices, chains)
+    if not all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(y)):
+        raise ValueError("`init` holds values that are not finite.")
+    point = eqx.combine(jax.tree.map(lambda x: x[0], y), still)
+    if isinstance(sde, AbstractSampledSDE):
+        sde.check_start(point)
+    if regauge is not None:
+        check_keeps_slice(sde, regauge, point)
+    if layout.padding:
+        warnings.warn(padding_message(layout), UserWarning, stacklevel=2)
+
+    size = sum(x.size for x in jax.tree.leaves(y)) // chains
+    axis = -1 if size <= SMALL_STATE else 0
+    y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), layout.padded(y))
+    keys = fastest(chain_keys(key, layout.total))
+    sde, still, size_of_step = layout.everywhere((sde, still, dt))
+    last_only = bool(reductions)
+    if target is not None:
+        reductions = reductions | {stopping.NAME: Autocorrelation()}
+    watch = Watch(observe, reductions, inside)
+    plan = loose_schedule(steps, burn_in, every, _pieces(steps, target, saved))
+    most = 1 if last_only else max(records for _, records, _ in plan)
+    fixed = Plan(1, most, axis, solver, regauge, layout)
+    seen = _seen(watch, y, still, axis)
+    _check_memory(sde, point, watch, seen, fixed, 1 if last_only else _draws(plan))
+    y, keys = layout.place(y, axis), layout.place(keys, 0)
+    states = _first_states(watch, seen, y, still, fixed)
+    plans = {n: Plan(n, most, axis, solver, regauge, layout) for n in {n for n, _, _ in plan}}
+    ranks = _ranks(sde, regauge, still, axis)
+    dimensions = None if ranks is None else ranks(y)
+
+    def chunk(position: Position, length: int, records: int, keep: bool):
+        numbers = Numbers(
+            first=np.asarray(start + position.steps, np.int32),
+            steps=np.asarray(length, np.int32),
+            records=np.asarray(records, np.int32),
+            drawn=np.asarray(position.drawn, np.int32),
+            keep=np.asarray(keep),
+        )
+        here = plans[length]
+        y, states, seen, finite, left = run_chunk(
+            sde, position.y, position.states, still, keys, size_of_step, watch, here, numbers
+        )
+        lost = np.zeros(layout.total, bool) if ranks is None else ranks(y) < dimensions
+        seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None
+        return y, states, seen, np.asarray(finite), left if left is None else np.asarray(left), lost
+
+    settings = {
+        "process": type(sde).__qualname__,
+        "calculus": sde.calculus,
+        "functions": {
+            name: source(value)
+            for name, value in [*vars(sde).items(), ("observe", observe), ("domain", inside)]
+            if callable(value)
+        },
+        "chains": chains,
+        "steps": steps,
+        "start": start,
+        "dt": float(dt),
+        "burn_in": burn_in,
+        "every": every,
+        "regauged": regauge is not None,
+        "solver": type(solver).__name__,
+        "devices": layout.devices,
+    }
+    if target is not None:
+        settings["until_ess"] = target
+    looks = set() if target is None else stopping.looks(plan)
+    total = sum(length * records for length, records, _ in plan)
+
+    def enough(position: Position) -> bool:
+        if target is None or position.chunks not in looks:
+            return False
+        reached, resolved = stopping.effective(reductions, position, chains)
+        return resolved and reached >= target
+
+    def report(position: Position) -> None:
+        if progress is not None:
+            progress(position.steps / total)
+
+    run = {"start": start, "last_only": last_only, "enough": enough}
+    first = beginning(y, states, layout.total)
+    if saved is None:
+        end = drive(chunk, first, plan, after=report, **run)
+    else:
+        identity_of_run = fingerprint(settings, sde, y, still, key, watch, fixed)
+        kept = [records for _, records, keep in plan if keep]
+
+        def shapes(i):
+            n = 1 if last_only else kept[i]
+            return jax.tree.map(lambda s: np.zeros((n, *s.shape), s.dtype), seen)
+
+        with Keeper(saved, identity_of_run, last_only) as keeper:
+            first = keeper.restored(first, shapes)
+            first = eqx.tree_at(
+                lambda p: (p.y, p.states),
+                first,
+                (layout.place(first.y, axis), watch.placed(first.states, layout)),
+            )
+
+            def after(position: Position) -> None:
+                keeper.note(position)
+                report(position)
+
+            try:
+                end = drive(chunk, first, plan, after=after, **run)
+            finally:
+                keeper.finish()
+
+    if target is not None and not enough(end):
+        reached, resolved = stopping.effective(reductions, end, chains)
+        if not (resolved and reached >= target):
+            said = stopping.fell_short(target, reached, resolved, end.steps)
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
+
+    def chains_first(x):
+        return np.asarray(jnp.moveaxis(x, axis, 0))[:chains]
+
+    results = end.results[:chains]
+    reduced = finish_reductions(reductions, end.states, results == OK, end.drawn)
+    undefined = undefined_message(reduced)
+    if undefined is not None:
+        warnings.warn(undefined, RuntimeWarning, stacklevel=2)
+    ensemble = Ensemble(
+        values=gathered(end, chains),
+        steps=np.asarray(end.at),
+        results=results,
+        failed_by=end.failed_by[:chains],
+        final=eqx.combine(jax.tree.map(chains_first, end.y), still),
+        key_data=np.asarray(jax.random.key_data(key)),
+        reductions=reduced,
+        settings=settings,
+    )
+    if throw and not ensemble.successful.all():
+        raise SimulationError(failure_message(ensemble, float(dt)), ensemble)
+    return ensemble
+
+
+def _pieces(steps: int, target: float | None, saved: Checkpoint | None) -> int:
+    """Into how many chunks a run is cut."""
+    pieces = _CHUNKS if target is None and saved is None else _MANY_CHUNKS
+    if saved is not None and saved.steps is not None:
+        pieces = max(pieces, min(-(-steps // saved.steps), 10 * _MANY_CHUNKS))
+    return pieces
+
+
+def _draws(plan: list[tuple[int, int, bool]]) -> int:
+    return sum(records for _, records, keep in plan if keep)
+
+
+def _seen(watch: Watch, y: PyTree, still: PyTree, axis: int) -> PyTree:
+    """Shapes of the observable of all chains; `ValueError` where it is not what it should be."""
+    try:
+        seen = jax.eval_shape(lambda y: observer(watch.observe, still, axis)(y), y)
+    except (KeyError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"`init` lacks what the process or `observe` reads ({type(error).__name__}: "
+            f"{error}): give parameters of the structure that they were written for."
+        ) from error
+    if not jax.tree.leaves(seen):
+        raise ValueError("`observe` returns no array: let it return what is to be recorded.")
+    check_reductions(watch.reductions, seen)
+    if watch.inside is not None:
+        check_inside(watch.inside, seen)
+    return seen
+
+
+def _check_memory(
+    sde: AbstractSDE, point: PyTree, watch: Watch, seen: PyTree, plan: Plan, draws: int
+) -> None:
+    """`ValueError` where the run cannot fit into memory."""
+    total = plan.layout.total
+    states = {name: jax.eval_shape(r.start, seen) for name, r in watch.reductions.items()}
+    check_memory(
+        plan.layout,
+        state=size_of(eqx.filter(point, eqx.is_inexact_array)),
+        noise=size_of(sde.noise_like(point)),
+        states=size_of(states) // total,
+        draw=size_of(seen) // total,
+        most=plan.most,
+        draws=draws,
+    )
+
+
+def _first_states(
+    watch: Watch, seen: PyTree, y: PyTree, still: PyTree, plan: Plan
+) -> dict[str, PyTree]:
+    """The reductions' first states; `ValueError` where chains start outside of the domain."""
+    if watch.inside is None and not watch.reductions:
+        return {}
+    outside, states = first_look(y, still, watch, plan.axis, plan.layout)
+    out = 0 if outside is None else int(np.asarray(outside)[: plan.layout.chains].sum())
+    if out:
+        raise ValueError(
+            f"`init`: {out} of {plan.layout.chains} chains start outside `domain`: start inside."
+        )
+    return states
+
+
+def _ranks(sde: AbstractSDE, regauge: Quotient | None, still: PyTree, axis: int) -> Callable | None:
+    """The dimension of the chains' orbits where noise or gauge needs it, from their state."""
+    if regauge is not None:
+        action = regauge.action
+    elif isinstance(sde, ProjectedLangevin):
+        action = sde.action
+    else:
+        return None
+    return lambda y: np.asarray(orbit_ranks(action, y, still, axis))

@@ -1,0 +1,1 @@
+"""Minibatch training by optimisers, and the symmetries they keep."""

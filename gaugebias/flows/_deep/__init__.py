@@ -1,0 +1,1 @@
+"""Deep matrix factorisation: spectra, times, windows."""

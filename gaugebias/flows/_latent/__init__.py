@@ -1,0 +1,1 @@
+"""The exactly solvable latent-variable model, its phases and mechanisms."""

@@ -1,0 +1,1 @@
+"""Mixtures near their singular set: charts, Fisher information, trainers."""

@@ -1,0 +1,1 @@
+"""Maps from parameters to predictors, coordinate by coordinate and redundant."""

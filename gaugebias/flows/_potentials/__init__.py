@@ -1,0 +1,1 @@
+"""Mirror potentials, their Bregman divergences and the certificates of a minimum."""

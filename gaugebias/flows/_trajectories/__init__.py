@@ -1,0 +1,1 @@
+"""Gradient flow and descent: integrated, in closed form, and what they conserve."""

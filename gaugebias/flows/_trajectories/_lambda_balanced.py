@@ -1,0 +1,201 @@
+"""Exact gradient flow of two-layer linear networks from lambda-balanced weights."""
+
+from typing import final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, ArrayLike
+
+from .._potentials._potential import as_float
+
+
+@final
+class LambdaBalanced(eqx.Module):
+    r"""The flow of \(L = \tfrac12 |W_2 W_1 - \Sigma|^2\) from lambda-balanced weights.
+
+    These are \(W_2^T W_2 - W_1 W_1^T = \lambda I\), which the flow conserves. The loss is the
+    squared one \(|W_2 W_1 X - Y|^2/(2n)\) on whitened inputs, `X X^T/n = I`, with
+    \(\Sigma = Y X^T/n\), up to a constant. With \(Q = [W_1^T; W_2]\) and
+    \(F = [[-\lambda/2, \Sigma^T], [\Sigma, \lambda/2]]\) the product \(P = Q Q^T\) obeys
+    \(\dot P = F P + P F - P^2\). The published solution multiplies growing exponentials and has
+    lost its digits by a few units of time; here only decaying ones appear, so that it holds to
+    rounding at any time, for any widths.
+
+    **Arguments:**
+
+    - `W1`: shape `(h, in)`; `W2`: shape `(out, h)`.
+    - `target`: \(\Sigma\), shape `(out, in)`.
+
+    **Raises:** `ValueError` where shapes do not fit or the weights are not lambda-balanced: then
+    `Q Q^T` obeys no closed equation. [`gaugebias.flows.lambda_balanced_start`][] makes such
+    weights.
+
+    Source: 2409.14623; the stable form derived here.
+    """
+
+    imbalance: Array
+    _values: Array  # eigenvalues of F, chosen rows first
+    _vectors: Array
+    _inverse: Array  # of the chosen rows of V^T Q
+    _rest: Array  # the other rows times that inverse
+    inputs: int = eqx.field(static=True)
+
+    def __init__(self, W1: ArrayLike, W2: ArrayLike, target: ArrayLike):
+        for value in (W1, W2, target):
+            if isinstance(value, Tracer):
+                raise ValueError(
+                    "`W1`, `W2`, `target` must be concrete: build this outside of jit."
+                )
+        w1, w2, sigma = (np.asarray(as_float(v)) for v in (W1, W2, target))
+        good = w1.ndim == w2.ndim == sigma.ndim == 2 and w2.shape[1] == w1.shape[0]
+        if not good or sigma.shape != (w2.shape[0], w1.shape[1]):
+            raise ValueError(
+                "`W1`, `W2`, `target` must have shapes (h, in), (out, h), (out, in), but have "
+                f"{w1.shape}, {w2.shape}, {sigma.shape}."
+            )
+        gap = w2.T @ w2 - w1 @ w1.T
+        lam = float(np.mean(np.diag(gap)))
+        off = np.linalg.norm(gap - lam * np.eye(len(gap)))
+        size = np.linalg.norm(w2) ** 2 + np.linalg.norm(w1) ** 2
+        if off > 1e3 * np.finfo(w1.dtype).eps * size:
+            raise ValueError(
+                f"`W1` and `W2` are not lambda-balanced: W2^T W2 - W1 W1^T differs from {lam:.3g} "
+                f"times the identity by {off:.2g}. Make them by `lambda_balanced_start`, or "
+                "integrate with `gradient_flow`."
+            )
+        self.imbalance, self.inputs = jnp.asarray(lam, w1.dtype), w1.shape[1]
+        n_in, n_out = w1.shape[1], w2.shape[0]
+        top = np.hstack([-0.5 * lam * np.eye(n_in), sigma.T])
+        f = np.vstack([top, np.hstack([sigma, 0.5 * lam * np.eye(n_out)])])
+        values, vectors = np.linalg.eigh(f)
+        values, vectors = values[::-1], vectors[:, ::-1]
+        q = vectors.T @ _full_column_rank(np.vstack([w1.T, w2]))
+        chosen = _first_independent_rows(q)
+        others = [i for i in range(len(values)) if i not in chosen]
+        inverse = np.linalg.inv(q[chosen])
+        rest = q[others] @ inverse
+        # By the choice of rows a row depends on those of larger eigenvalues only.
+        rest[values[others][:, None] > values[chosen][None, :]] = 0.0
+        order = [*chosen, *others]
+        self._values, self._vectors = jnp.asarray(values[order]), jnp.asarray(vectors[:, order])
+        self._inverse, self._rest = jnp.asarray(inverse), jnp.asarray(rest)
+
+    def gram(self, t: ArrayLike) -> Array:
+        """`Q Q^T` at the time `t >= 0`, a scalar: shape `(in + out, in + out)`."""
+        t = jnp.asarray(t, self._values.dtype)
+        r = self._inverse.shape[0]
+        high, low = self._values[:r], self._values[r:]
+        scale = jnp.maximum(high, 0.0)
+
+        def spent(rate):  # int_0^t exp(-2 |rate| s) ds
+            size = 2.0 * jnp.abs(rate)
+            safe = jnp.where(size * t > 0, size, 1.0)
+            return jnp.where(size * t > 0, -jnp.expm1(-safe * t) / safe, t)
+
+        start = self._inverse * jnp.exp(-scale * t)[None, :]
+
+        def relative(power):
+            exponent = jnp.where(self._rest == 0, 0.0, (power[:, None] - scale[None, :]) * t)
+            return self._rest * jnp.exp(exponent)
+
+        tail = relative(jnp.maximum(low, 0.0))
+        core = start.T @ start + jnp.diag(spent(high)) + (tail.T * spent(low)[None, :]) @ tail
+        z = jnp.vstack([jnp.diag(jnp.exp((high - scale) * t)), relative(low)])
+        p = z @ jnp.linalg.solve(core, z.T)
+        p = self._vectors @ (0.5 * (p + p.T)) @ self._vectors.T
+        return p
+
+    def product(self, t: ArrayLike) -> Array:
+        """The map `W_2 W_1` at the time `t`, shape `(out, in)`."""
+        return self.gram(t)[self.inputs :, : self.inputs]
+
+    def kernel(self, t: ArrayLike, inputs: ArrayLike) -> Array:
+        """The neural tangent kernel at the time `t` on `inputs`, shape `(in, n)`.
+
+        \\(I_{out} \\otimes X^T W_1^T W_1 X + W_2 W_2^T \\otimes X^T X\\), shape
+        `(out n, out n)`, outputs first: that of [`gaugebias.flows.tangent_kernel`][] of `W2 W1 X`.
+        """
+        p, x = self.gram(t), as_float(inputs)
+        first, second = p[: self.inputs, : self.inputs], p[self.inputs :, self.inputs :]
+        identity = jnp.eye(second.shape[0], dtype=p.dtype)
+        return jnp.kron(identity, x.T @ first @ x) + jnp.kron(second, x.T @ x)
+
+
+def _full_column_rank(q: np.ndarray) -> np.ndarray:
+    """A matrix of full column rank with the same `q q^T`."""
+    u, s, _ = np.linalg.svd(q, full_matrices=False)
+    rank = int(np.sum(s > 1e-12 * s.max(initial=0.0)))
+    if rank == 0:
+        raise ValueError("`W1` and `W2` are 0: the flow does not move from there.")
+    return u[:, :rank] * s[:rank]
+
+
+def _first_independent_rows(q: np.ndarray) -> list[int]:
+    """The first rows, in order, that span all rows."""
+    chosen, basis = [], np.zeros((0, q.shape[1]))
+    scale = np.linalg.norm(q, axis=1).max()
+    for i, row in enumerate(q):
+        left = row - basis.T @ (basis @ row)
+        left = left - basis.T @ (basis @ left)
+        size = np.linalg.norm(left)
+        if size > 1e-10 * scale:
+            chosen.append(i)
+            basis = np.vstack([basis, left / size])
+        if len(chosen) == q.shape[1]:
+            break
+    return chosen
+
+
+def lambda_balanced_start(
+    product: ArrayLike, imbalance: float, *, hidden: int | None = None, rotation=None
+) -> tuple[Array, Array]:
+    r"""Weights `(W1, W2)` with `W2 W1 = product` and `W2^T W2 - W1 W1^T = imbalance I`.
+
+    Singular values \(\sqrt{(\sqrt{\lambda^2 + 4 s^2} \pm \lambda)/2}\) for \(W_2\) and \(W_1\).
+
+    **Arguments:**
+
+    - `product`: shape `(out, in)`.
+    - `imbalance`: \(\lambda\), of either sign.
+    - `hidden`: the width `h`, default `min(in, out)`; at least the rank of `product`, at most
+        `out` where `imbalance > 0` and `in` where it is negative.
+    - `rotation`: an orthogonal matrix `(h, h)` of the hidden units; default the identity.
+
+    Source: 2409.14623.
+    """
+    w = np.asarray(as_float(product))
+    if w.ndim != 2:
+        raise ValueError(f"`product` must be a matrix, but has shape {w.shape}.")
+    n_out, n_in = w.shape
+    h = min(n_in, n_out) if hidden is None else hidden
+    if h < 1:
+        raise ValueError(f"`hidden` must be at least 1, but is {h}.")
+    limit = {1.0: n_out, -1.0: n_in}.get(float(np.sign(imbalance)))
+    if limit is not None and h > limit:
+        raise ValueError(
+            f"`hidden` is {h}, but `imbalance` {imbalance:g} needs at most {limit} hidden units: "
+            "the larger layer has no room for more."
+        )
+    u, s, vt = np.linalg.svd(w)
+    if np.any(s[h:] > 1e-12 * s.max(initial=0.0)):
+        raise ValueError(f"`hidden` is {h}, less than the rank of `product`: give more.")
+    values = np.zeros(h)
+    values[: min(h, len(s))] = s[:h]
+    root = np.sqrt(imbalance**2 + 4.0 * values**2)
+    big = np.sqrt(0.5 * (root + abs(imbalance)))
+    small = np.divide(values, big, out=np.zeros(h), where=big > 0)
+    second, first = (big, small) if imbalance >= 0 else (small, big)
+    w2, w1 = np.zeros((n_out, h)), np.zeros((h, n_in))
+    for j in range(h):
+        if j < n_out:
+            w2[:, j] = u[:, j] * second[j]
+        if j < n_in:
+            w1[j] = first[j] * vt[j]
+    if rotation is not None:
+        r = np.asarray(rotation, w.dtype)
+        if r.shape != (h, h) or not np.allclose(r @ r.T, np.eye(h), atol=1e-8):
+            raise ValueError(f"`rotation` must be an orthogonal matrix of shape {(h, h)}.")
+        w2, w1 = w2 @ r.T, r @ w1
+    return jnp.asarray(w1, w.dtype), jnp.asarray(w2, w.dtype)

@@ -1,0 +1,1 @@
+"""Laws under gradient noise that depends on the parameters."""

@@ -1,0 +1,1 @@
+"""Where to stand on an orbit: gauges, slices, distances modulo the group."""
