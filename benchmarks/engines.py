@@ -18,7 +18,7 @@ import jax.random as jr
 import numpy as np
 
 import gaugebias as gb
-from gaugebias.dynamics import _program as program
+from gaugebias.dynamics._runs import _program as program
 
 from ._timing import interleaved
 

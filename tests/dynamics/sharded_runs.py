@@ -60,7 +60,7 @@ def noise(devices):
 def hlo_of_a_chunk():
     """The compiled text of the first chunk of a run on 8 devices."""
     texts = []
-    from gaugebias.dynamics import _simulate
+    from gaugebias.dynamics._runs import _simulate
 
     def spy(*args):
         if not texts:

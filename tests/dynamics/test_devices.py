@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics import Langevin, Moments, _memory as memory
+from gaugebias.dynamics import Langevin, Moments
+from gaugebias.dynamics._runs import _memory as memory
 
 SCRIPT = Path(__file__).with_name("sharded_runs.py")
 
