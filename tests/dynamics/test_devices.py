@@ -82,7 +82,7 @@ def test_what_does_not_fit_into_memory_is_refused_before_anything_is_compiled(mo
         settings: dict[str, Any] = dict(key=jax.random.key(0), steps=1000, dt=0.1, chains=chains)
         return gb.simulate(SDE, jnp.zeros(4), **(settings | options))
 
-    monkeypatch.setattr(memory, "_host_memory", lambda: 2**20)
+    monkeypatch.setattr(memory, "host_memory", lambda: 2**20)
     # Recorded: 1000 draws of 32 bytes on the host, 62 of them in a chunk, and 4 times the state.
     with pytest.raises(ValueError, match="`chains`: 32 chains need at least 0.00102 GiB") as caught:
         run(32, every=1)
@@ -95,5 +95,5 @@ def test_what_does_not_fit_into_memory_is_refused_before_anything_is_compiled(mo
 
 
 def test_free_memory_is_known_here():
-    free = memory._host_memory()
+    free = memory.host_memory()
     assert free is None or 2**20 < free < 2**50

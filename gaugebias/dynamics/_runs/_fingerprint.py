@@ -52,6 +52,11 @@ def _computation(fn, *args: PyTree) -> str:
     jaxpr = jax.make_jaxpr(lambda arrays: eqx.filter(fn(*eqx.combine(arrays, rest)), eqx.is_array))(
         arrays
     )
+    return digest_of(jaxpr)
+
+
+def digest_of(jaxpr) -> str:
+    """A digest of a closed jaxpr and every constant in it."""
     return _digest(_ADDRESS.sub("", str(jaxpr)), *_constants(jaxpr))
 
 

@@ -26,11 +26,11 @@ def available(layout: Layout) -> tuple[int, str] | None:
     if all(s and "bytes_limit" in s for s in stats):
         free = sum(s["bytes_limit"] - s.get("bytes_in_use", 0) for s in stats if s)
         return free, f"{len(devices)} {devices[0].device_kind}"
-    free = _host_memory()
+    free = host_memory()
     return None if free is None else (free, "this host")
 
 
-def _host_memory() -> int | None:
+def host_memory() -> int | None:
     """Free bytes of the host, of its control group where that is less (Linux)."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:

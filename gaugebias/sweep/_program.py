@@ -1,0 +1,163 @@
+"""The compiled part: the experiment traced once a group, and stacked over a chunk."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from ..dynamics._runs._fingerprint import digest_of
+from ._groups import Cell, Group
+from ._settings import replaced, traced
+
+Outputs = dict[str, np.ndarray]
+
+
+class CannotTrace(ValueError):
+    """The experiment is no function that jax can trace: why, and what to do."""
+
+
+def named(tree: Any) -> dict[str, Any]:
+    """What an experiment returns as arrays by name.
+
+    **Raises:** `ValueError` where there is none, or two of one name.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    out: dict[str, Any] = {}
+    for path, leaf in leaves:
+        name = jax.tree_util.keystr(path, simple=True, separator=".") or "value"
+        if name in out:
+            raise ValueError(f"`experiment` returns two leaves named {name!r}.")
+        out[name] = leaf
+    if not out:
+        raise ValueError("`experiment` returns no arrays: return numbers by name, as a dictionary.")
+    return out
+
+
+def stacked_values(cells: Sequence[Cell], stacked: Sequence[str], settings: Any) -> dict[str, Any]:
+    """Arrays `(cells,)` of the stacked settings."""
+    out = {}
+    for name in stacked:
+        whole = isinstance(getattr(settings, name), int)
+        dtype = jnp.result_type(int if whole else float)
+        out[name] = np.asarray([cell.values[name] for cell in cells], dtype)
+    return out
+
+
+def seed_keys(key: Array, cells: Sequence[Cell]) -> Array:
+    """`fold_in(key, seed)` of every cell: cells of one seed share their random numbers."""
+    return jax.vmap(lambda s: jr.fold_in(key, s))(
+        jnp.asarray([cell.seed for cell in cells], jnp.uint32)
+    )
+
+
+class Program:
+    """One group: `experiment` with its static settings, over a chunk of cells.
+
+    The experiment is traced once, whatever the number of chunks and of compilations.
+    """
+
+    def __init__(
+        self, experiment: Callable, settings: Any, group: Group, stacked: Sequence[str], key: Array
+    ) -> None:
+        base = replaced(settings, group.cells[0].values)
+        one = stacked_values(group.cells[:1], stacked, settings)
+        shapes = {name: jax.ShapeDtypeStruct((), x.dtype) for name, x in one.items()}
+        names: list[str] = []
+
+        def flat(values, key_data):
+            key_ = jr.wrap_key_data(key_data, impl=jr.key_impl(key))
+            found = named(experiment(traced(base, values), key_))
+            names[:] = found
+            return tuple(jnp.asarray(x) for x in found.values())
+
+        data = jr.key_data(key)
+        try:
+            closed = jax.make_jaxpr(flat)(shapes, jax.ShapeDtypeStruct(data.shape, data.dtype))
+        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise CannotTrace(
+                f"`experiment` cannot be traced by jax ({first}). Name the settings that steer its "
+                "Python code in `static`, or pass `stack=False` to run cell by cell on the host."
+            ) from error
+        self.names = tuple(names)
+        self.shapes = {
+            name: jax.ShapeDtypeStruct(aval.shape, aval.dtype)
+            for name, aval in zip(names, closed.out_avals, strict=True)
+        }
+        self.bytes = _footprint(closed)
+        self.digest = digest_of(closed)
+        self.stacked = tuple(sorted(stacked))  # the order of a dictionary's leaves
+        self.settings = settings
+        self.key = key
+        self._call = jaxpr_as_fun(closed)
+        self._compiled: dict[int, Any] = {}
+
+    def compiled(self, size: int, mesh: Mesh | None) -> Any:
+        """The executable for chunks of `size` cells."""
+        if size not in self._compiled:
+
+            @jax.jit
+            def run(values, key_data):
+                return jax.vmap(lambda v, k: self._call(*[v[n] for n in self.stacked], k))(
+                    values, key_data
+                )
+
+            args = self._arguments([None] * size, mesh)
+            self._compiled[size] = run.lower(*args).compile()
+        return self._compiled[size]
+
+    def _arguments(self, cells: Sequence[Cell | None], mesh: Mesh | None) -> tuple[Any, Any]:
+        first = next((c for c in cells if c is not None), None)
+        filled = [c if c is not None else first for c in cells]
+        data = jr.key_data(self.key)
+        if first is None:  # shapes alone
+            one = {n: getattr(self.settings, n) for n in self.stacked}
+            values = {
+                n: jnp.zeros(len(cells), jnp.result_type(int if isinstance(x, int) else float))
+                for n, x in one.items()
+            }
+            keys = jnp.zeros((len(cells), *data.shape), data.dtype)
+        else:
+            whole = [c for c in filled if c is not None]
+            values = stacked_values(whole, self.stacked, self.settings)
+            keys = jr.key_data(seed_keys(self.key, whole))
+        if mesh is None:
+            return values, keys
+        cut = NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))
+        return jax.device_put((values, keys), cut)
+
+    def memory(self, size: int, mesh: Mesh | None) -> int:
+        """Bytes that a chunk needs, as the compiler says; 0 where it does not."""
+        found = self.compiled(size, mesh).memory_analysis()
+        if found is None:
+            return 0
+        parts = ("temp_size_in_bytes", "output_size_in_bytes", "argument_size_in_bytes")
+        return sum(int(getattr(found, part, 0)) for part in parts)
+
+    def run(self, cells: Sequence[Cell | None], mesh: Mesh | None) -> Outputs:
+        """The outputs `(size, ...)` of a chunk; where a cell is `None` the first is repeated."""
+        found = self.compiled(len(cells), mesh)(*self._arguments(cells, mesh))
+        return {name: np.asarray(x) for name, x in zip(self.names, found, strict=True)}
+
+
+def _footprint(closed: Any) -> int:
+    """Bytes of everything a jaxpr makes at its top level: which group is the largest."""
+    total = 0
+    for equation in closed.jaxpr.eqns:
+        for out in equation.outvars:
+            shape, dtype = getattr(out.aval, "shape", ()), getattr(out.aval, "dtype", None)
+            size = np.dtype(dtype).itemsize if isinstance(dtype, np.dtype) else 8
+            total += int(np.prod(shape)) * size
+    return total
+
+
+def on_host(experiment: Callable, settings: Any, cell: Cell, key: Array) -> Outputs:
+    """One cell by itself, as the experiment is written."""
+    found = named(experiment(replaced(settings, cell.values), jr.fold_in(key, cell.seed)))
+    return {name: np.asarray(x) for name, x in found.items()}

@@ -1,0 +1,52 @@
+"""How far a sweep is: a bar in a terminal and in a notebook, nothing in a log file."""
+
+import sys
+from typing import Any
+
+
+def _in_notebook() -> bool:
+    shell = sys.modules.get("IPython")
+    if shell is None:
+        return False
+    running = shell.get_ipython()
+    return running is not None and hasattr(running, "kernel")
+
+
+class Bar:
+    """Cells done and failed, rate and time left; `None` shows where somebody can look."""
+
+    def __init__(self, total: int, shown: bool | None = None) -> None:
+        notebook = _in_notebook()
+        if shown is None:
+            shown = notebook or sys.stderr.isatty()
+        self.bar: Any = None
+        self.failed = 0
+        if shown:
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=total, unit="cell", desc="sweep", dynamic_ncols=not notebook)
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def skip(self, done: int, failed: int) -> None:
+        """Cells that an earlier run has finished; the rate does not count them."""
+        self.failed += failed
+        if self.bar is not None:
+            self.bar.initial = done
+            self.bar.n = done
+            self._show()
+
+    def tell(self, done: int, failed: int) -> None:
+        """`done` more cells are finished, `failed` of them with a reason and no result."""
+        self.failed += failed
+        if self.bar is not None:
+            self.bar.update(done)
+            self._show()
+
+    def _show(self) -> None:
+        self.bar.set_postfix(failed=self.failed)

@@ -1,0 +1,182 @@
+"""The Zarr store of a sweep: one Zarr chunk an array for every chunk of cells, status last."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ._definition import FORMAT, VERSION, difference
+from ._groups import PADDING, Layout
+
+PENDING, DONE, NOT_FINITE, FAILED = range(4)
+STATUS = ("pending", "done", "not finite", "failed")
+RESERVED = ("slot", "status", "cell", "reason", "seed", "point")
+_REASON = 240  # bytes of a reason
+_ATTRIBUTE = "gaugebias"
+
+
+class Store:
+    """Finished chunks of a sweep.
+
+    Every file is written beside its place and moved there. The status of a chunk's cells is
+    written last: a cell is finished where it is not `PENDING`, whatever else is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import zarr
+
+        self.path = path
+        # Version 3 of the format only: filters of version 2 could hold pickles.
+        self.root: Any = zarr.open_group(str(path), mode="r+", zarr_format=3)
+        self.record: dict[str, Any] = dict(self.root.attrs[_ATTRIBUTE])
+        self.size = int(self.record["layout"]["size"])
+
+    @property
+    def layout(self) -> Layout:
+        slots = np.asarray(self.root["cell"][:])
+        return Layout(self.size, slots, tuple(self.record["layout"]["group_of"]))
+
+    def status(self) -> np.ndarray:
+        """The status of every slot."""
+        return np.asarray(self.root["status"][:])
+
+    def unfinished(self) -> np.ndarray:
+        """The numbers of the chunks that are not finished."""
+        return np.flatnonzero((self.status().reshape(-1, self.size) == PENDING).any(axis=1))
+
+    def counts(self) -> tuple[int, int]:
+        """Cells that are finished, and those of them without a good result."""
+        status = self.status()[self.layout.slots != PADDING]
+        return int((status != PENDING).sum()), int((status > DONE).sum())
+
+    def write(self, chunk: int, outputs: Mapping[str, np.ndarray], status, reasons) -> None:
+        """The results of one chunk; `OSError` with what is kept where the disk does not take it."""
+        where = slice(chunk * self.size, (chunk + 1) * self.size)
+        try:
+            for name, x in outputs.items():
+                array = self.root[name]
+                block = np.full((self.size, *array.shape[1:]), array.fill_value, array.dtype)
+                block[(slice(None), *(slice(0, n) for n in x.shape[1:]))] = x
+                array[where] = block
+            self.root["reason"][where] = np.stack([_to_bytes(r) for r in reasons])
+            self.root["status"][where] = np.asarray(status, np.uint8)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            why = "no space left" if full else (error.strerror or str(error)).lower()
+            raise OSError(
+                f"`path` {str(self.path)!r} could not be written ({why}): what was finished before "
+                "is kept; mend that and run the same sweep again to go on."
+            ) from error
+
+    def sweep_up(self) -> None:
+        """Remove what a killed run left half written."""
+        for part in self.path.rglob("*.partial"):
+            part.unlink(missing_ok=True)
+
+
+def _to_bytes(reason: str) -> np.ndarray:
+    raw = reason.encode("utf-8")[:_REASON]
+    return np.frombuffer(raw.ljust(_REASON, b"\0"), np.uint8)
+
+
+def from_bytes(row: np.ndarray) -> str:
+    """A reason as it was written."""
+    return row.tobytes().rstrip(b"\0").decode("utf-8", errors="ignore")
+
+
+def create(
+    path: Path,
+    record: Mapping[str, Any],
+    layout: Layout,
+    shapes: Mapping[str, tuple[tuple[int, ...], np.dtype]],
+    columns: Mapping[str, np.ndarray],
+    attributes: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """A new store in its place, whole: the definition, the design, and no result.
+
+    **Raises:** `ValueError` where the folder cannot be written.
+    """
+    import zarr
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise ValueError(
+            f"`path` {str(path)!r} cannot be written ({(error.strerror or str(error)).lower()}): "
+            "choose another folder."
+        ) from None
+    try:
+        root: Any = zarr.create_group(str(scratch), zarr_format=3)
+        root.attrs[_ATTRIBUTE] = {"format": FORMAT, "version": VERSION, **record}
+        slots = len(layout.slots)
+
+        def array(name, shape, dtype, chunk, dims, fill):
+            return root.create_array(
+                name,
+                shape=shape,
+                dtype=dtype,
+                chunks=chunk,
+                dimension_names=dims,
+                fill_value=fill,
+                attributes=dict(attributes.get(name, {})),
+            )
+
+        for name, (shape, dtype) in shapes.items():
+            fill = np.nan if np.issubdtype(dtype, np.inexact) else np.zeros((), dtype).item()
+            dims = ["slot", *(f"{name}_dim_{i}" for i in range(len(shape)))]
+            whole = tuple(max(1, n) for n in shape)
+            array(name, (slots, *shape), dtype, (layout.size, *whole), dims, fill)
+        array("status", (slots,), np.uint8, (layout.size,), ["slot"], PENDING)
+        array("reason", (slots, _REASON), np.uint8, (layout.size, _REASON), ["slot", "byte"], 0)
+        for name, values in {"cell": layout.slots, **columns}.items():
+            array(name, (slots,), values.dtype, (slots,), ["slot"], 0)[:] = values
+        scratch.chmod(0o777 & ~_umask())
+        os.rename(scratch, path)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _umask() -> int:
+    old = os.umask(0)
+    os.umask(old)
+    return old
+
+
+def record_of(path: Path) -> dict[str, Any]:
+    """The definition in a store.
+
+    **Raises:** `ValueError` where there is none, or of another version of the format.
+    """
+    try:
+        text = (path / "zarr.json").read_text(encoding="utf-8")
+        record = json.loads(text)["attributes"][_ATTRIBUTE]
+        ours = record["format"] == FORMAT
+    except (OSError, ValueError, KeyError, TypeError):
+        ours, record = False, {}
+    if not ours:
+        raise ValueError(f"`path` {str(path)!r} is not the store of a sweep: choose another path.")
+    if record.get("version") != VERSION:
+        raise ValueError(
+            f"`path` {str(path)!r} was written by another version of the format "
+            f"({record.get('version')}; this is {VERSION}): choose another path."
+        )
+    return record
+
+
+def check_same(path: Path, definition: Mapping[str, Any]) -> None:
+    """`ValueError` saying what differs where a store is of another sweep."""
+    there = record_of(path)["definition"]
+    differs = difference(definition, there)
+    if differs:
+        raise ValueError(
+            f"`path` {str(path)!r} holds another sweep ({differs}): choose another path, or give "
+            "what was given then to go on with it."
+        )
