@@ -10,6 +10,7 @@ COMMANDS = {
     "design": "a penalty in, a parametrisation whose noise has that bias out",
     "factorise": "a table of counts as a mixture of components, and how far these can move",
     "reproduce": "the claims of publications measured again, with controls and verdicts",
+    "sweep": "an experiment of your own on a grid of settings: stored as it runs, resumable",
     "verify": "which law does the simulated process follow? Built-in cases, or your own table",
 }
 """Subcommand -> one line; `gaugebias verify` is `run(argv)` of the module `_verify` beside this."""

@@ -87,14 +87,14 @@ def named(text: str) -> tuple[AbstractPenalty | Linear | Norm, tuple[int, ...]]:
         ) from None
 
 
-def load_function(file: str | Path, name: str) -> Callable:
-    """The function `name` of a Python file, which is run.
+def load_function(file: str | Path, name: str, argument: str = "penalty") -> Callable:
+    """The function (or class) `name` of a Python file, which is run; `argument` is who asks.
 
     **Raises:** `ValueError` where there is no such file or function, or the file fails.
     """
     path = Path(file)
     if not path.is_file():
-        raise ValueError(f"`penalty`: the file {str(file)!r} does not exist: check the path.")
+        raise ValueError(f"`{argument}`: the file {str(file)!r} does not exist: check the path.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -102,7 +102,7 @@ def load_function(file: str | Path, name: str) -> Callable:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ValueError(
-            f"`penalty`: the file {str(file)!r} fails when it is run ({type(error).__name__}: "
+            f"`{argument}`: the file {str(file)!r} fails when it is run ({type(error).__name__}: "
             f"{error})."
         ) from error
     found = getattr(module, name, None)
@@ -110,5 +110,5 @@ def load_function(file: str | Path, name: str) -> Callable:
         names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         near = difflib.get_close_matches(name, names, n=1)
         cure = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names) or 'none'}."
-        raise ValueError(f"`penalty`: {str(file)!r} has no function {name!r}: {cure}")
+        raise ValueError(f"`{argument}`: {str(file)!r} has no function {name!r}: {cure}")
     return found

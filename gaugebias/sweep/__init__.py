@@ -6,5 +6,6 @@ from ._axes import (
     Sample as Sample,
     Uniform as Uniform,
 )
+from ._config import Config as Config, read_config as read_config
 from ._dataset import load as load
 from ._run import run as run

@@ -36,7 +36,7 @@ def define(
 ) -> dict[str, Any]:
     """Everything that the numbers depend on, and where they come from. JSON-able."""
     return {
-        "experiment": source(experiment),
+        "experiment": source(experiment) | {"name": _name(experiment)},
         "settings": {"type": type(settings).__qualname__, "values": written(settings)},
         "over": _plain(described(over)),
         "seeds": list(seeds),
@@ -53,6 +53,11 @@ def define(
         "source": citation,
         "versions": versions(),
     }
+
+
+def _name(fn: Callable) -> str:
+    """Without the module: a script that is run and one that is imported are the same."""
+    return getattr(fn, "__qualname__", type(fn).__qualname__)
 
 
 def _plain(described: Any) -> Any:

@@ -11,16 +11,20 @@ from jax.sharding import Mesh
 from ..dynamics._runs._memory import host_memory
 from ._definition import provenance
 from ._groups import PADDING, Cell, Group, Layout, default_chunk, lay_out
-from ._outputs import Shapes, common_shapes, judged, shapes_of
+from ._outputs import Shapes, check_fits, common_shapes, judged, shapes_of
 from ._program import Outputs, Program, on_host
 from ._settings import replaced, written
-from ._store import FAILED, create
+from ._store import FAILED, REASON, create
 
 _SHARE = 0.5  # of the free memory that a chunk may take
 
 
 def _said(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """An error on one line that fits; of a long one its two ends, which say most."""
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    if len(words) <= REASON // 2:
+        return words
+    return f"{words[: REASON // 4]} ... {words[-REASON // 4 :]}"
 
 
 class Job:
@@ -43,7 +47,7 @@ class Job:
         self.groups = tuple(groups)
         self.refused = self._refused()
         self._programs: dict[int, Program | Exception] = {}
-        self._seen: dict[int, Outputs] = {}  # cells run on the host to learn shapes
+        self._seen: dict[int, Outputs | Exception] = {}  # cells run on the host to learn shapes
 
     def _refused(self) -> dict[int, str]:
         """Cells whose settings the dataclass itself does not take, with its reason."""
@@ -88,8 +92,8 @@ class Job:
         for group, digest in enumerate(digests):
             if digest is not None and self.program(group).digest != digest:
                 raise ValueError(
-                    f"`experiment` computes something else than when the sweep in {str(path)!r} was "
-                    "defined (a function that it calls or a number that it uses has changed): "
+                    f"`experiment` computes something else than when the sweep in {str(path)!r} "
+                    "was defined (a function that it calls or a number that it uses has changed): "
                     "choose another path."
                 )
 
@@ -104,16 +108,24 @@ class Job:
             try:
                 if self.stack:
                     found.append(shapes_of(self.program(group).shapes))
-                else:
-                    found.append(shapes_of(self._on_host(able[0])))
+                    continue
+                return [shapes_of(self._on_host(able[0]))], []  # the others tell when they run
             except Exception as error:
                 errors.append(error)
         return found, errors
 
     def _on_host(self, cell: Cell) -> Outputs:
+        """One cell, run once; raises what it raised."""
         if cell.number not in self._seen:
-            self._seen[cell.number] = on_host(self.experiment, self.settings, cell, self.key)
-        return self._seen[cell.number]
+            try:
+                done = on_host(self.experiment, self.settings, cell, self.key)
+            except Exception as error:
+                done = error
+            self._seen[cell.number] = done
+        found = self._seen[cell.number]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _size(self) -> int:
         """Cells in a chunk: the default, or what fits into the memory that is free."""
@@ -150,6 +162,8 @@ class Job:
             raise errors[0]
         names = list(points[0])
         shapes = common_shapes(found, names)
+        if not self.stack and size not in (None, 1):
+            raise ValueError("`chunk` is for stacked cells: leave it out, or leave `stack=False`.")
         size = self._size() if size is None else size
         if self._rounded(size) != size:
             raise ValueError(
@@ -196,8 +210,13 @@ class Job:
             about[name] = {"flag_values": list(range(len(meanings))), "flag_meanings": meanings}
         return columns, about
 
-    def compute(self, layout: Layout, chunk: int) -> tuple[Outputs, list[int], list[str]]:
-        """The outputs of a chunk, and status and reason of each of its cells."""
+    def compute(
+        self, layout: Layout, shapes: Shapes, chunk: int
+    ) -> tuple[Outputs, list[int], list[str]]:
+        """The outputs of a chunk, and status and reason of each of its cells.
+
+        `shapes` are those that the store takes of one cell.
+        """
         numbers = layout.chunk(chunk)
         cells = [
             None if n == PADDING or int(n) in self.refused else self.cells[int(n)] for n in numbers
@@ -210,6 +229,7 @@ class Job:
         group = layout.group_of[chunk]
         try:
             outputs = self._run(group, cells)
+            check_fits(outputs, shapes)
         except Exception as whole:
             return self._one_by_one(group, cells, status, reasons, whole)
         for i, cell in enumerate(cells):
@@ -220,11 +240,12 @@ class Job:
     def _run(self, group: int, cells: Sequence[Cell | None]) -> Outputs:
         if self.stack:
             return self.program(group).run(cells, self.mesh)
-        found = [self._on_host(cell) for cell in cells if cell is not None]
-        for cell in cells:
-            if cell is not None:
-                self._seen.pop(cell.number, None)
-        return {name: np.stack([f[name] for f in found]) for name in found[0]}
+        (cell,) = cells  # chunks of one
+        assert cell is not None
+        try:
+            return {name: x[None] for name, x in self._on_host(cell).items()}
+        finally:
+            self._seen.pop(cell.number)
 
     def _one_by_one(
         self, group: int, cells: Sequence[Cell | None], status, reasons, whole: Exception
@@ -239,7 +260,7 @@ class Job:
             if cell is None:
                 continue
             try:
-                if not traced or len(cells) == 1:
+                if not traced:
                     raise whole
                 rows[i] = self._run(group, [cell] * len(cells))
                 status[i], reasons[i] = judged(rows[i], 0)

@@ -53,6 +53,28 @@ def common_shapes(groups: Sequence[Shapes], taken: Sequence[str]) -> Shapes:
     return out
 
 
+def check_fits(outputs: Mapping[str, np.ndarray], shapes: Shapes) -> None:
+    """`ValueError` where the outputs of a chunk do not go into the store.
+
+    Only experiments of the host come to this: of the others all shapes are known beforehand.
+    """
+    if set(outputs) != set(shapes):
+        raise ValueError(
+            f"returns {', '.join(sorted(outputs))}, where the first cell returned "
+            f"{', '.join(sorted(shapes))}"
+        )
+    for name, x in outputs.items():
+        shape, dtype = shapes[name]
+        found = x.shape[1:]
+        fits = len(found) == len(shape) and all(a <= b for a, b in zip(found, shape, strict=True))
+        filled = found == shape or np.issubdtype(dtype, np.inexact)
+        if not (fits and filled and np.can_cast(x.dtype, dtype, "same_kind")):
+            raise ValueError(
+                f"{name!r} is {x.dtype}{list(found)}, where the first cell returned "
+                f"{dtype}{list(shape)}"
+            )
+
+
 def judged(outputs: Mapping[str, np.ndarray], index: int) -> tuple[int, str]:
     """The status of one cell of a chunk by what it returned, and the reason."""
     bad = [

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ._axes import plain
+
 
 def check_settings(settings: Any) -> None:
     """`ValueError` where `settings` is not an instance of a dataclass."""
@@ -37,7 +39,7 @@ def check_names(settings: Any, names: Iterable[str], argument: str) -> None:
             )
 
 
-def converted(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+def converted(settings: Any, values: Mapping[str, Any], argument: str = "over") -> dict[str, Any]:
     """`values` in the types that the base settings have; `ValueError` where one is of another."""
     out = {}
     for name, value in values.items():
@@ -52,11 +54,14 @@ def converted(settings: Any, values: Mapping[str, Any]) -> dict[str, Any]:
             value = int(value) if right else value
         elif base is None:
             right = True
+        elif isinstance(base, tuple):
+            right = isinstance(value, list | tuple)
+            value = plain(value)
         else:
             right = isinstance(value, type(base))
         if not right:
             raise ValueError(
-                f"`over[{name!r}]` holds {value!r}, but the setting is of type "
+                f"`{argument}[{name!r}]` holds {value!r}, but the setting is of type "
                 f"{type(base).__name__} (it is {base!r}): give values of that type."
             )
         out[name] = value

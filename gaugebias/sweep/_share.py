@@ -32,12 +32,12 @@ def await_definition(path: Path) -> None:
 
 def work(job: Job, store: Store, bar: Bar, process: int, processes: int) -> None:
     """Compute and store the chunks of this process that are not finished."""
-    layout = store.layout
+    layout, shapes = store.layout, store.shapes
     bar.skip(*store.counts())
     for chunk in store.unfinished():
         if chunk % processes != process:
             continue
-        outputs, status, reasons = job.compute(layout, int(chunk))
+        outputs, status, reasons = job.compute(layout, shapes, int(chunk))
         store.write(int(chunk), outputs, status, reasons)
         real = layout.chunk(int(chunk)) != PADDING
         failed = int((np.asarray(status)[real] > DONE).sum())

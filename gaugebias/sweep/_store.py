@@ -17,7 +17,7 @@ from ._groups import PADDING, Layout
 PENDING, DONE, NOT_FINITE, FAILED = range(4)
 STATUS = ("pending", "done", "not finite", "failed")
 RESERVED = ("slot", "status", "cell", "reason", "seed", "point")
-_REASON = 240  # bytes of a reason
+REASON = 240  # bytes of a reason
 _ATTRIBUTE = "gaugebias"
 
 
@@ -41,6 +41,12 @@ class Store:
     def layout(self) -> Layout:
         slots = np.asarray(self.root["cell"][:])
         return Layout(self.size, slots, tuple(self.record["layout"]["group_of"]))
+
+    @property
+    def shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+        """Of the outputs of one cell."""
+        arrays = {name: self.root[name] for name in self.record["outputs"]}
+        return {name: (tuple(x.shape[1:]), np.dtype(x.dtype)) for name, x in arrays.items()}
 
     def status(self) -> np.ndarray:
         """The status of every slot."""
@@ -81,8 +87,8 @@ class Store:
 
 
 def _to_bytes(reason: str) -> np.ndarray:
-    raw = reason.encode("utf-8")[:_REASON]
-    return np.frombuffer(raw.ljust(_REASON, b"\0"), np.uint8)
+    raw = reason.encode("utf-8")[:REASON]
+    return np.frombuffer(raw.ljust(REASON, b"\0"), np.uint8)
 
 
 def from_bytes(row: np.ndarray) -> str:
@@ -134,7 +140,7 @@ def create(
             whole = tuple(max(1, n) for n in shape)
             array(name, (slots, *shape), dtype, (layout.size, *whole), dims, fill)
         array("status", (slots,), np.uint8, (layout.size,), ["slot"], PENDING)
-        array("reason", (slots, _REASON), np.uint8, (layout.size, _REASON), ["slot", "byte"], 0)
+        array("reason", (slots, REASON), np.uint8, (layout.size, REASON), ["slot", "byte"], 0)
         for name, values in {"cell": layout.slots, **columns}.items():
             array(name, (slots,), values.dtype, (slots,), ["slot"], 0)[:] = values
         scratch.chmod(0o777 & ~_umask())
