@@ -8,10 +8,8 @@ jax's own generator is the measure; everything takes turns in one process.
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
-import diffrax
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -20,6 +18,7 @@ import numpy as np
 import gaugebias as gb
 from gaugebias.dynamics._runs import _program as program
 
+from . import peers
 from ._timing import interleaved
 
 CHAINS, DT, T = 1024, 1e-3, 0.1
@@ -90,100 +89,13 @@ def simulate(loss, start, steps: int, **options) -> Callable:
     return run
 
 
-def diffrax_defaults(loss, start, steps: int) -> Callable:
-    """Euler over a virtual Brownian tree, chain by chain under `vmap`: what the manual shows."""
-    shape = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), start)
-    size = jnp.float32(np.sqrt(2 * T))
-
-    def one(y, key):
-        end = steps * DT
-        path = diffrax.VirtualBrownianTree(0.0, end, tol=DT / 2, shape=shape, key=key)
-
-        def drift(t, y, args):
-            return jax.tree.map(jnp.negative, jax.grad(loss)(y))
-
-        class Noise(diffrax.AbstractTerm):
-            def vf(self, t, y, args):
-                return y
-
-            def contr(self, t0, t1, **kwargs):
-                return path.evaluate(t0, t1)
-
-            def prod(self, vf, control):
-                return jax.tree.map(lambda z: size * z, control)
-
-        terms = diffrax.MultiTerm(diffrax.ODETerm(drift), Noise())
-        found = diffrax.diffeqsolve(
-            terms, diffrax.Euler(), 0.0, end, DT, y, max_steps=steps + 8, throw=False
-        )
-        return found.ys
-
-    run = jax.jit(jax.vmap(one))
-    return partial(run, repeated(start), jr.split(jr.key(SEED), CHAINS))
-
-
-def blackjax_sgld(loss, start, steps: int) -> Callable:
-    import blackjax
-
-    sampler: Any = blackjax.sgld(lambda p, batch: jax.tree.map(jnp.negative, jax.grad(loss)(p)))
-
-    def one(y, key):
-        def step(y, i):
-            return sampler.step(jr.fold_in(key, i), y, 0, DT, T), None
-
-        return jax.lax.scan(step, y, jnp.arange(steps))[0]
-
-    run = jax.jit(jax.vmap(one))
-    return partial(run, repeated(start), jr.split(jr.key(SEED), CHAINS))
-
-
-def numpy_loop(gradient, start, steps: int) -> Callable:
-    begin = jax.tree.map(np.asarray, repeated(start))
-    rng = np.random.default_rng(SEED)
-    size = np.float32(np.sqrt(2 * T * DT))
-    matrix = begin[0].ndim == 3
-    target = np.random.default_rng(0).normal(size=(20, 20)).astype(np.float32) / 4
-
-    def slope(u, v):
-        if matrix:
-            rest = u @ np.swapaxes(v, 1, 2) - target
-            return rest @ v, np.swapaxes(rest, 1, 2) @ u
-        rest = u * v - np.float32(1)
-        return rest * v, rest * u
-
-    def run():
-        y = begin
-        for _ in range(steps):
-            y = tuple(
-                x - np.float32(DT) * g + size * rng.standard_normal(x.shape, np.float32)
-                for x, g in zip(y, slope(*y), strict=True)
-            )
-        return y
-
-    return run
-
-
-def torch_loop(start, steps: int) -> Callable:
-    import torch  # pyright: ignore[reportMissingImports]
-
-    begin = [torch.from_numpy(np.array(x)) for x in repeated(start)]
-    target = np.random.default_rng(0).normal(size=(20, 20)).astype(np.float32) / 4
-    goal, size = torch.from_numpy(target), float(np.sqrt(2 * T * DT))
-
-    def run():
-        u, v = begin
-        for _ in range(steps):
-            if u.ndim == 3:
-                rest = u @ v.transpose(1, 2) - goal
-                du, dv = rest @ v, rest.transpose(1, 2) @ u
-            else:
-                rest = u * v - 1
-                du, dv = rest * v, rest * u
-            u = u - DT * du + size * torch.randn_like(u)
-            v = v - DT * dv + size * torch.randn_like(v)
-        return u.numpy(), v.numpy()
-
-    return run
+def as_peer(name: str, steps: int) -> peers.Problem:
+    """The problem as peers get it."""
+    loss, _, start = problem(name)
+    target = None
+    if name == "factorisation":
+        target = np.random.default_rng(0).normal(size=(20, 20)).astype(np.float32) / 4
+    return peers.Problem(loss, start, target, steps, CHAINS, DT, T, SEED)
 
 
 def compilation(loss, start, steps: int) -> tuple[float, int]:
@@ -222,28 +134,21 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
             "scan": scan(gradient, start, steps),
             "simulate": simulate(loss, start, steps),
             "simulate, moments": simulate(loss, start, steps, reduce=moments, every=10),
-            "numpy": numpy_loop(gradient, start, steps),
-            "blackjax SGLD": blackjax_sgld(loss, start, steps),
         }
-        if find_spec("torch") is not None:
-            runs["torch loop"] = torch_loop(start, steps)
-        seconds = interleaved(runs, repeats=3 if quick else 7)
-        # The virtual Brownian tree is far slower: a tenth of the steps, in turns with the scan.
+        fast, absent = peers.langevin(as_peer(name, steps), slow=False)
+        seconds = interleaved(runs | fast, repeats=3 if quick else 7)
+        # The other peers are far slower: a tenth of the steps, in turns with the scan.
         few = max(4, steps // 10)
-        pair = {"tree": diffrax_defaults(loss, start, few), "short": scan(gradient, start, few)}
-        tree = interleaved(pair, repeats=3)
-        for which, taken in seconds.items():
-            ratio = taken / seconds["scan"]
-            nanoseconds = 1e9 * taken / steps / CHAINS
-            rows.append({"problem": name, "path": which, "ns": nanoseconds, "ratio": ratio})
-        nanoseconds = 1e9 * tree["tree"] / few / CHAINS
-        ratio = tree["tree"] / tree["short"]
-        rows.append(
-            {"problem": name, "path": "diffrax defaults", "ns": nanoseconds, "ratio": ratio}
-        )
-        for absent in ("torch", "torchsde"):
-            if find_spec(absent) is None:
-                rows.append({"problem": name, "path": absent, "absent": True})
+        slow, also = peers.langevin(as_peer(name, few), slow=True)
+        others = interleaved({"scan": scan(gradient, start, few)} | slow, repeats=3)
+        for taken, length in ((seconds, steps), (others, few)):
+            for which in taken:
+                if length == steps or which != "scan":
+                    nanoseconds = 1e9 * taken[which] / length / CHAINS
+                    ratio = taken[which] / taken["scan"]
+                    row = {"problem": name, "path": which, "ns": nanoseconds, "ratio": ratio}
+                    rows.append(row)
+        rows += [{"problem": name, "path": path, "absent": True} for path in absent + also]
         ratio = seconds["simulate"] / seconds["scan"]
         most = TARGETS[name]
         checks.append((f"{name}: simulate at {ratio:.2f} of scan (at most {most})", ratio <= most))
