@@ -8,6 +8,8 @@ from collections.abc import Sequence
 COMMANDS = {
     "catalogue": "models with their symmetry, closed forms and laws; checked in three ways",
     "design": "a penalty in, a parametrisation whose noise has that bias out",
+    "discover": "the continuous symmetries of a model in a Python file, found and named",
+    "doctor": "devices, versions, precision, and a check in ten seconds that all is well",
     "factorise": "a table of counts as a mixture of components, and how far these can move",
     "reproduce": "the claims of publications measured again, with controls and verdicts",
     "sweep": "an experiment of your own on a grid of settings: stored as it runs, resumable",

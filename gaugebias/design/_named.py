@@ -2,7 +2,7 @@
 
 import difflib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,11 +92,27 @@ def load_function(file: str | Path, name: str, argument: str = "penalty") -> Cal
 
     **Raises:** `ValueError` where there is no such file or function, or the file fails.
     """
+    (found,) = load_names(file, {name: name}, argument, callable).values()
+    return found
+
+
+def load_names(
+    file: str | Path,
+    names: Mapping[str, str],
+    argument: str,
+    right: Callable[[Any], bool] | None = None,
+) -> dict[str, Any]:
+    """Objects of a Python file, which is run once: the keys of `names` with what their values name.
+
+    **Raises:** `ValueError` where there is no such file, where it fails, or where a name is missing
+    or not `right`.
+    """
     path = Path(file)
     if not path.is_file():
         raise ValueError(f"`{argument}`: the file {str(file)!r} does not exist: check the path.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ValueError(f"`{argument}`: {str(file)!r} is no Python file: name one ending in .py.")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -105,10 +121,18 @@ def load_function(file: str | Path, name: str, argument: str = "penalty") -> Cal
             f"`{argument}`: the file {str(file)!r} fails when it is run ({type(error).__name__}: "
             f"{error})."
         ) from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        near = difflib.get_close_matches(name, names, n=1)
-        cure = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names) or 'none'}."
-        raise ValueError(f"`{argument}`: {str(file)!r} has no function {name!r}: {cure}")
-    return found
+    out = {}
+    for key, name in names.items():
+        found = getattr(module, name, None)
+        if found is None or (right is not None and not right(found)):
+            known = [
+                n
+                for n, v in vars(module).items()
+                if not n.startswith("_") and (right is None or right(v))
+            ]
+            near = difflib.get_close_matches(name, known, n=1)
+            cure = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}."
+            kind = "name" if right is None else "function"
+            raise ValueError(f"`{argument}`: {str(file)!r} has no {kind} {name!r}: {cure}")
+        out[key] = found
+    return out
