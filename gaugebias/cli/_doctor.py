@@ -58,9 +58,8 @@ def run(argv: Sequence[str]) -> int:
         seconds = time.perf_counter() - begin
         results.append({"check": name, "passed": passed, "said": said, "seconds": seconds})
         if not options.json:
-            print(
-                f"{'ok    ' if passed else 'FAILED'}  {name}: {said} ({seconds:.1f} s)", flush=True
-            )
+            word = "ok" if passed else "FAILED"
+            print(f"{word:<11} {name}: {said} ({seconds:.1f} s)", flush=True)
     if options.json:
         print(json.dumps({**about, "checks": results}, indent=1))
     return 0 if all(r["passed"] for r in results) else 1
@@ -79,7 +78,9 @@ def _about() -> dict[str, Any]:
         "gaugebias": f"{__version__}, python {platform.python_version()}, {platform.system()}",
         "devices": f"{len(devices)} {devices[0].platform} ({', '.join(kinds)}), "
         f"{os.cpu_count()} cores" + ("" if free is None else f", {free / 2**30:.1f} GiB free"),
-        "precision": 'float64 here; a script chooses by jax.config.update("jax_enable_x64", True)',
+        "precision": "float64"
+        if jax.config.read("jax_enable_x64")
+        else 'float32, as jax begins; float64 by jax.config.update("jax_enable_x64", True)',
         "generator": os.environ.get("GAUGEBIAS_GENERATOR", "auto")
         + " (GAUGEBIAS_GENERATOR: auto, stock or unrolled)",
         "versions": {name: _version(name) for name in _NEEDED},

@@ -155,7 +155,7 @@ def run(
 
 
 def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
+    if isinstance(seeds, int):
         return list(range(count(seeds, "seeds", least=1)))
     found = [count(int(s), "seeds", least=0) for s in seeds]
     if not found or len(set(found)) < len(found) or max(found) >= 2**32:

@@ -17,7 +17,7 @@ def plain(p, x):
     return x @ p["w1"] @ jnp.ones(2) + jnp.sum(p["w2"] ** 3)
 
 number = 3.0
-params = {"w1": jnp.ones((3, 2)), "w2": jnp.ones((2, 2))}
+params = {"w1": jnp.eye(3, 2), "w2": jnp.eye(2)}
 
 def inputs():
     return jax.random.normal(jax.random.key(0), (32, 3))

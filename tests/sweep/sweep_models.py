@@ -63,8 +63,8 @@ def main(path, processes="1", process="0", port="0"):
 
     write = Store.write
 
-    def told(self, *arguments):
-        write(self, *arguments)
+    def told(self, chunk, outputs, status, reasons):
+        write(self, chunk, outputs, status, reasons)
         print("chunk", flush=True)
 
     Store.write = told

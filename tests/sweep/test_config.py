@@ -40,6 +40,7 @@ def config(folder, text):
 def test_a_grid_is_read(folder):
     found = config(folder, CONFIG)
     assert found.settings.width == 8 and found.settings.rate == 0.1
+    assert isinstance(found.over, dict)
     np.testing.assert_allclose(found.over["rate"], [0.01, 0.1, 1.0])
     assert found.path == folder / "sweep.zarr" and found.options == {"seeds": 2} and found.x64
     assert found.experiment(found.settings, None) == {"area": 0.8}
