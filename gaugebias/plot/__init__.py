@@ -1,3 +1,5 @@
+"""Figures from result objects; matplotlib is imported only here."""
+
 from ._cases import (
     case_figure as case_figure,
     case_page as case_page,
@@ -13,7 +15,14 @@ from ._curves import (
 from ._data import FigureData as FigureData
 from ._design import design as design
 from ._four_laws import four_laws as four_laws
+from ._gram_spectrum import gram_spectrum as gram_spectrum
+from ._landscape import landscape as landscape
 from ._laws import law as law
 from ._style import PALETTE as PALETTE
+from ._sweeps import heat_map as heat_map, phase_diagram as phase_diagram
 from ._ternary import ternary as ternary
+from ._traces import (
+    effective_rank as effective_rank,
+    norm_ratios as norm_ratios,
+)
 from ._verdicts import verdict as verdict

@@ -1,0 +1,87 @@
+"""Norm ratios with what conservation predicts, and effective ranks with their windows."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+
+import gaugebias as gb
+
+
+def squared_norms(p):
+    return {"a": p["a"] ** 2, "b": p["b"] ** 2}
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Two products fitted to a target, with batches that see all of it and with noisy ones."""
+    x = jr.normal(jr.key(0), (64, 2))
+    data = (x, x @ jnp.asarray([2.0, 1.0]) + 2.0 * jr.normal(jr.key(1), (64,)))
+    start = {"a": jnp.asarray([0.2, 0.3]), "b": jnp.asarray([0.02, 0.9])}
+
+    def error(p, sample):
+        x, y = sample
+        return 0.5 * (jnp.sum(x * p["a"] * p["b"]) - y) ** 2
+
+    def run(noise):
+        return gb.train(
+            error, start, data, optimiser=optax.sgd(0.01), batch_size=1, key=jr.key(2),
+            chains=8, steps=1500, every=100, observe=squared_norms, noise=noise,
+        )  # fmt: skip
+
+    return {noise: run(noise) for noise in ("full", "minibatch")}
+
+
+def test_without_noise_the_ratios_are_those_of_conservation(runs):
+    ax = gb.plot.norm_ratios(runs["full"], "a", "b")
+    lines = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 15]
+    assert len(lines) == 4
+    for measured, predicted in zip(lines[::2], lines[1::2], strict=True):
+        np.testing.assert_allclose(measured, predicted, rtol=0.02)
+    assert ax.get_yscale() == "log"
+
+
+def test_with_noise_they_are_not(runs):
+    ax = gb.plot.norm_ratios(runs["minibatch"], "a", "b")
+    lines = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 15]
+    off = [abs(np.log(m[-1] / p[-1])) for m, p in zip(lines[::2], lines[1::2], strict=True)]
+    assert max(off) > 0.1
+
+
+def test_bad_input_is_said(runs):
+    with pytest.raises(ValueError, match="did not observe 'c' but a, b"):
+        gb.plot.norm_ratios(runs["full"], "a", "c")
+    one = jax.tree.map(lambda x: x, runs["full"])
+    once = gb.dynamics.Ensemble(
+        values={k: v[:, :1] for k, v in one.values.items()},
+        steps=one.steps[:1],
+        results=one.results,
+        failed_by=one.failed_by,
+        final=one.final,
+        key_data=one.key_data,
+        settings=one.settings,
+    )
+    with pytest.raises(ValueError, match="has one draw"):
+        gb.plot.norm_ratios(once, "a", "b")
+
+
+def test_windows_stand_where_the_rank_is_their_own():
+    spectrum, rate, alpha = [10.0, 5.0, 1.0, 0.0, 0.0], 1e-3, 0.1
+    path = gb.flows.spectral_descent(
+        spectrum, depth=3, learning_rate=rate, init=alpha, steps=12_000, saves=600
+    )
+    windows = [
+        gb.flows.stopping_window(
+            spectrum, depth=3, learning_rate=rate, init=alpha, rank=rank, accuracy=0.05, leakage=0.1
+        )
+        for rank in (1, 2)
+    ]
+    ax = gb.plot.effective_rank(path, windows)
+    (curve,) = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) > 2]
+    boxes = [c.get_paths()[0].get_extents() for c in ax.collections]
+    assert len(ax.patches) == len(boxes) == sum(not w.empty for w in windows) >= 1
+    for box in boxes:
+        inside = curve[(curve[:, 0] >= box.x0) & (curve[:, 0] <= box.x1), 1]
+        assert len(inside) and np.all((inside >= box.y0 - 1e-9) & (inside <= box.y1 + 1e-9))
