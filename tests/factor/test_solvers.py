@@ -219,3 +219,15 @@ def test_options_of_one_solver_are_checked(toy, key):
     for solve, options, message in cases:
         with pytest.raises(ValueError, match=message):
             solve(toy, 1, key=key, **options)
+
+
+def test_starts_agree_where_they_explain_the_table_equally(make, key):
+    """On a table that is fitted exactly the objectives are rounding, and differ by factors."""
+    found = make(11)
+    fit = nonnegative(found.fitted, 3, key=key, starts=4, tol=1e-10)
+    near = fit.objectives < 1e-12
+    assert near.sum() >= 2 and fit.objectives[near].max() > 2 * fit.objectives.min()
+    np.testing.assert_array_equal(fit.agreeing, near)
+    np.testing.assert_allclose(
+        fit.one_component, np.sum((found.profiles - found.profiles.mean(axis=0)) ** 2)
+    )
