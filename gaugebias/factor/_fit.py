@@ -68,8 +68,10 @@ class Fit(eqx.Module):
         with np.errstate(invalid="ignore"):
             return self.objectives <= best + max(1e-4 * abs(best), 1e-6 * way)
 
-    def start(self, number: int) -> Factorisation:
-        """What start `number` found. Raises `ValueError` where it failed."""
+    def start(self, number: int | np.integer) -> Factorisation:
+        """What start `number`, from 0, found. Raises `ValueError` where it failed."""
+        if not 0 <= number < len(self.objectives):
+            raise ValueError(f"`number` is {number}: the starts are 0 to {len(self.results) - 1}.")
         if not np.isfinite(self.objectives[number]):
             raise ValueError(f"start {number} {RESULTS[int(self.results[number])]}.")
         return Factorisation(self.mixing[number], self.basis[number], self.row_totals)

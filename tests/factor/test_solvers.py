@@ -155,6 +155,8 @@ def test_failed_starts_are_codes_and_the_others_are_kept(toy):
     assert fit.start(0).components == 2 and set(RESULTS) >= set(fit.results.tolist())
     with pytest.raises(ValueError, match="start 1 met values that are not finite"):
         fit.start(1)
+    with pytest.raises(ValueError, match="`number` is -1: the starts are 0 to 3"):
+        fit.start(-1)
     with pytest.raises(ValueError, match="none of the 1 starts of a solver .*not finite"):
         collect(
             toy,
