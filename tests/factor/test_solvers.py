@@ -178,8 +178,8 @@ def test_a_nan_start_of_em_does_not_touch_the_others(sample):
     rows, columns = sample.values.shape
     mixing, basis = _uniform(first, (4, rows, 3)), _uniform(second, (4, 3, columns))
     counts = jnp.asarray(sample.values)
-    well = _run(counts, mixing, basis, 1e-7, 20_000, 1)
-    broken = _run(counts, mixing.at[2].set(jnp.nan), basis, 1e-7, 20_000, 1)
+    well = _run(counts, mixing, basis, jnp.asarray(1e-7), 20_000, 1)
+    broken = _run(counts, mixing.at[2].set(jnp.nan), basis, jnp.asarray(1e-7), 20_000, 1)
     assert np.isnan(np.asarray(broken[0][2])).all() and int(broken[2][2]) == 1
     for x, y in zip(well[:3], broken[:3], strict=True):
         np.testing.assert_array_equal(np.asarray(x)[[0, 1, 3]], np.asarray(y)[[0, 1, 3]])
@@ -233,3 +233,14 @@ def test_starts_agree_where_they_explain_the_table_equally(make, key):
     np.testing.assert_allclose(
         fit.one_component, np.sum((found.profiles - found.profiles.mean(axis=0)) ** 2)
     )
+
+
+def test_tables_of_one_shape_share_the_compiled_program(make, key):
+    from gaugebias.factor import _least_squares
+
+    cached = _least_squares._run._cached
+    minimum_volume(make(61).fitted, 3, key=key, starts=2, max_steps=20, penalty=0.02)
+    before = cached._cache_size()
+    minimum_volume(make(62, pure=False).fitted, 3, key=key, starts=2, max_steps=20, tol=1e-4)
+    alternating_least_squares(make(63).fitted, 3, key=key, starts=2, max_steps=20)
+    assert cached._cache_size() == before

@@ -15,6 +15,7 @@ from ...factor import CountTable, Factorisation
 from ._settings import Settings
 from ._tables import BUDGETS, HEALTH, KINDS, budgets, known, noisy
 
+_STEPS = 100_000
 _TOL = 1e-9  # of EM: starts are compared to less than they move in one iteration
 
 
@@ -267,7 +268,7 @@ def _freedom(truth: Factorisation) -> Freedom:
 def _known(settings: Settings, kind: str, key: Key, rng: np.random.Generator) -> Known:
     truth = _truth(settings, kind, rng)
     table, options = truth.fitted, {"key": key, "starts": settings.starts}
-    em = factor.expectation_maximisation(table, 3, **options)
+    em = factor.expectation_maximisation(table, 3, max_steps=_STEPS, **options)
     nmf = factor.nonnegative(table, 3, tol=1e-12, max_steps=20_000, **options)
     others: dict[str, Any] = {}
     if kind == "separable":
@@ -289,7 +290,7 @@ def _known(settings: Settings, kind: str, key: Key, rng: np.random.Generator) ->
 
 def _noisy(settings: Settings, table: CountTable, key: Key) -> Noisy:
     options = {"key": key, "starts": settings.starts}
-    fit = factor.expectation_maximisation(table, 3, tol=_TOL, max_steps=100_000, **options)
+    fit = factor.expectation_maximisation(table, 3, tol=_TOL, max_steps=_STEPS, **options)
     rival = factor.nonnegative(
         table, 3, key=key, starts=2, loss="kullback-leibler", tol=1e-10, max_steps=20_000
     )
