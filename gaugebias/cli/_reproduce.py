@@ -23,6 +23,7 @@ Examples:
   gaugebias reproduce --list
   gaugebias reproduce deep-matrix-factorisation --quick
   gaugebias reproduce --all --quick
+  gaugebias reproduce nonnegative-factorisation --set table=time_budget.csv --set starts=40
 
 Exit codes: 0 all verdicts as expected, 1 one differs, 2 bad input, 3 undecided, 130 interrupted."""
 
@@ -44,6 +45,12 @@ class Options:
     """A smaller version of each."""
     seed: int = 0
     """Seed of every random number of the run."""
+    set: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]],
+        tyro.conf.arg(metavar="NAME=VALUE", help_behavior_hint=""),
+    ] = ()
+    """A setting of the publication to change, as its `Settings` calls it; may be given again. The
+    claims then are about those settings, and need not hold for all of them."""
     out: Path = Path("gaugebias-reproduced")
     """Folder for the claims and figures; made if it does not exist."""
     list: _Flag = False
@@ -75,6 +82,8 @@ def _chosen(options: Options, papers: Any) -> "tuple[Publication, ...]":
     known = {each.name: each for each in papers.publications()}
     if options.all and options.publications:
         raise ValueError("`all` and names exclude each other: give one of them.")
+    if options.set and (options.all or len(set(options.publications)) > 1):
+        raise ValueError("`set` changes the settings of one publication: name that one alone.")
     if options.all:
         return tuple(known.values())
     if not options.publications:
@@ -102,6 +111,7 @@ def _reproduce(chosen: "tuple[Publication, ...]", options: Options, console: "Co
                     out=options.out,
                     seed=options.seed,
                     quick=options.quick,
+                    options=options.set,
                     progress=progress.tell,
                 )
         except KeyboardInterrupt:

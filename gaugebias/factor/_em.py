@@ -54,7 +54,8 @@ def expectation_maximisation(
     mixing = _uniform(first, (starts, rows, k))
     basis = _uniform(second, (starts, k, columns))
     chunks = -(-max_steps // every)
-    out = _run(jnp.asarray(counts.values), mixing, basis, tol, chunks, every)
+    values = jnp.asarray(counts.values)
+    out = _run(values, mixing, basis, jnp.asarray(tol, values.dtype), chunks, every)
     mixing, basis, steps, moved, trace = map(np.asarray, out)
     return collect(
         counts,
@@ -78,7 +79,7 @@ def _uniform(key: Key, shape: tuple[int, ...]) -> Array:
 
 @eqx.filter_jit
 def _run(
-    counts: Array, mixing: Array, basis: Array, tol: float, chunks: int, every: int
+    counts: Array, mixing: Array, basis: Array, tol: Array, chunks: int, every: int
 ) -> tuple[Array, ...]:
     def one(mixing: Array, basis: Array) -> tuple[Array, ...]:
         return _one(counts, mixing, basis, tol, chunks, every)
@@ -87,7 +88,7 @@ def _run(
 
 
 def _one(
-    counts: Array, mixing: Array, basis: Array, tol: float, chunks: int, every: int
+    counts: Array, mixing: Array, basis: Array, tol: Array, chunks: int, every: int
 ) -> tuple[Array, ...]:
     totals = counts.sum(axis=1, keepdims=True)
     seen = counts > 0

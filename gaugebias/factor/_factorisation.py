@@ -6,6 +6,7 @@ import equinox as eqx
 import numpy as np
 
 from ._models import EMA, LBA, LCA, MODELS, NMF, PLSA, Model
+from ._search import nearest_order
 
 _SUM = 1e-8  # how far sums of given probabilities may be from 1
 
@@ -217,6 +218,20 @@ class Factorisation(eqx.Module):
         return Factorisation(
             self.mixing[:, order], self.basis[order], self.row_totals, self.scale[order]
         )
+
+    def matched(self, other: "Factorisation") -> "Factorisation":
+        """The same factorisation, components in the order nearest to that of `other`.
+
+        Nearest is the least sum of squared differences between shares of columns.
+
+        **Raises:** `ValueError` where the two have other numbers of components or columns.
+        """
+        if other.basis.shape != self.basis.shape:
+            raise ValueError(
+                f"`other` has a basis of shape {other.basis.shape}, this one of "
+                f"{self.basis.shape}: give one with as many components and columns."
+            )
+        return self.permuted(nearest_order(self.basis, other.basis))
 
     def transformed(self, matrix, *, atol: float = 1e-8) -> "Factorisation":
         r"""The other factorisation \((A T^{-1}, T G)\) of the same table, with scale 1.

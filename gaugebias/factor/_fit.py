@@ -7,6 +7,7 @@ import numpy as np
 
 from ._counts import CountTable
 from ._factorisation import Factorisation
+from ._measures import deviance, residual_sum_of_squares
 
 CONVERGED, MAX_STEPS, NOT_FINITE, COLLAPSED = range(4)
 RESULTS: dict[int, str] = {
@@ -33,6 +34,8 @@ class Fit(eqx.Module):
     - `normalised`: (S,), how far a row of the solver's product was from summing to 1 before it was
       divided by its sum; 0 for solvers that keep the sums.
     - `row_totals`: (I,), of the table.
+    - `one_component`: the deviance, or else the residual sum of squares, of the best fit with one
+      component: what there is to explain.
     """
 
     factorisation: Factorisation
@@ -48,6 +51,7 @@ class Fit(eqx.Module):
     every: int
     normalised: np.ndarray
     row_totals: np.ndarray
+    one_component: float
 
     @property
     def determinants(self) -> np.ndarray:
@@ -56,18 +60,18 @@ class Fit(eqx.Module):
 
     @property
     def agreeing(self) -> np.ndarray:
-        """(S,) booleans: the objective is the best one, to within 1e-4 of it or 1e-6 of the way.
-
-        The way is that from the worst first value of the trace.
+        """(S,) booleans: the objective is the best one, to within 1e-4 of it, or 1e-6 of the
+        distance from it to the fit of one component.
         """
         best = self.objectives[self.best]
-        first = self.trace[:, 0]
-        way = np.max(first - best, where=np.isfinite(first), initial=0.0)
+        way = max(self.one_component - best, 0.0)
         with np.errstate(invalid="ignore"):
             return self.objectives <= best + max(1e-4 * abs(best), 1e-6 * way)
 
-    def start(self, number: int) -> Factorisation:
-        """What start `number` found. Raises `ValueError` where it failed."""
+    def start(self, number: int | np.integer) -> Factorisation:
+        """What start `number`, from 0, found. Raises `ValueError` where it failed."""
+        if not 0 <= number < len(self.objectives):
+            raise ValueError(f"`number` is {number}: the starts are 0 to {len(self.results) - 1}.")
         if not np.isfinite(self.objectives[number]):
             raise ValueError(f"start {number} {RESULTS[int(self.results[number])]}.")
         return Factorisation(self.mixing[number], self.basis[number], self.row_totals)
@@ -131,7 +135,15 @@ def collect(
         every=every,
         normalised=np.zeros(len(results)) if normalised is None else np.asarray(normalised),
         row_totals=table.row_totals,
+        one_component=_one_component(table, objective),
     )
+
+
+def _one_component(table: CountTable, objective: str) -> float:
+    likelihood = objective == "deviance"
+    margin = table.values.sum(axis=0) / table.total if likelihood else table.profiles.mean(axis=0)
+    one = Factorisation(np.ones((len(table.values), 1)), margin[None], table.row_totals)
+    return (deviance if likelihood else residual_sum_of_squares)(table, one)
 
 
 def check_starts(starts: int, max_steps: int, tol: float) -> None:

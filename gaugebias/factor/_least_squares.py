@@ -129,7 +129,9 @@ def _fit(
     delta: float,
 ) -> Fit:
     profiles = jnp.asarray(counts.profiles)
-    out = _run(profiles, mixing, basis, tol, weight, delta, max_steps)
+    # As arrays: Python numbers would be compiled in, and the weight differs from table to table.
+    numbers = (jnp.asarray(x, profiles.dtype) for x in (tol, weight, delta))
+    out = _run(profiles, mixing, basis, *numbers, max_steps)
     mixing_, basis_, steps, moved, trace = map(np.asarray, out)
     return collect(
         counts,
@@ -198,9 +200,9 @@ def _run(
     profiles: Array,
     mixing: Array,
     basis: Array,
-    tol: float,
-    weight: float,
-    delta: float,
+    tol: Array,
+    weight: Array,
+    delta: Array,
     max_steps: int,
 ) -> tuple[Array, ...]:
     eye = jnp.eye(basis.shape[1], dtype=profiles.dtype)

@@ -47,11 +47,16 @@ def matched(matrix: np.ndarray, basis: np.ndarray) -> np.ndarray:
 
     An optimiser that steps outside on its way may come back with the components permuted.
     """
+    return matrix[nearest_order(matrix @ basis, basis)]
+
+
+def nearest_order(basis: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The order of the rows of `basis` that is nearest to `other`, by squared differences."""
     from scipy.optimize import linear_sum_assignment
 
-    apart = np.sum(((matrix @ basis)[:, None] - basis[None]) ** 2, axis=2)
+    apart = np.sum((basis[:, None] - other[None]) ** 2, axis=2)
     rows, columns = linear_sum_assignment(apart)
-    return matrix[rows[np.argsort(columns)]]
+    return rows[np.argsort(columns)]
 
 
 def local_minimum(

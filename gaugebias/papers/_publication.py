@@ -66,6 +66,14 @@ _ALL = (
         seconds=240,
         quick_seconds=135,
     ),
+    Publication(
+        "nonnegative-factorisation",
+        "A review of NMF, PLSA, LBA, EMA, and LCA with a focus on the identifiability issue",
+        "2512.22282",
+        "_nonnegative",
+        seconds=180,
+        quick_seconds=60,
+    ),
 )
 
 

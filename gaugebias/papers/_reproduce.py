@@ -11,6 +11,7 @@ from .._files import replace_text, writable_folder
 from .._versions import versions
 from ..plot import save_curve_page
 from ._claim import Claim
+from ._options import with_options
 from ._publication import Publication, load
 
 
@@ -37,19 +38,21 @@ def reproduce(
     out: str | Path,
     seed: int = 0,
     quick: bool = False,
+    options: Sequence[str] = (),
     progress: Callable[[str, float], None] = lambda text, fraction: None,
 ) -> Reproduced:
     """Run one publication; write `claims.json` and `figure.png` into the folder `out`/name.
 
-    The claims are written before the figure is drawn. Files are replaced whole.
+    The claims are written before the figure is drawn. Files are replaced whole. `options` are
+    settings to change, `"NAME=VALUE"` each, see [`gaugebias.papers.with_options`][].
 
-    **Raises:** `ValueError` where `out` cannot be written, before any work.
+    **Raises:** `ValueError` where `out` cannot be written or an option is wrong, before any work.
     """
     import jax
 
     module = load(publication.name)
+    settings = with_options(module.quick() if quick else module.Settings(), options)
     folder = writable_folder(Path(out) / publication.name)
-    settings = module.quick() if quick else module.Settings()
     began = time.perf_counter()
     result = module.run(settings, jax.random.key(seed), progress)
     claims, controls = tuple(module.claims(result)), tuple(module.controls(result))

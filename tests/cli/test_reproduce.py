@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -106,3 +107,18 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, monkeypatch, capsys
 def test_help_has_an_example(capsys):
     assert main(["reproduce", "--help"]) == 0
     assert "gaugebias reproduce --all --quick" in capsys.readouterr().out
+
+
+def test_a_setting_is_changed_by_name(tmp_path, capsys):
+    words = ["reproduce", NAME, "--quick", "--out", str(tmp_path)]
+    assert main([*words, "--set", "sensing_seeds=9", "--set", "depths=2, 3,4,5"]) == 0
+    ((settings, _),) = SEEN
+    quick = papers.load(NAME).quick()
+    assert settings.sensing_seeds == 9 and settings.depths == (2, 3, 4, 5)
+    assert dataclasses.replace(settings, sensing_seeds=quick.sensing_seeds) == quick
+    saved = json.loads((tmp_path / NAME / "claims.json").read_text())
+    assert saved["settings"]["sensing_seeds"] == 9
+    assert main([*words, "--set", "seed=9"]) == 2
+    assert "there is no setting 'seed'" in capsys.readouterr().err
+    assert main([*words[:1], "--all", "--set", "seed=9"]) == 2
+    assert "`set` changes the settings of one publication" in capsys.readouterr().err

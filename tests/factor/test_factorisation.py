@@ -130,3 +130,12 @@ def test_a_class_without_weight_is_refused():
     empty = Factorisation([[1.0, 0.0], [1.0, 0.0]], [[0.5, 0.5], [0.2, 0.8]], [3.0, 4.0])
     with pytest.raises(ValueError, match="component 2 has weight 0"):
         empty.lca()
+
+
+def test_components_are_put_into_the_order_of_another_factorisation(make):
+    found = make(7, k=4)
+    shuffled = found.permuted([2, 0, 3, 1])
+    np.testing.assert_array_equal(shuffled.matched(found).basis, found.basis)
+    np.testing.assert_array_equal(shuffled.matched(found).mixing, found.mixing)
+    with pytest.raises(ValueError, match=r"`other` has a basis of shape \(3, 9\), this one of"):
+        found.matched(make(7, k=3))

@@ -155,6 +155,8 @@ def test_failed_starts_are_codes_and_the_others_are_kept(toy):
     assert fit.start(0).components == 2 and set(RESULTS) >= set(fit.results.tolist())
     with pytest.raises(ValueError, match="start 1 met values that are not finite"):
         fit.start(1)
+    with pytest.raises(ValueError, match="`number` is -1: the starts are 0 to 3"):
+        fit.start(-1)
     with pytest.raises(ValueError, match="none of the 1 starts of a solver .*not finite"):
         collect(
             toy,
@@ -176,8 +178,8 @@ def test_a_nan_start_of_em_does_not_touch_the_others(sample):
     rows, columns = sample.values.shape
     mixing, basis = _uniform(first, (4, rows, 3)), _uniform(second, (4, 3, columns))
     counts = jnp.asarray(sample.values)
-    well = _run(counts, mixing, basis, 1e-7, 20_000, 1)
-    broken = _run(counts, mixing.at[2].set(jnp.nan), basis, 1e-7, 20_000, 1)
+    well = _run(counts, mixing, basis, jnp.asarray(1e-7), 20_000, 1)
+    broken = _run(counts, mixing.at[2].set(jnp.nan), basis, jnp.asarray(1e-7), 20_000, 1)
     assert np.isnan(np.asarray(broken[0][2])).all() and int(broken[2][2]) == 1
     for x, y in zip(well[:3], broken[:3], strict=True):
         np.testing.assert_array_equal(np.asarray(x)[[0, 1, 3]], np.asarray(y)[[0, 1, 3]])
@@ -219,3 +221,26 @@ def test_options_of_one_solver_are_checked(toy, key):
     for solve, options, message in cases:
         with pytest.raises(ValueError, match=message):
             solve(toy, 1, key=key, **options)
+
+
+def test_starts_agree_where_they_explain_the_table_equally(make, key):
+    """On a table that is fitted exactly the objectives are rounding, and differ by factors."""
+    found = make(11)
+    fit = nonnegative(found.fitted, 3, key=key, starts=4, tol=1e-10)
+    near = fit.objectives < 1e-12
+    assert near.sum() >= 2 and fit.objectives[near].max() > 2 * fit.objectives.min()
+    np.testing.assert_array_equal(fit.agreeing, near)
+    np.testing.assert_allclose(
+        fit.one_component, np.sum((found.profiles - found.profiles.mean(axis=0)) ** 2)
+    )
+
+
+def test_tables_of_one_shape_share_the_compiled_program(make, key):
+    from gaugebias.factor import _least_squares
+
+    cached = _least_squares._run._cached
+    minimum_volume(make(61).fitted, 3, key=key, starts=2, max_steps=20, penalty=0.02)
+    before = cached._cache_size()
+    minimum_volume(make(62, pure=False).fitted, 3, key=key, starts=2, max_steps=20, tol=1e-4)
+    alternating_least_squares(make(63).fitted, 3, key=key, starts=2, max_steps=20)
+    assert cached._cache_size() == before

@@ -1,0 +1,1 @@
+"""Notebooks, and `python -m notebooks.render`, which runs them."""
