@@ -1,4 +1,4 @@
-"""Gaussian mixtures: densities, draws and divergences between them."""
+"""Gaussian mixtures: densities and draws."""
 
 from typing import final
 
@@ -169,47 +169,3 @@ def line_rule(mixture: GaussianMixture) -> tuple[Array, Array]:
     nodes = low + (high - low) * jnp.linspace(0.0, 1.0, _NODES, dtype=low.dtype)
     step = (high - low) / (_NODES - 1)
     return nodes, jnp.full(_NODES, 1.0, low.dtype) * step
-
-
-@final
-class PopulationDivergence(eqx.Module):
-    r"""\(\mathrm{KL}(p_* \| p)\) as a function of a mixture `p`, by quadrature on the line.
-
-    The loss of a learner that has infinitely many data from `p_*`, up to their entropy. Its error
-    is that of rounding unless the least standard deviation of `p_*` is below some thousandth of
-    its range.
-
-    **Arguments:** `truth`, the mixture \(p_*\).
-    """
-
-    truth: GaussianMixture
-    nodes: Array
-    masses: Array
-    log_truth: Array
-
-    def __init__(self, truth: GaussianMixture):
-        self.truth = truth
-        self.nodes, weights = line_rule(truth)
-        self.log_truth = truth.log_density(self.nodes)
-        self.masses = weights * jnp.exp(self.log_truth)
-
-    def __call__(self, mixture: GaussianMixture) -> Array:
-        return jnp.sum(self.masses * (self.log_truth - mixture.log_density(self.nodes)))
-
-
-def mixture_divergence(truth: GaussianMixture, mixture: GaussianMixture) -> tuple[Array, Array]:
-    r"""`(KL, H)` between two mixtures on the line: where trajectories of all charts compare.
-
-    \(\mathrm{KL}(p_*\|p)\) and the Hellinger distance
-    \(H^2 = \tfrac12\int(\sqrt{p_*} - \sqrt p)^2 dx\), which is
-    \(\tfrac{1}{8} ds^2\) of the Fisher metric for close ones. Scalars, to rounding.
-    """
-    kl = PopulationDivergence(truth)(mixture)
-    both = GaussianMixture(
-        jnp.concatenate([0.5 * truth.weights, 0.5 * mixture.weights]),
-        jnp.concatenate([truth.means, mixture.means]),
-        jnp.concatenate([truth.covariances, mixture.covariances]),
-    )
-    nodes, weights = line_rule(both)
-    roots = [jnp.exp(0.5 * m.log_density(nodes)) for m in (truth, mixture)]
-    return kl, jnp.sqrt(0.5 * jnp.sum(weights * (roots[0] - roots[1]) ** 2))
