@@ -76,6 +76,14 @@ from ._mixtures._mixture_flow import (
     population_flow as population_flow,
 )
 from ._mixtures._mixture_model import MixtureModel as MixtureModel
+from ._mixtures._network import (
+    BoundedChart as BoundedChart,
+    NetworkLoss as NetworkLoss,
+    NetworkModel as NetworkModel,
+    ShallowNetwork as ShallowNetwork,
+)
+from ._mixtures._network_flow import network_flow as network_flow
+from ._mixtures._neuron_collision import neuron_collision as neuron_collision
 from ._mixtures._ordered_charts import (
     FlooredChart as FlooredChart,
     OrderedChart as OrderedChart,

@@ -1,32 +1,15 @@
 """Gradient flow and natural gradient flow of mixtures in any chart."""
 
 from collections.abc import Callable
-from typing import final
 
 import diffrax
-import equinox as eqx
-import jax
 from jaxtyping import Array, ArrayLike
 
 from .._potentials._potential import as_float
 from .._trajectories._flow import FlowPath, _run
 from ._divergence import NegativeLogLikelihood, PopulationDivergence
 from ._mixture import GaussianMixture
-from ._natural import FisherMetric, check_regular, fisher_metric, natural_direction
-
-
-@final
-class _Field(eqx.Module):
-    """The gradient in the coordinates, or with a metric the natural one."""
-
-    metric: FisherMetric | None
-
-    def __call__(self, fn: Callable, loss: Callable) -> Callable:
-        slope = jax.grad(lambda xi: loss(fn(xi)))
-        if self.metric is None:
-            return slope
-        metric = self.metric
-        return lambda xi: natural_direction(metric(fn, xi), slope(xi))
+from ._natural import FisherMetric, chart_field, fisher_metric
 
 
 def population_flow(
@@ -100,9 +83,5 @@ def mixture_flow(
 
 
 def _flow(model, loss, start, times, metric, tolerance, solver, max_steps) -> FlowPath:
-    xi = as_float(start)
-    if xi.ndim != 1:
-        raise ValueError(f"`start` must be a vector of coordinates, but has shape {xi.shape}.")
-    if metric is not None:
-        check_regular(model, xi, metric)
-    return _run(_Field(metric), model, loss, xi, times, 0.0, tolerance, solver, max_steps)
+    field = chart_field(model, start, metric)
+    return _run(field, model, loss, start, times, 0.0, tolerance, solver, max_steps)

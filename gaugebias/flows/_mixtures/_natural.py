@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from jax.core import Tracer
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
 from ..._arguments import as_key
+from .._potentials._potential import as_float
 from ._fisher import quadrature_fisher, scores
 from ._mixture import GaussianMixture
 
@@ -71,17 +72,41 @@ def natural_direction(matrix: Array, slope: Array) -> Array:
     return jnp.where(good, vectors @ ((vectors.T @ slope) / jnp.where(good, values, 1.0)), jnp.nan)
 
 
+@final
+class ChartField(eqx.Module):
+    """The gradient of `loss(fn(xi))` in the coordinates, or with a metric the natural one."""
+
+    metric: Callable | None
+
+    def __call__(self, fn: Callable, loss: Callable) -> Callable:
+        slope = jax.grad(lambda xi: loss(fn(xi)))
+        if self.metric is None:
+            return slope
+        metric = self.metric
+        return lambda xi: natural_direction(metric(fn, xi), slope(xi))
+
+
 @eqx.filter_jit
 def _still(metric, model, xi):
     return natural_direction(metric(model, xi), jnp.zeros_like(xi))
 
 
-def check_regular(model: Callable, xi: Array, metric: FisherMetric) -> None:
+def check_regular(model: Callable, xi: Array, metric: Callable) -> None:
     """`ValueError` where the Fisher matrix is singular to rounding, where values are concrete."""
     direction = _still(metric, model, xi)
     if not isinstance(direction, Tracer) and not bool(jnp.all(jnp.isfinite(direction))):
         raise ValueError(
             "`start` is a singular point of the model to rounding, where no natural gradient "
-            "exists: start with the components apart (`singularity` names those that collide), or "
-            "take fewer."
+            "exists: start with the components (or neurons) apart, or take fewer. `singularity` "
+            "names those of a mixture that collide."
         )
+
+
+def chart_field(model: Callable, start: ArrayLike, metric: Callable | None) -> ChartField:
+    """The field of a flow from `start`, which is checked."""
+    xi = as_float(start)
+    if xi.ndim != 1:
+        raise ValueError(f"`start` must be a vector of coordinates, but has shape {xi.shape}.")
+    if metric is not None:
+        check_regular(model, xi, metric)
+    return ChartField(metric)
