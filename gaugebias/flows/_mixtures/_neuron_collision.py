@@ -134,8 +134,8 @@ def _check(found, q, u, total, moved, mass, tolerance) -> None:
     if turn > tolerance:
         raise ValueError(
             f"`direction` is not kept: the reduced flow turns from it by {turn:.2g}, relative, "
-            f"more than `tolerance` = {tolerance:g}. Choose it along or across `neuron`, with inputs "
-            "that are symmetric about both; or integrate the network itself."
+            f"more than `tolerance` = {tolerance:g}. Choose it along or across `neuron`, with "
+            "inputs that are symmetric about both; or integrate the network itself."
         )
     quick = float(total) ** 2 * float(np.linalg.eigvalsh(moved.T @ (mass[:, None] * moved))[0])
     slow = 2.0 * float(found.rate * jnp.maximum(found.start**2, found.target**2))
