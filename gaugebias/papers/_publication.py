@@ -66,6 +66,14 @@ _ALL = (
         seconds=240,
         quick_seconds=135,
     ),
+    Publication(
+        "singular-mixtures",
+        "Mixtures and networks near their singular set, in relative coordinates",
+        "2206.08598",
+        "_singular_mixtures",
+        seconds=240,
+        quick_seconds=75,
+    ),
 )
 
 
