@@ -57,6 +57,21 @@ def test_the_fisher_distance_is_that_of_the_metric():
     assert float(flows.mixture_divergence(ONE, far).fisher_distance) == pytest.approx(np.pi)
 
 
+def test_narrow_components_are_resolved():
+    """As narrow as is let through, against a fine rule: 1e-6."""
+    from scipy import stats
+
+    narrow = flows.GaussianMixture(HALF, jnp.array([0.0, 0.3]), jnp.array([1.0, 0.0009]))
+    got = flows.mixture_divergence(ONE, narrow)
+    x = np.linspace(-13.0, 13.0, 400_001)
+    p = stats.norm.pdf(x[:, None], np.asarray(ONE.means), 1.0) @ [0.5, 0.5]
+    q = stats.norm.pdf(x[:, None], [0.0, 0.3], [1.0, 0.03]) @ [0.5, 0.5]
+    step = x[1] - x[0]
+    assert float(got.kl) == pytest.approx(step * np.sum(p * np.log(p / q)), rel=1e-6)
+    h2 = 0.5 * step * np.sum((np.sqrt(p) - np.sqrt(q)) ** 2)
+    assert float(got.hellinger) == pytest.approx(np.sqrt(h2), rel=1e-6)
+
+
 def test_the_loss_of_data_is_the_mean():
     x = jnp.array([0.3, -2.0, 1.0])
     loss = flows.NegativeLogLikelihood(x)

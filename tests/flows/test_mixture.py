@@ -102,6 +102,22 @@ W, M = jnp.array([0.5, 0.5]), jnp.array([0.0, 1.0])
             lambda: flows.GaussianMixture(W, jnp.zeros((2, 2)), jnp.ones((2, 2))),
             "positive definite",
         ),
+        (
+            lambda: flows.GaussianMixture(
+                W, jnp.zeros((2, 2)), jnp.array([[1.0, 0.5], [0.0, 1.0]])
+            ),
+            "`covariance` must be symmetric",
+        ),
+        (
+            lambda: flows.PopulationDivergence(flows.GaussianMixture(W, M, jnp.array([1.0, 1e-4]))),
+            "standard deviation 0.01, too narrow",
+        ),
+        (
+            lambda: flows.mixture_divergence(
+                flows.GaussianMixture(W, M), flows.GaussianMixture(W, M, jnp.array([1.0, 1e-4]))
+            ),
+            "too narrow for quadrature over its range of 23",
+        ),
         (lambda: LINE.log_likelihood(jnp.array([0.0, jnp.nan])), "1 values that are not finite"),
         (lambda: LINE.log_density(jnp.zeros((3, 2))), r"`x` must have shape \(N,\)"),
         (lambda: flows.PopulationDivergence(PLANE), "on the line"),

@@ -37,8 +37,8 @@ def fisher_information(
     r"""\(I = E_p[s s^T]\), \(s = \partial_\xi \log p(x; \xi)\), at the coordinates.
 
     By quadrature on the line (1025 nodes, to rounding where components do not differ in scale by
-    some hundreds), by Monte Carlo from `draws` points with standard errors above, or wherever a
-    `key` is given.
+    more than some ten; the error says where they do), by Monte Carlo from `draws` points with
+    standard errors above, or wherever a `key` is given.
 
     **Arguments:** `model`, a function of a vector of coordinates to a mixture, as
     [`gaugebias.flows.MixtureModel`][]; `coordinates`, shape `(P,)`; `key`, needed for `d > 1`.

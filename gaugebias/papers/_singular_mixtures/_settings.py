@@ -63,9 +63,7 @@ class Settings:
             set(self.floors)
         ):  # fmt: skip
             raise ValueError("`floors` must begin with 0 (none) and rise.")
-        if max(self.truths) not in self.truths or not any(
-            0 < f <= max(self.truths) for f in self.floors
-        ):
+        if self.floors[1] > max(self.truths):
             raise ValueError("`floors` must hold one below the largest of `truths`.")
 
 
