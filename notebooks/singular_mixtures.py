@@ -38,7 +38,7 @@ def mixture(delta):
 # %%
 chart = gb.flows.CentredChart(weights)
 model = gb.flows.MixtureModel(mixture(1.0), chart)
-deltas = np.geomspace(0.01, 2.0, 30)
+deltas = np.geomspace(0.01, 2.0, 16)
 least = []
 for delta in deltas:
     report = gb.flows.singularity(model, model.inverse(mixture(delta)))

@@ -100,12 +100,13 @@ def _em(result: Result) -> Claim:
     slow, fast = (result.race("em", chart, "near") for chart in ("absolute", "floored"))
     return Claim(
         "em-faster",
-        "From near the singular set EM takes fewer steps with a floor under the difference of "
-        "means than without (median ratio above 1, 99% interval).",
+        "From near the singular set EM is faster with a floor under the difference of means than "
+        "without, by a factor of 1.5 or more in the median (99% interval). Known to fail in these "
+        "charts: there is little between them.",
         "published",
         ratio_text(slow, fast),
-        faster(slow, fast),
-        expected="undecided",
+        faster(slow, fast, by=1.5),
+        expected="not supported",
     )
 
 

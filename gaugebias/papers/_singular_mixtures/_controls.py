@@ -63,7 +63,7 @@ def _too_high(result: Result) -> Claim:
         "of 2n times the loss over the same data sets above 0, 99% interval): a floor helps by its "
         "knowledge of the truth.",
         "control",
-        f"loss {gap:.2f} +- {reach:.2f}; of it bias {scale * high.bias:.2f}",
+        f"loss {gap:.2f} +- {reach:.2f}; the best of the chart {scale * high.bias:.2f}",
         judge(gap, np.finfo(float).tiny, math.inf, error=reach) if floor > truth else "undecided",
     )
 

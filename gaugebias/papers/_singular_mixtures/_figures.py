@@ -33,39 +33,36 @@ def _neurons(curve: Curve) -> bool:
 
 
 def _collision(title: str, curves: list[Curve], xscale: str) -> CurveData:
-    shown, dashed = {}, []
-    for each in curves:
-        shown[f"from {each.start:g}"] = (each.times[1:], each.difference[1:])
-    for each in curves:
-        shown[f"law, {each.start:g}"] = (each.times[1:], each.law[1:])
-        dashed.append(f"law, {each.start:g}")
+    shown = {f"from {e.start:g}": (e.times[1:], e.difference[1:]) for e in curves}
+    shown["reduced law"] = _laws([(e.times[1:], e.law[1:]) for e in curves])
     return CurveData(
         title,
         "time of gradient flow",
         "difference",
         shown,
-        dashed=tuple(dashed),
+        dashed=("reduced law",),
         xscale=xscale,
         yscale="log",
     )
 
 
 def _natural(curves: list[Curve]) -> CurveData:
-    shown, dashed = {}, []
-    for each in curves:
-        goal = each.law[-1] if each.what == "mixture" else each.law[-1]
-        shown[f"{each.what}, from {each.start:g}"] = (each.times, each.difference / goal)
-    for each in curves:
-        name = f"law, {each.what}, {each.start:g}"
-        shown[name] = (each.times, each.law / each.law[-1])
-        dashed.append(name)
+    shown = {f"{e.what}, from {e.start:g}": (e.times, e.difference / e.law[-1]) for e in curves}
+    shown["reduced law"] = _laws([(e.times, e.law / e.law[-1]) for e in curves])
     return CurveData(
         "Natural gradient: no plateau",
         "time of natural gradient flow",
         "difference / its last",
         shown,
-        dashed=tuple(dashed),
+        dashed=("reduced law",),
     )
+
+
+def _laws(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Curves as one, with gaps between them."""
+    x = [np.append(each, each[-1]) for each, _ in parts]
+    y = [np.append(each, np.nan) for _, each in parts]
+    return np.concatenate(x), np.concatenate(y)
 
 
 def _share(race: Race) -> tuple[np.ndarray, np.ndarray]:

@@ -87,7 +87,9 @@ def iris(settings: Settings, key: Key) -> tuple[Iris, ...]:
         paths["em", name], gaps["em", name] = path, np.array(trace)[steps] / n
         model = flows.MixtureModel(begin, chart, flows.SimplexChart(), "shared")
         xi = model.inverse(begin)
-        fisher = flows.fisher_information(model, model.inverse(end.mixture), key=for_rate)
+        fisher = flows.fisher_information(
+            model, model.inverse(end.mixture), key=for_rate, draws=10_000
+        )
         rates = {
             "descent": 0.5 / float(jnp.linalg.eigvalsh(fisher.matrix)[-1]),
             "natural": _NATURAL_RATE,

@@ -28,7 +28,7 @@ class Settings:
     neuron: float = 0.5
     neuron_target: float = 0.3
     neuron_starts: tuple[float, ...] = (0.06, 0.03)
-    pairs: int = 96
+    pairs: int = 64
     samples: int = 1_000
     near: float = 0.1
     floor: float = 0.5
@@ -39,7 +39,7 @@ class Settings:
     network_floor: float = 0.4
     network_goal: float = 1e-4
     network_steps: int = 6_000
-    sets: int = 256
+    sets: int = 192
     set_size: int = 100
     truths: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0)
     floors: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)

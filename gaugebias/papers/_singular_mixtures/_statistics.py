@@ -27,10 +27,10 @@ def speed_up(slow: Race, fast: Race) -> tuple[float, float, float]:
     return middle, reach, float(np.mean(slow.steps == fast.steps))
 
 
-def faster(slow: Race, fast: Race) -> str:
-    """The verdict on `fast` being faster in the median."""
+def faster(slow: Race, fast: Race, by: float = 1.0) -> str:
+    """The verdict on `fast` being faster in the median by more than the factor `by`."""
     middle, reach, _ = speed_up(slow, fast)
-    return judge(middle, np.finfo(float).tiny, math.inf, error=reach)
+    return judge(middle, math.nextafter(math.log(by), math.inf), math.inf, error=reach)
 
 
 def ratio_text(slow: Race, fast: Race) -> str:
