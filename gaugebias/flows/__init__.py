@@ -51,16 +51,17 @@ from ._latent._mechanism import (
 )
 from ._mixtures._chart import AbsoluteChart as AbsoluteChart, AbstractChart as AbstractChart
 from ._mixtures._collision import Collision as Collision
-from ._mixtures._fisher import (
-    FisherInformation as FisherInformation,
-    fisher_information as fisher_information,
-    population_flow as population_flow,
-)
-from ._mixtures._mixture import (
-    GaussianMixture as GaussianMixture,
+from ._mixtures._divergence import (
+    MixtureDivergence as MixtureDivergence,
+    NegativeLogLikelihood as NegativeLogLikelihood,
     PopulationDivergence as PopulationDivergence,
     mixture_divergence as mixture_divergence,
 )
+from ._mixtures._fisher import (
+    FisherInformation as FisherInformation,
+    fisher_information as fisher_information,
+)
+from ._mixtures._mixture import GaussianMixture as GaussianMixture
 from ._mixtures._mixture_descent import (
     MixtureDescent as MixtureDescent,
     mixture_descent as mixture_descent,
@@ -70,12 +71,26 @@ from ._mixtures._mixture_em import (
     MixtureFit as MixtureFit,
     mixture_em as mixture_em,
 )
+from ._mixtures._mixture_flow import (
+    mixture_flow as mixture_flow,
+    population_flow as population_flow,
+)
 from ._mixtures._mixture_model import MixtureModel as MixtureModel
+from ._mixtures._network import (
+    BoundedChart as BoundedChart,
+    NetworkLoss as NetworkLoss,
+    NetworkModel as NetworkModel,
+    ShallowNetwork as ShallowNetwork,
+)
+from ._mixtures._network_flow import network_flow as network_flow
+from ._mixtures._neuron_collision import neuron_collision as neuron_collision
+from ._mixtures._ordered_charts import (
+    FlooredChart as FlooredChart,
+    OrderedChart as OrderedChart,
+)
 from ._mixtures._relative_charts import (
     CentredChart as CentredChart,
     FixedChart as FixedChart,
-    FlooredChart as FlooredChart,
-    OrderedChart as OrderedChart,
     RelativeChart as RelativeChart,
 )
 from ._mixtures._simplex_chart import SimplexChart as SimplexChart

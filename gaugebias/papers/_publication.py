@@ -73,6 +73,12 @@ _ALL = (
         "_nonnegative",
         seconds=180,
         quick_seconds=60,
+        "singular-mixtures",
+        "Mixtures and networks near their singular set, in relative coordinates",
+        "2206.08598",
+        "_singular_mixtures",
+        seconds=240,
+        quick_seconds=75,
     ),
 )
 

@@ -54,6 +54,34 @@ def test_linear_charts_in_the_plane(chart):
     assert chart.jacobian(theta).shape == (6, 6)
 
 
+U = jnp.array([3.0, 4.0])
+PLANAR = [
+    (flows.OrderedChart(U), 0.0),
+    (flows.FlooredChart(jnp.array([0.3, 0.1]), U), jnp.array([0.3, 0.1])),
+]
+
+
+@pytest.mark.parametrize(("chart", "floor"), PLANAR)
+def test_order_along_a_direction(chart, floor):
+    """Inverse, image and Jacobian in the plane; across the direction nothing is moved."""
+    xi = jnp.asarray(2.0 * np.random.default_rng(2).standard_normal((3, 2)))
+    theta = _image(chart, xi)
+    np.testing.assert_allclose(_inverse(chart, theta), xi, atol=1e-12)
+    steps = jnp.diff(theta, axis=0)
+    assert bool(jnp.all(steps @ U / 5.0 > floor))
+    across = jnp.array([-4.0, 3.0]) / 5.0
+    np.testing.assert_allclose(steps @ across, xi[1:] @ across, atol=1e-12)
+    h, j = 1e-5, np.asarray(_jacobian(chart, xi))
+    moved = [
+        (_image(chart, xi + h * e) - _image(chart, xi - h * e)).ravel() / (2 * h)
+        for e in jnp.eye(6).reshape(6, 3, 2)
+    ]
+    np.testing.assert_allclose(j, np.stack(moved, axis=1), atol=1e-8)
+    assert not bool(chart.contains(theta[::-1]))
+    with pytest.raises(ValueError, match="increasing order along `direction`"):
+        chart.inverse(theta[::-1])
+
+
 def test_charts_are_parametrisations_of_the_room():
     """Their kernel is `J J^T`, and gradient flow through a shear is that of a linear map."""
     chart, xi = flows.FlooredChart(jnp.array([0.3, 0.1])), jnp.array([0.3, -0.7, 0.4])
@@ -92,6 +120,13 @@ def test_outside_the_image_under_jit_is_nan():
         (lambda: flows.FlooredChart(0.0), "`floor` must be positive"),
         (lambda: flows.FlooredChart(jnp.array([0.1, 0.2])).rows(2), "2 entries for 2 components"),
         (lambda: flows.OrderedChart()(jnp.zeros((2, 2))), "on the line"),
+        (
+            lambda: flows.OrderedChart(U)(jnp.zeros(2)),
+            "`direction` of `OrderedChart` has 2 entries",
+        ),
+        (lambda: flows.FlooredChart(0.1, jnp.ones(3))(jnp.zeros((2, 2))), "has 3 entries"),
+        (lambda: flows.OrderedChart(jnp.zeros(2)), "`direction` must be finite and not 0"),
+        (lambda: flows.OrderedChart(jnp.eye(2)), "`direction` must be a vector"),
         (lambda: flows.FixedChart(jnp.array([0.5, 0.0])), "`differences` must be finite and not 0"),
         (lambda: flows.FixedChart(jnp.array([0.5])).rows(3), "1 rows for 3 components"),
         (lambda: flows.CentredChart(jnp.array([0.5, 0.6])), "sum to 1"),

@@ -64,10 +64,11 @@ def test_divergences_against_adaptive_quadrature():
         return 0.5 * (np.exp(0.5 * p) - np.exp(0.5 * q)) ** 2
 
     got = eqx.filter_jit(flows.mixture_divergence)(LINE, other)
-    for value, fn in ((got[0], kl), (got[1] ** 2, square)):
+    for value, fn in ((got.kl, kl), (got.hellinger**2, square)):
         exact = integrate.quad(fn, -14, 20, epsabs=1e-11, limit=200)[0]
         assert float(value) == pytest.approx(exact, rel=1e-9)
-    assert [float(v) for v in flows.mixture_divergence(LINE, LINE)] == [0.0, 0.0]
+    same = flows.mixture_divergence(LINE, LINE)
+    assert float(same.kl) == float(same.hellinger) == float(same.kl_error) == 0.0
 
 
 @pytest.mark.parametrize("kind", ["fixed", "shared", "free"])
@@ -100,6 +101,22 @@ W, M = jnp.array([0.5, 0.5]), jnp.array([0.0, 1.0])
         (
             lambda: flows.GaussianMixture(W, jnp.zeros((2, 2)), jnp.ones((2, 2))),
             "positive definite",
+        ),
+        (
+            lambda: flows.GaussianMixture(
+                W, jnp.zeros((2, 2)), jnp.array([[1.0, 0.5], [0.0, 1.0]])
+            ),
+            "`covariance` must be symmetric",
+        ),
+        (
+            lambda: flows.PopulationDivergence(flows.GaussianMixture(W, M, jnp.array([1.0, 1e-4]))),
+            "standard deviation 0.01, too narrow",
+        ),
+        (
+            lambda: flows.mixture_divergence(
+                flows.GaussianMixture(W, M), flows.GaussianMixture(W, M, jnp.array([1.0, 1e-4]))
+            ),
+            "too narrow for quadrature over its range of 23",
         ),
         (lambda: LINE.log_likelihood(jnp.array([0.0, jnp.nan])), "1 values that are not finite"),
         (lambda: LINE.log_density(jnp.zeros((3, 2))), r"`x` must have shape \(N,\)"),

@@ -64,7 +64,7 @@ def test_divergence_is_reported():
         ({"learning_rate": 0.0}, "`learning_rate` must be a positive number"),
         ({"steps": 0}, "`steps` must be a whole number"),
         ({"data": jnp.array([jnp.nan, 1.0])}, "1 values that are not finite"),
-        ({"data": jnp.zeros((3, 2)), "natural": True}, "`natural` needs"),
+        ({"data": jnp.zeros((3, 2)), "natural": True}, "`key` is needed for `natural`"),
         ({"start": jnp.zeros(2), "natural": True}, "`start` is a singular point"),
         ({"start": jnp.zeros((2, 1))}, "`start` must be a vector"),
     ],

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gaugebias import flows
 from gaugebias.flows._mixtures._mixture_em import CONVERGED, SINGULAR
@@ -141,6 +141,50 @@ def test_the_floored_step_is_the_constrained_maximum():
         assert cost(got) <= cost(best.x) + 1e-9
 
 
+def test_the_step_along_a_direction_is_the_constrained_maximum():
+    """In the plane, with covariances that differ: the Mahalanobis squares, by a general solver."""
+    from scipy.optimize import minimize
+
+    from gaugebias.flows._mixtures._mixture_em import _means
+
+    rng, floors = np.random.default_rng(6), np.array([0.8, 0.5])
+    chart = flows.FlooredChart(jnp.asarray(floors), jnp.array([1.0, 2.0]))
+    u = np.asarray(chart.direction)
+    mean, mass = rng.standard_normal((3, 2)), rng.uniform(0.5, 3.0, 3)
+    root = rng.standard_normal((3, 2, 2))
+    cov = root @ root.transpose(0, 2, 1) + 0.3 * np.eye(2)
+    got = _means(mean, mass, cov, chart)
+
+    def cost(flat):
+        gap = flat.reshape(3, 2) - mean
+        return np.einsum("k,ki,kij,kj->", mass, gap, np.linalg.inv(cov), gap)
+
+    rule = {"type": "ineq", "fun": lambda flat: np.diff(flat.reshape(3, 2) @ u) - floors}
+    begin = mean + np.outer(np.arange(3.0), u)
+    best = minimize(cost, begin.ravel(), constraints=rule, method="SLSQP", tol=1e-14)
+    np.testing.assert_allclose(got.ravel(), best.x, atol=1e-5)
+    assert (np.diff(got @ u) >= floors - 1e-12).all() and cost(got.ravel()) <= best.fun + 1e-9
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**31), kind=st.sampled_from(["fixed", "shared", "free"]))
+def test_the_likelihood_never_falls_in_the_plane(seed, kind):
+    rng = np.random.default_rng(seed)
+    u, floors = rng.standard_normal(2), rng.uniform(0.1, 1.0, 2)
+    chart = flows.FlooredChart(jnp.asarray(floors), u)
+    x = rng.standard_normal((60, 2)) + 2.0 * rng.integers(0, 2, (60, 1))
+    cov = np.diag(rng.uniform(0.3, 2.0, 2))
+    begin = flows.GaussianMixture(
+        rng.dirichlet(np.ones(3)), chart(rng.standard_normal((3, 2))), cov
+    )
+    fit = flows.mixture_em(x, begin, chart=chart, covariance=kind, max_steps=30)
+    trace = fit.traces[0]
+    assert fit.feasible == (True,)
+    assert np.diff(trace).min(initial=0.0) > -1e-10 * np.abs(trace).max()
+    heights = np.asarray(fit.mixtures[0].means) @ u / np.linalg.norm(u)
+    assert (np.diff(heights) >= floors - 1e-9).all()
+
+
 @pytest.mark.parametrize("kind", [pytest.param("shared", marks=pytest.mark.slow), "free"])
 def test_iris_as_scikit_learn(kind):
     from sklearn.datasets import load_iris
@@ -223,6 +267,12 @@ PLANE = flows.GaussianMixture(jnp.array([0.5, 0.5]), jnp.array([[0.0, 0.0], [1.0
         (lambda: run(start(0.0, 1.0), flows.FixedChart(jnp.array([99.0]))), "`differences` of"),
         (lambda: run(PLANE), "`data` has shape"),
         (lambda: flows.mixture_em(np.zeros((5, 2)), PLANE, chart=flows.OrderedChart()), "order"),
+        (
+            lambda: flows.mixture_em(
+                np.zeros((5, 2)), PLANE, chart=flows.FlooredChart(0.1, np.ones(2))
+            ),
+            "`floor` of the chart parts the outer means by 0.1, more than the range",
+        ),
         (lambda: run([]), "`starts` must be a `GaussianMixture` or a list"),
         (lambda: run(start(0.0, 1.0), covariance="tied"), "`covariance` must be"),
         (lambda: run(start(0.0, 1.0), flows.SimplexChart()), "has no M-step"),

@@ -31,7 +31,8 @@ class Collision(eqx.Module):
     \(\delta/\sqrt v\) and divide gradient-flow time by `v`.
 
     **Arguments:** `weight`, `w`, in (0, 1); `start`, \(\delta_0\), not 0; `target`,
-    \(\delta_* \ge 0\). The sign of \(\delta\) is kept.
+    \(\delta_* \ge 0\); `factor`, what `c` is multiplied by, 1 for mixtures (see
+    [`gaugebias.flows.neuron_collision`][]). The sign of \(\delta\) is kept.
 
     Source: re-derived; protocol ours, about 2206.08598.
     """
@@ -39,9 +40,11 @@ class Collision(eqx.Module):
     weight: Array = eqx.field(converter=as_float)
     start: Array = eqx.field(converter=as_float)
     target: Array = eqx.field(converter=as_float)
+    factor: Array = eqx.field(converter=as_float, default=1.0)
 
     def __check_init__(self):
-        for value, name in ((self.weight, "weight"), (self.start, "start")):
+        scalars = ((self.weight, "weight"), (self.start, "start"), (self.factor, "factor"))
+        for value, name in scalars:
             if value.ndim:
                 raise ValueError(f"`{name}` must be a scalar, but has shape {value.shape}.")
         check_entries((self.weight > 0) & (self.weight < 1), "weight", "must be inside (0, 1)")
@@ -53,11 +56,32 @@ class Collision(eqx.Module):
         check_entries(
             (self.target >= 0) & jnp.isfinite(self.target), "target", "must be finite, at least 0"
         )
+        check_entries(
+            (self.factor >= 0) & jnp.isfinite(self.factor), "factor", "must be finite, at least 0"
+        )
 
     @property
     def rate(self) -> Array:
-        r"""\(c = w^2 (1-w)^2\)."""
-        return (self.weight * (1.0 - self.weight)) ** 2
+        r"""\(c = w^2 (1-w)^2\), times `factor`."""
+        return self.factor * (self.weight * (1.0 - self.weight)) ** 2
+
+    def slowing(self, chart: str) -> Array:
+        r"""What `c` is divided by for gradient flow in another chart of the two parameters.
+
+        1 in the "centred" one \((m, \delta)\); \(1 + w^2\) in the "relative" one
+        \((\theta_1, \delta)\); \(w^2 + (1-w)^2 \le 1\) in the "absolute" one
+        \((\theta_1, \theta_2)\), which is the fastest. The mean follows the difference, and
+        what is left of \(J J^T\) is its Schur complement.
+        """
+        w = self.weight
+        factors = {
+            "centred": jnp.ones_like(w),
+            "relative": 1.0 + w**2,
+            "absolute": w**2 + (1.0 - w) ** 2,
+        }
+        if chart not in factors:
+            raise ValueError(f"`chart` is {chart!r}: give one of {', '.join(factors)}.")
+        return factors[chart]
 
     def gradient_flow(self, t: ArrayLike) -> Array:
         r"""\(\delta(t)\) under gradient flow, of the shape of `t`."""

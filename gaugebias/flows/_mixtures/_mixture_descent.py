@@ -10,8 +10,8 @@ from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
 from .._potentials._potential import as_float
-from ._fisher import check_regular, natural_direction, quadrature_fisher
 from ._mixture import GaussianMixture, check_data
+from ._natural import check_regular, fisher_metric, natural_direction
 
 
 @final
@@ -30,13 +30,13 @@ class MixtureDescent(eqx.Module):
 
 
 @eqx.filter_jit
-def _descend(model, data, start, rate, steps, natural):
+def _descend(model, data, start, rate, steps, metric):
     value = jax.value_and_grad(lambda xi: -jnp.mean(model(xi).log_density(data)))
 
     def step(xi, _):
         loss, slope = value(xi)
-        if natural:
-            slope = natural_direction(quadrature_fisher(model, xi)[0], slope)
+        if metric is not None:
+            slope = natural_direction(metric(model, xi), slope)
         return xi - rate * slope, (xi, loss)
 
     _, (path, losses) = jax.lax.scan(step, start, length=steps + 1)
@@ -53,20 +53,24 @@ def mixture_descent(
     learning_rate: ArrayLike,
     steps: int,
     natural: bool = False,
+    key: Array | None = None,
+    draws: int = 4096,
 ) -> MixtureDescent:
     r"""\(\xi \leftarrow \xi - \gamma \nabla \ell(\xi)\), the mean negative log-likelihood.
 
     With `natural` the step is \(\gamma I(\xi)^{-1} \nabla \ell\), with the Fisher matrix of the
-    model (quadrature, on the line): the same path in every chart up to \(O(\gamma)\).
+    model: the same path in every chart up to \(O(\gamma)\). The matrix is exact on the line
+    (quadrature), and above it, or with a `key`, an average over `draws` points of each component.
 
     **Arguments:** `model`, of coordinates, as [`gaugebias.flows.MixtureModel`][]; `data`, finite,
-    `(N,)` or `(N, d)`; `start`, coordinates `(P,)`; `learning_rate`, \(\gamma > 0\).
+    `(N,)` or `(N, d)`; `start`, coordinates `(P,)`; `learning_rate`, \(\gamma > 0\); `key`, needed
+    for `natural` with `d > 1`.
 
     **Returns:** a [`gaugebias.flows.MixtureDescent`][]; a descent that left the finite numbers
     says so in `diverged`.
 
-    **Raises:** `ValueError` for data that are not finite, arguments out of range, `natural` above
-    one dimension or from a singular point.
+    **Raises:** `ValueError` for data that are not finite, arguments out of range, `natural` without
+    a key above one dimension, or from a singular point.
 
     Source: re-derived; protocol ours, about 2206.08598.
     """
@@ -77,11 +81,8 @@ def mixture_descent(
         raise ValueError(f"`learning_rate` must be a positive number, but is {learning_rate!r}.")
     if xi.ndim != 1:
         raise ValueError(f"`start` must be a vector of coordinates, but has shape {xi.shape}.")
-    if natural and points.ndim > 1:
-        raise ValueError(
-            "`natural` needs the Fisher matrix by quadrature, for data on the line: above one "
-            "dimension use `mixture_em` or `natural=False`."
-        )
+    metric = None
     if natural:
-        check_regular(model, xi)
-    return _descend(model, points, xi, rate, steps, natural)
+        metric = fisher_metric(0 if points.ndim == 1 else points.shape[1], xi.size, key, draws)
+        check_regular(model, xi, metric)
+    return _descend(model, points, xi, rate, steps, metric)

@@ -6,9 +6,11 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import ArrayLike
 
+from .._potentials._potential import as_float
 from ._chart import AbsoluteChart, AbstractChart
 from ._mixture import GaussianMixture, check_data
-from ._relative_charts import CentredChart, FixedChart, FlooredChart, OrderedChart, RelativeChart
+from ._ordered_charts import FlooredChart, OrderedChart, along
+from ._relative_charts import CentredChart, FixedChart, RelativeChart
 from ._simplex_chart import SimplexChart
 from ._singularity import coincident_components
 
@@ -70,10 +72,12 @@ def mixture_em(
 
     With responsibilities \(r_{nk}\), \(N_k = \sum_n r_{nk}\) and \(M_k\) the weighted means, the
     M-step of the means is \(M_k\) in an unconstrained chart; the weighted isotonic regression
-    (pool adjacent violators, SciPy) of \(M_k - \sum_{j<k}\delta_{\min,j}\) on the line in an
-    ordered or floored one; the weighted mean of \(M_k - D_k\) for fixed differences, \(D_k\) the
-    offsets. Weights are \(N_k\), or \(N_k \Sigma_k^{-1}\) for covariances that differ: then the
-    means are maximised at the old covariances (expectation conditional maximisation, monotone).
+    (pool adjacent violators, SciPy) of \(M_k - \sum_{j<k}\delta_{\min,j}\) in an ordered or
+    floored one, above one dimension of its part along the direction of the chart, with weights
+    \(N_k/(u^T \Sigma_k u)\), each mean then moving along \(\Sigma_k u\); the weighted mean of
+    \(M_k - D_k\) for fixed differences, \(D_k\) the offsets, with weights
+    \(N_k \Sigma_k^{-1}\). Where covariances are free the means are maximised at the old ones
+    (expectation conditional maximisation, monotone).
 
     A floored or ordered chart is closed here: the maximum may be on the floor itself, and at a
     floor of 0 two components may become one.
@@ -147,23 +151,26 @@ def _check(points, mixture, chart, weights) -> None:
             f"`chart` has no M-step here ({type(chart).__name__}): use a chart of means of "
             "`gaugebias.flows`, or `mixture_descent`."
         )
-    if isinstance(chart, OrderedChart | FlooredChart) and points.ndim > 1:
-        raise ValueError("`chart` orders means on the line, but `data` are above one dimension.")
-    span = np.ptp(points, axis=0)
+    line = points
+    if isinstance(chart, OrderedChart | FlooredChart):
+        line = np.asarray(along(as_float(points), chart.direction, type(chart).__name__))
+    span = np.ptp(line, axis=0)
     if isinstance(chart, FlooredChart):
-        name, need = "floor", np.asarray(np.sum(np.broadcast_to(chart.floor, (k - 1,))))
+        name, verb = "floor", "parts"
+        need = np.asarray(np.sum(np.broadcast_to(chart.floor, (k - 1,))))
     elif isinstance(chart, FixedChart):
         if np.shape(chart.offsets) != mixture.means.shape:
             raise ValueError(
                 f"`differences` of the chart give means of shape {np.shape(chart.offsets)}, the "
                 f"start has {mixture.means.shape}."
             )
-        name, need = "differences", np.ptp(np.asarray(chart.offsets), axis=0)
+        name, verb = "differences", "part"
+        need = np.ptp(np.asarray(chart.offsets), axis=0)
     else:
         return
     if np.any(need > span):
         raise ValueError(
-            f"`{name}` of the chart part the outer means by {np.max(need):.4g}, more than the "
+            f"`{name}` of the chart {verb} the outer means by {np.max(need):.4g}, more than the "
             f"range of the data, {np.max(span):.4g}: give less, or fewer components."
         )
 
@@ -180,6 +187,8 @@ def _feasible(mixture: GaussianMixture, chart: AbstractChart) -> bool:
     if floors is None:
         return bool(chart.contains(mixture.means))
     means = np.asarray(mixture.means, float)
+    direction = getattr(chart, "direction", None)
+    means = means if direction is None else means @ np.asarray(direction, float)
     slack = 1e-12 * (np.max(np.abs(means)) + np.max(floors, initial=0.0))
     return bool(np.all(np.diff(means) >= floors - slack))
 
@@ -266,12 +275,20 @@ def _means(mean: np.ndarray, mass: np.ndarray, cov: np.ndarray, chart: AbstractC
     if floors is not None:
         from scipy.optimize import isotonic_regression
 
+        direction = getattr(chart, "direction", None)
+        u = np.ones(1) if direction is None else np.asarray(direction, float)
+        # The best mean with u . mu = s is M + cov u (s - u . M)/(u cov u), at the cost of
+        # mass (s - u . M)^2/(u cov u): isotonic in s, whatever the dimension.
+        spread = cov @ u
+        variance = spread @ u
+        height = mean @ u
         shift = np.concatenate([[0.0], np.cumsum(floors)])
-        weight = mass / cov[:, 0, 0]
+        weight = mass / variance
         pooled = isotonic_regression(
-            mean[:, 0] - shift, weights=np.maximum(weight / weight.max(), 1e-300)
+            height - shift, weights=np.maximum(weight / weight.max(), 1e-300)
         )
-        return (pooled.x + shift)[:, None]
+        move = (pooled.x + shift - height) / variance
+        return mean + move[:, None] * spread
     if isinstance(chart, FixedChart):
         offsets = np.asarray(chart.offsets, float).reshape(mean.shape)
         precision = mass[:, None, None] * np.linalg.inv(cov)

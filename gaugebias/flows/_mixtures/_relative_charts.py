@@ -3,7 +3,6 @@
 from typing import final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
@@ -81,90 +80,6 @@ class CentredChart(AbstractChart):
 
 
 @final
-class OrderedChart(AbstractChart):
-    r"""\(\theta_{k+1} = \theta_k + e^{\rho_k}\): increasing parameters on the line, shape `(K,)`.
-
-    It chooses one of the `K!` labellings. The singular set is at \(\rho_k \to -\infty\), at
-    infinite distance in the coordinates but a finite one in distribution; a difference below
-    rounding of the parameters is lost, and `contains` is then false.
-    """
-
-    def rows(self, components: int) -> int:
-        return components
-
-    def contains(self, theta: ArrayLike) -> Array:
-        theta = _line(as_float(theta), "OrderedChart")
-        return jnp.all(jnp.isfinite(theta)) & jnp.all(jnp.diff(theta) > 0)
-
-    @property
-    def image(self) -> str:
-        return "values in increasing order, no two equal"
-
-    def _image(self, coordinates: Array) -> Array:
-        _line(coordinates, "OrderedChart")
-        return jnp.cumsum(jnp.concatenate([coordinates[:1], jnp.exp(coordinates[1:])]))
-
-    def _preimage(self, theta: Array) -> Array:
-        return jnp.concatenate([theta[:1], jnp.log(jnp.diff(theta))])
-
-
-@final
-class FlooredChart(AbstractChart):
-    r"""\(\theta_{k+1} = \theta_k + \delta_{\min,k} + \log(1 + e^{\rho_k})\), on the line.
-
-    A regular open submodel: with known weights and variance the condition number of the Fisher
-    matrix of two components in `(m, delta)` is about \(1/(2 w^2 (1-w)^2 \delta_{\min}^2)\) at the
-    floor, to leading order in it; this is no bound. In the coordinates the slope of softplus
-    comes on top, which vanishes as \(\rho \to -\infty\).
-
-    **Arguments:** `floor`, \(\delta_{\min} > 0\), a scalar or of shape `(K - 1,)`.
-
-    Source: of 2206.08598, whose own definition was not available; re-derived, protocol ours.
-    """
-
-    floor: Array = eqx.field(converter=as_float)
-
-    def __check_init__(self):
-        if self.floor.ndim > 1:
-            raise ValueError(
-                f"`floor` must be a scalar or of shape (K - 1,), but has {self.floor.shape}."
-            )
-        check_entries(
-            (self.floor > 0) & jnp.isfinite(self.floor),
-            "floor",
-            "must be positive and finite: use `OrderedChart()` for no floor",
-        )
-
-    def rows(self, components: int) -> int:
-        if self.floor.ndim and self.floor.size != components - 1:
-            raise ValueError(
-                f"`floor` has {self.floor.size} entries for {components} components: give a "
-                f"scalar or {components - 1} of them."
-            )
-        return components
-
-    def contains(self, theta: ArrayLike) -> Array:
-        theta = _line(as_float(theta), "FlooredChart")
-        self.rows(theta.shape[0])
-        return jnp.all(jnp.isfinite(theta)) & jnp.all(jnp.diff(theta) > self.floor)
-
-    @property
-    def image(self) -> str:
-        return "values in increasing order, each above the one before by more than `floor`"
-
-    def _image(self, coordinates: Array) -> Array:
-        _line(coordinates, "FlooredChart")
-        self.rows(coordinates.shape[0])
-        steps = self.floor + jax.nn.softplus(coordinates[1:])
-        return jnp.cumsum(jnp.concatenate([coordinates[:1], steps]))
-
-    def _preimage(self, theta: Array) -> Array:
-        above = jnp.diff(theta) - self.floor
-        rho = above + jnp.log(-jnp.expm1(-above))
-        return jnp.concatenate([theta[:1], rho])
-
-
-@final
 class FixedChart(AbstractChart):
     r"""\(\theta_{k+1} = \theta_k + \delta_k\) with given differences: only \(\theta_1\) is free.
 
@@ -221,12 +136,3 @@ class FixedChart(AbstractChart):
 
 def _offsets(differences: Array) -> Array:
     return jnp.concatenate([jnp.zeros_like(differences[:1]), jnp.cumsum(differences, axis=0)])
-
-
-def _line(values: Array, chart: str) -> Array:
-    if values.ndim != 1:
-        raise ValueError(
-            f"`{chart}` orders parameters on the line, of shape (K,), but got {values.shape}: use "
-            "`RelativeChart()` in more dimensions."
-        )
-    return values
