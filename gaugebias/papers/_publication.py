@@ -51,7 +51,7 @@ class Publication:
 _ALL = (
     Publication(
         "gauge-correction",
-        "Gauge corrections of stochastic gradient descent from continuous symmetries",
+        "Implicit bias as a gauge correction: theory and inverse design",
         "2601.06597",
         "_gauge_correction",
         seconds=480,

@@ -198,7 +198,7 @@ def controls_hyperbola(settings: HyperbolaSettings, result: HyperbolaResult) -> 
         Claim(
             "hyperbola-isotropic",
             "Noise of the same trace in all directions does not balance: more than a quarter "
-            "of |u^2 - v^2| is left (mean over seeds). It is the direction of the noise that counts.",
+            "of |u^2 - v^2| is left (mean over seeds). The direction of the noise counts.",
             "control",
             f"{isotropic:.2f} +- {error:.2f} of the start is left",
             judge(isotropic, 0.25, math.inf, error=error),
