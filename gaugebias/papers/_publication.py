@@ -50,6 +50,14 @@ class Publication:
 
 _ALL = (
     Publication(
+        "gauge-correction",
+        "Implicit bias as a gauge correction: theory and inverse design",
+        "2601.06597",
+        "_gauge_correction",
+        seconds=480,
+        quick_seconds=75,
+    ),
+    Publication(
         "deep-matrix-factorisation",
         "Gradient descent for deep matrix factorization: dynamics and implicit bias towards "
         "low rank",
