@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._claim import Claim, judge
-from .._deep_matrix._claims import median_interval
+from .._intervals import median_interval
 
 
 def ratio_interval(top: np.ndarray, bottom: np.ndarray) -> tuple[float, float]:
@@ -51,3 +51,17 @@ def median_text(values: np.ndarray) -> str:
     """Median over seeds and its range."""
     values = np.asarray(values)
     return f"{np.median(values):.3g} ({values.min():.2g}-{values.max():.2g})"
+
+
+def within_prediction(values: np.ndarray, value: float, level: float = 0.999) -> bool:
+    """Whether `value`, of one further run, is in the prediction interval of `values`.
+
+    Student's, on logarithms: a run of the same kind is outside with probability `1 - level` where
+    logarithms are normal.
+    """
+    from scipy.special import stdtrit
+
+    logs = np.log(np.asarray(values, float))
+    n = len(logs)
+    reach = stdtrit(n - 1, 0.5 + 0.5 * level) * np.std(logs, ddof=1) * np.sqrt(1.0 + 1.0 / n)
+    return bool(abs(np.log(value) - np.mean(logs)) <= reach)
