@@ -29,9 +29,7 @@ class MirrorReport:
     euclidean: np.ndarray
 
 
-def mirror_report(
-    problems: LinearProblems, start: tuple[Array, Array], end: Array
-) -> MirrorReport:
+def mirror_report(problems: LinearProblems, start: tuple[Array, Array], end: Array) -> MirrorReport:
     """Holds the ends of runs from `start` against the hyperbolic entropy of the start.
 
     Holds for gradient flow at any time, fitted or not: what is left is the size of the steps.

@@ -181,9 +181,7 @@ def plain_descent(problems: LinearProblems, start: Array, rate: float, steps: in
     return jax.vmap(one)(*problems, start)
 
 
-def train_signal(
-    settings: SignalSettings, key: Key, seeds: int, steps: int
-) -> dict[str, Array]:
+def train_signal(settings: SignalSettings, key: Key, seeds: int, steps: int) -> dict[str, Array]:
     """Both models trained step by step, with nothing recorded on the way.
 
     **Returns:** by model, the signals at the end, `(seeds, size)`.

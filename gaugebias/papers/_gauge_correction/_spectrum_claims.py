@@ -20,8 +20,7 @@ def claims_spectrum(settings: SpectrumSettings, result: SpectrumResult) -> tuple
     """The product recovers; what the correction has to do with it; what the start has."""
     product, plain = _last(result, "Hadamard"), _last(result, "vanilla")
     inside = {
-        name: within_prediction(_last(result, name), value)
-        for name, value in PUBLISHED.items()
+        name: within_prediction(_last(result, name), value) for name, value in PUBLISHED.items()
     }
     return (
         ratio_claim(
@@ -72,7 +71,9 @@ def claims_spectrum(settings: SpectrumSettings, result: SpectrumResult) -> tuple
             "derived",
             f"residual at most {result.mirror.residual.max():.1e}; distance from the minimiser at "
             f"most {result.mirror.distance.max():.1e}",
-            judge(float(max(result.mirror.residual.max(), result.mirror.distance.max())), 0.0, 0.01),
+            judge(
+                float(max(result.mirror.residual.max(), result.mirror.distance.max())), 0.0, 0.01
+            ),
         ),
         ratio_claim(
             "spectrum-stopping",
@@ -200,9 +201,7 @@ def controls_spectrum(settings: SpectrumSettings, result: SpectrumResult) -> tup
     )
 
 
-def figures_spectrum(
-    settings: SpectrumSettings, result: SpectrumResult
-) -> tuple[CurveData, ...]:
+def figures_spectrum(settings: SpectrumSettings, result: SpectrumResult) -> tuple[CurveData, ...]:
     """Test errors over time, coefficients of one seed, and the scale of the start."""
     steps = np.maximum(result.steps, 1)
     curves = {name: (steps[1:], np.median(result.errors[name], axis=1)[1:]) for name in MODELS}
