@@ -1,15 +1,16 @@
 """The factored model trained with noise: minibatches, and Langevin noise across the orbits."""
 
+import functools
 from collections.abc import Callable
 
-
+import equinox as eqx
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from ..._types import Key
 from ...dynamics import ProjectedLangevin, simulate, train
 from ...symmetry import Rescaling
-from ..._types import Key
 from ._linear_descent import LinearProblems
 
 
@@ -21,6 +22,25 @@ def _squares(params, row):
     """The squared residuals of one row of every data set, added up."""
     features, targets = row
     return jnp.sum((jnp.sum(features * params["u"] * params["v"], axis=-1) - targets) ** 2)
+
+
+class SummedLoss(eqx.Module):
+    """The losses of all seeds added up, as a function of flat factors `u`, `v`."""
+
+    problems: LinearProblems
+
+    def __call__(self, params) -> Array:
+        seeds = self.problems.targets.shape[0]
+        return jnp.sum(self.problems.loss((params["u"] * params["v"]).reshape(seeds, -1)))
+
+
+@functools.cache
+def _optimiser(rate: float) -> optax.GradientTransformation:
+    return optax.sgd(rate)
+
+
+def _predictor(params) -> Array:
+    return params["u"] * params["v"]
 
 
 def minibatch_descent(
@@ -43,13 +63,13 @@ def minibatch_descent(
         _squares,
         {"u": start[0], "v": start[1]},
         rows,
-        optimiser=optax.sgd(rate),
+        optimiser=_optimiser(rate),
         batch_size=batch_size,
         key=key,
         chains=1,
         steps=steps,
         every=steps,
-        observe=lambda p: p["u"] * p["v"],
+        observe=_predictor,
         progress=progress,
     )
     return jnp.asarray(done.values)[0, -1].reshape(start[0].shape)
@@ -69,12 +89,8 @@ def horizontal_descent(
     Every entry of every seed is rescaled by itself, and noise is drawn for each, so that seeds
     are independent although they are one chain. Steps of size `rate`, as of descent.
     """
-    shape = start[0].shape
-
-    def loss(params):
-        return jnp.sum(problems.loss((params["u"] * params["v"]).reshape(shape)))
-
-    sde = ProjectedLangevin(loss, Rescaling("u", "v", axes=(0, 0)), temperature)
+    action = Rescaling("u", "v", axes=(0, 0))
+    sde = ProjectedLangevin(SummedLoss(problems), action, temperature)
     done = simulate(
         sde,
         {"u": start[0].ravel(), "v": start[1].ravel()},
@@ -83,7 +99,7 @@ def horizontal_descent(
         steps=steps,
         dt=rate,
         every=steps,
-        observe=lambda p: p["u"] * p["v"],
+        observe=_predictor,
         progress=progress,
     )
-    return jnp.asarray(done.values)[0, -1].reshape(shape)
+    return jnp.asarray(done.values)[0, -1].reshape(start[0].shape)

@@ -22,7 +22,7 @@ class Optimum:
 
 
 def weighted_basis_pursuit(A: np.ndarray, b: np.ndarray, weights: np.ndarray) -> Optimum:
-    r"""The least \(\sum_i c_i |x_i|\) on \(A x = b\), for `weights` `c >= 0`, by linear programming.
+    r"""The least \(\sum_i c_i |x_i|\) on \(A x = b\), for `weights` `c >= 0`: a linear program.
 
     At most one weight may be 0 (an entry that costs nothing). Dual: the greatest `b . nu` with
     `|A^T nu|_i <= c_i`; the solver's `nu` is made feasible, so that the gap is a proof.

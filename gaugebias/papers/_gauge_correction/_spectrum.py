@@ -48,7 +48,7 @@ class SpectrumSettings:
     penalty: float = 0.1
     scales: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
     batch_size: int = 8
-    temperatures: tuple[float, ...] = (1e-4, 1e-3)
+    temperatures: tuple[float, ...] = (3e-4, 1e-3)
     noise_steps: int = 50_000
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class Spectra(eqx.Module):
     def test_error(self, x: Array) -> Array:
         """Mean square error over all of [0, 1], exactly: cosines are orthogonal, `(..., seeds)`."""
         weights = jnp.where(jnp.arange(x.shape[-1]) == 0, 1.0, 0.5)
-        return jnp.sum(weights * (x - self.truth) ** 2, axis=-1)
+        return (x - jnp.broadcast_to(self.truth, x.shape)) ** 2 @ weights
 
     def __call__(self, problems: LinearProblems, x: Array) -> Array:
         """Training loss and test error, `(2, seeds)`."""
@@ -94,7 +94,8 @@ class SpectrumResult:
     - `losses`, `errors`: by model, shape `(RECORDS + 1, seeds)`, at `steps`.
     - `truth`, and `ends` by model: the coefficients of the first seed, `(cosines,)`.
     - `scale_errors` at the last step and `limit_errors` and `limit_norms` (`|w|_1`) of the exact
-      limit of the flow, shape `(scales, seeds)`; `limit` errors from the published start, `(seeds,)`.
+      limit of the flow, shape `(scales, seeds)`; `limit`: errors of that from the published start,
+      `(seeds,)`.
     - `pursuit_errors`, `pursuit_norms`: the least `|w|_1` that fits; `lasso_errors`: the exact
       minimiser of the penalised loss; `shortest_errors`: the least `|w|_2` that fits, `(seeds,)`.
       `pursuit_gap`, `lasso_gap`: the largest duality gaps (and misfit).
@@ -133,7 +134,7 @@ def _spectra(settings: SpectrumSettings, key: Key, seeds: int) -> Spectra:
         sizes = jr.uniform(for_sizes, (settings.nonzero,), float, low, high)
         signs = jr.rademacher(for_signs, (settings.nonzero,), float)
         truth = jnp.zeros(settings.cosines).at[support].set(sizes * signs)
-        features = jnp.cos(2.0 * jnp.pi * t[:, None] * jnp.arange(settings.cosines))
+        features = jnp.cos(2.0 * jnp.pi * jnp.outer(t, jnp.arange(settings.cosines)))
         targets = features @ truth + settings.noise * jr.normal(for_noise, t.shape, float)
         return LinearProblems(features, targets), truth
 

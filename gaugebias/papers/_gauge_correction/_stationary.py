@@ -52,7 +52,7 @@ class StationarySettings:
     dt: float = 4e-3
     jumps: tuple[float, ...] = (1.0, 0.0, -1.5)
     signal_temperature: float = 0.02
-    signal_dt: float = 0.02
+    signal_dt: float = 5e-3
     steps: int = 2_000
     cut: float = 0.02
 
@@ -157,8 +157,8 @@ def _problem(settings: StationarySettings, name: str, key: Key) -> tuple[MeanSqu
     m = settings.points
     if name == HADAMARD:
         entries = np.asarray(settings.coefficients)
-        t = jr.uniform(for_rows, (m, 1), float)
-        A, w = jnp.cos(2.0 * jnp.pi * t * (1 + jnp.arange(entries.size))), entries
+        t = jr.uniform(for_rows, (m,), float)
+        A, w = jnp.cos(2.0 * jnp.pi * jnp.outer(t, 1 + jnp.arange(entries.size))), entries
     else:
         entries = np.asarray(settings.jumps)
         A, w = jr.normal(for_rows, (m, entries.size), float), np.cumsum(entries)
@@ -379,7 +379,7 @@ def figures_stationary(
         truth = settings.coefficients if name == HADAMARD else settings.jumps
         index = int(np.argmin(np.abs(truth)))
         draws = each.roots[:, index]
-        edges = np.linspace(0.0, float(np.quantile(draws, 0.998)), 41)
+        edges = np.linspace(0.0, float(np.quantile(draws, 0.998)), 26)
         middles = 0.5 * (edges[1:] + edges[:-1])
         curves = {"simulated": (middles, np.histogram(draws, edges)[0] / (len(draws) * edges[1]))}
         for law, s in ((LAW, 0.0), (FLAT, 1.0)):
