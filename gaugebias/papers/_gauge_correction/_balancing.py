@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.flatten_util
@@ -25,6 +25,7 @@ RECORDS = 100
 _PROBES = 100  # inputs on which the error against the teacher is measured
 
 
+@runtime_checkable
 class BalancingSettings(Protocol):
     """What the settings of both experiments have."""
 

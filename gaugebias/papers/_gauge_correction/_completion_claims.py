@@ -8,6 +8,7 @@ from ...plot import CurveData
 from .._claim import Claim, judge
 from .._intervals import mean_interval
 from ._completion import CompletionResult, CompletionRuns, CompletionSettings
+from ._curves import as_one
 from ._verdicts import all_of
 
 
@@ -36,9 +37,10 @@ def controls_completion(
 
 def _values(settings: CompletionSettings, result: CompletionResult, factor: float) -> Claim:
     truth = np.asarray(settings.spectrum)
-    found = factor * result.minibatch.values[:, -1, : truth.size]
-    intervals = [mean_interval(each) for each in (found / truth).T]
-    verdict = all_of(*(judge(middle, 0.9, 1.1, error=error) for middle, error in intervals))
+    found = factor * result.minibatch.values[:, -1]
+    ratios = found[:, : truth.size] / truth
+    intervals = [mean_interval(each) for each in ratios.T]
+    following, reach = mean_interval(found[:, truth.size])
     text = ", ".join(
         f"{m * s:.2f} +- {e * s:.2f} ({s:g})" for (m, e), s in zip(intervals, truth, strict=True)
     )
@@ -46,11 +48,14 @@ def _values(settings: CompletionSettings, result: CompletionResult, factor: floa
     return Claim(
         "completion-twice" if factor == 2.0 else "completion-values",
         (what if factor == 2.0 else "The estimated singular values themselves are")
-        + f" those of the truth to 10% (means over seeds; one published run: "
-        f"{factor * 7.44:.2f}, {factor * 2.02:.2f}).",
+        + " those of the truth to 10%, and the next is below a tenth of the least (means over "
+        f"seeds). One published run: {factor * 7.44:.2f}, {factor * 2.02:.2f}.",
         "published",
-        f"{text}; next {np.mean(factor * result.minibatch.values[:, -1, truth.size]):.2f} (0)",
-        verdict,
+        f"{text}, then {following:.2f} +- {reach:.2f} (0)",
+        all_of(
+            *(judge(middle, 0.9, 1.1, error=error) for middle, error in intervals),
+            judge(following, -math.inf, 0.1 * float(np.min(truth)), error=reach),
+        ),
         "not supported",
     )
 
@@ -168,19 +173,21 @@ def figures_completion(
 ) -> tuple[CurveData, ...]:
     """Singular values and the error, with and without noise."""
     n = len(result.full.values)
-    curves, dashed = {}, []
-    for i in range(3):
-        for name, runs in (("minibatch", result.minibatch), ("no noise", result.full)):
-            label = f"value {i + 1}, {name}"
-            curves[label] = (result.steps, np.mean(runs.values[:n, :, i], axis=0))
-            if name == "no noise":
-                dashed.append(label)
+    curves = {
+        f"value {i + 1}, minibatch": (
+            result.steps,
+            np.mean(result.minibatch.values[:n, :, i], axis=0),
+        )
+        for i in range(3)
+    }
+    still = [np.mean(result.full.values[:, :, i], axis=0) for i in range(3)]
+    curves["no noise"] = as_one(result.steps, still)
     values = CurveData(
         "Completion: singular values (mean)",
         "step",
         "singular value of U V^T",
         curves,
-        dashed=tuple(dashed),
+        dashed=("no noise",),
         levels={f"truth {s:g}": s for s in settings.spectrum},
         limits=(0.0, 1.1 * max(settings.spectrum)),
     )

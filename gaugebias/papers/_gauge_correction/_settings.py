@@ -29,9 +29,9 @@ def quick() -> Settings:
             control_batch_size=64,
         ),
         attention=AttentionSettings(
-            seeds=8,
-            learning_rate=2e-3,
-            steps=25_000,
+            seeds=16,
+            learning_rate=4e-3,
+            steps=12_500,
             control_seeds=8,
             control_batch_size=32,
         ),
