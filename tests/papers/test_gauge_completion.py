@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +71,7 @@ def test_least_nuclear_norm():
             return np.sum(np.linalg.svd(whole, compute_uv=False))
 
         # Convex in the one entry that is free.
-        least = minimize_scalar(tried, bounds=(-10, 10), options={"xatol": 1e-9})
+        least: Any = minimize_scalar(tried, bounds=(-10, 10), options={"xatol": 1e-9})
         np.testing.assert_allclose(norm, least.fun, rtol=1e-6)
     # Stopped early, the gap says so.
     early = minimise_nuclear_norm(target, np.tile(mask, (3, 1, 1)), iterations=1)

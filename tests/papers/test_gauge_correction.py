@@ -1,6 +1,7 @@
 """The gauge correction: the scalar picture, and what becomes of an experiment that fails."""
 
 import dataclasses
+import importlib
 
 import jax
 import numpy as np
@@ -58,7 +59,7 @@ def test_an_experiment_that_fails_does_not_take_the_others_along(monkeypatch, re
         dataclasses.replace(one, name="relu", run=fails),
     )
     for name in ("_run", "_claims", "_figures"):
-        module = getattr(__import__(MODULE.__name__, fromlist=[name]), name)
+        module = importlib.import_module(f"gaugebias.papers._gauge_correction.{name}")
         monkeypatch.setattr(module, "EXPERIMENTS", chosen)
     fractions = []
     ran = _run.run(MODULE.Settings(), jax.random.key(0), lambda text, x: fractions.append(x))
@@ -75,7 +76,7 @@ def test_every_experiment_has_settings_of_its_own():
     names = [each.name for each in _experiments.EXPERIMENTS]
     fields = [field.name for field in dataclasses.fields(MODULE.Settings)]
     assert sorted(names) == sorted(fields)
-    assert np.isclose(sum(each.share for each in _experiments.EXPERIMENTS), 1.0, atol=1.0)
+    assert all(each.share > 0 for each in _experiments.EXPERIMENTS)
     for name in names:
         assert getattr(MODULE.quick(), name) != getattr(MODULE.Settings(), name)
 

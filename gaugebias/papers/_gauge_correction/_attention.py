@@ -77,7 +77,8 @@ def _task(settings: AttentionSettings) -> Task:
         return student, teacher
 
     def norms(weights):
-        return tuple(jnp.sqrt(jnp.sum(weights[name] ** 2, axis=-2)) for name in ("q", "k"))
+        q, k = (jnp.sqrt(jnp.sum(weights[name] ** 2, axis=-2)) for name in ("q", "k"))
+        return q, k
 
     return Task(outputs, draw, start, norms, settings.noise, averaged=(0,))
 

@@ -212,10 +212,10 @@ def run_task(
             progress(f"batches of {batch}", at + part * fraction)
 
         run = train_task(task, settings, key, seeds, settings.steps, batch, tell)
-        norms = (
-            np.concatenate([np.asarray(first)[:seeds, None], run.values[name]], axis=1)
-            for name, first in zip(("first", "second"), start, strict=True)
+        first, second = (
+            np.concatenate([np.asarray(at_start)[:seeds, None], run.values[name]], axis=1)
+            for name, at_start in zip(("first", "second"), start, strict=True)
         )
-        found.append(Runs(*(each.astype(np.float64) for each in norms), run.values["error"]))
+        found.append(Runs(first.astype(np.float64), second.astype(np.float64), run.values["error"]))
         steps = np.concatenate([[0], run.steps])
-    return BalancingResult(steps, *found)
+    return BalancingResult(steps, found[0], found[1])

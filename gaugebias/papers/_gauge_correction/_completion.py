@@ -233,4 +233,4 @@ def run_completion(
     nuclear = minimise_nuclear_norm(truth[:n], mask[:n])
     gap = np.linalg.norm(nuclear.matrices - truth[:n], axis=(1, 2))
     error = gap / np.linalg.norm(truth[:n], axis=(1, 2))
-    return CompletionResult(steps, *found, unseen, nuclear, error)
+    return CompletionResult(steps, found[0], found[1], unseen, nuclear, error)

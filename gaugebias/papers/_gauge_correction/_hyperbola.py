@@ -216,10 +216,11 @@ def figures_hyperbola(
     """Paths in the plane, and the imbalance over time."""
     u = np.linspace(0.45, 2.2, 100)
     names = {"minibatch": result.minibatch, "full batch": result.full}
-    paths = {
-        name: tuple(np.concatenate([[settings.start[i]], path[0, :, i]]) for i in range(2))
-        for name, path in names.items()
-    }
+    first = np.asarray(settings.start)
+    paths = {}
+    for name, path in names.items():
+        whole = np.concatenate([first[None], path[0]])
+        paths[name] = (whole[:, 0], whole[:, 1])
     minimisers = "minimisers u v = w"
     plane = CurveData(
         "Scalar: along the minimisers (one seed)",
@@ -228,9 +229,8 @@ def figures_hyperbola(
         {**paths, minimisers: (u, settings.target / u)},
         dashed=(minimisers,),
     )
-    first = _first(settings)
     curves = {
-        name: (result.steps, np.mean(np.abs(_imbalance(path) / first), axis=0))
+        name: (result.steps, np.mean(np.abs(_imbalance(path) / _first(settings)), axis=0))
         for name, path in (*names.items(), ("isotropic", result.isotropic))
     }
     rates = _rates(settings, result)
