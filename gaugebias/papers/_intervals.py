@@ -8,13 +8,13 @@ import numpy as np
 def mean_interval(values: np.ndarray, level: float = 0.99) -> tuple[float, float]:
     """Mean of independent values `(n,)`, and how far Student's interval for the true one reaches.
 
-    Infinite for one value.
+    Infinite for one value, and where some value is not finite.
     """
     from scipy.special import stdtrit
 
     values = np.asarray(values, np.float64)
     n = len(values)
-    if n < 2:
+    if n < 2 or not np.isfinite(values).all():
         return float(np.mean(values)), math.inf
     quantile = float(stdtrit(n - 1, 0.5 + 0.5 * level))
     return float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / math.sqrt(n)

@@ -50,14 +50,6 @@ class Publication:
 
 _ALL = (
     Publication(
-        "gauge-correction",
-        "Implicit bias as a gauge correction: theory and inverse design",
-        "2601.06597",
-        "_gauge_correction",
-        seconds=480,
-        quick_seconds=75,
-    ),
-    Publication(
         "deep-matrix-factorisation",
         "Gradient descent for deep matrix factorization: dynamics and implicit bias towards "
         "low rank",
@@ -73,6 +65,14 @@ _ALL = (
         "_latent_variable",
         seconds=240,
         quick_seconds=135,
+    ),
+    Publication(
+        "gauge-correction",
+        "Implicit bias as a gauge correction: theory and inverse design",
+        "2601.06597",
+        "_gauge_correction",
+        seconds=480,
+        quick_seconds=75,
     ),
 )
 

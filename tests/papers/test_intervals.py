@@ -17,6 +17,7 @@ def test_the_interval_of_a_median():
 
 def test_the_interval_of_a_mean():
     assert mean_interval(np.array([2.0])) == (2.0, np.inf)
+    assert mean_interval(np.array([2.0, np.nan, 1.0]))[1] == np.inf
     middle, reach = mean_interval(np.array([1.0, 3.0]))
     # Student's quantile with one degree of freedom at 0.995 is 63.66.
     assert middle == 2.0 and np.isclose(reach, 63.657, rtol=1e-4)

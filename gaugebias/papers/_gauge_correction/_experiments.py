@@ -4,7 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from ._attention import claims_attention, controls_attention, figures_attention, run_attention
+from ._completion import run_completion
+from ._completion_claims import claims_completion, controls_completion, figures_completion
 from ._hyperbola import claims_hyperbola, controls_hyperbola, figures_hyperbola, run_hyperbola
+from ._relu import claims_relu, controls_relu, figures_relu, run_relu
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +31,36 @@ class Experiment:
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     Experiment(
+        "relu",
+        "ReLU network",
+        0.2,
+        run_relu,
+        claims_relu,
+        controls_relu,
+        figures_relu,
+    ),
+    Experiment(
+        "attention",
+        "attention",
+        0.55,
+        run_attention,
+        claims_attention,
+        controls_attention,
+        figures_attention,
+    ),
+    Experiment(
+        "completion",
+        "matrix completion",
+        0.2,
+        run_completion,
+        claims_completion,
+        controls_completion,
+        figures_completion,
+    ),
+    Experiment(
         "hyperbola",
         "scalar hyperbola",
-        0.02,
+        0.03,
         run_hyperbola,
         claims_hyperbola,
         controls_hyperbola,
