@@ -118,18 +118,6 @@ def test_figures(result):
     np.testing.assert_allclose(np.interp(x, steps, seen)[20:150], y[20:150], rtol=0.1)
 
 
-def test_the_interval_of_a_median():
-    from gaugebias.papers._deep_matrix._claims import median_interval
-
-    assert median_interval(np.arange(8.0)) == (3.5, 3.5)
-    assert median_interval(np.arange(32.0)) == (15.5, 7.5)
-    assert median_interval(np.arange(7.0))[1] == np.inf
-    # 400 draws of 32: the true median is inside in 99%; below 96% with probability 1e-6.
-    draws = np.random.default_rng(0).exponential(size=(400, 32))
-    inside = [abs(m - np.log(2)) <= r for m, r in map(median_interval, draws)]
-    assert np.mean(inside) > 0.96
-
-
 def test_what_bad_settings_say():
     with pytest.raises(ValueError, match="`alphas` must have one value for each of `depths`"):
         MODULE.Settings(depths=(2,))

@@ -3,29 +3,12 @@
 import numpy as np
 
 from .._claim import Claim, judge
+from .._intervals import median_interval
 from ._run import Estimation, RandomStart, Result, Sensing
 
 
 def _list(values, form: str = ".4g") -> str:
     return ", ".join(format(float(v), form) for v in values)
-
-
-def median_interval(values: np.ndarray) -> tuple[float, float]:
-    """Median of independent values, and how far a 99% interval for the true one reaches.
-
-    From order statistics (no assumption on the distribution); infinite below 8 values.
-    """
-    from scipy.special import bdtr
-
-    ordered = np.sort(np.asarray(values, np.float64))
-    n = len(ordered)
-    # The true median is below the value of this index (from 0) with probability 0.005 at most.
-    low = int(np.sum(bdtr(np.arange(n // 2), n, 0.5) <= 0.005)) - 1
-    middle = float(np.median(ordered))
-    if low < 0:
-        return middle, float("inf")
-    reach = max(middle - ordered[low], ordered[n - 1 - low] - middle)
-    return middle, float(reach)
 
 
 def claims(result: Result) -> tuple[Claim, ...]:
