@@ -180,7 +180,7 @@ def regression(table, quick):
         return [float(np.sum((np.asarray(w) - np.asarray(other)) ** 2)) for other in (best, b)]
 
     chains = 64 if quick else 128
-    runs = [(0.02, 5e-4, 40_000)] if quick else [(0.04, 1e-3, 80_000), (0.02, 5e-4, 80_000)]
+    runs = [(0.02, 5e-4, 40_000)] if quick else [(0.04, 1e-3, 80_000), (0.02, 2.5e-4, 160_000)]
     for temperature, dt, steps in runs:
         design = from_penalty(L1(weight), temperature, shape=(d,))
         ens = gb.simulate(
