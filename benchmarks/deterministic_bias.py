@@ -16,16 +16,21 @@ import jax
 
 def sections():
     """Name to function, each without arguments, returning rows."""
-    from . import _bias_dynamic as dynamic, _bias_static as static
+    from . import _bias_dynamic as dynamic, _bias_regimes as regimes, _bias_static as static
 
     return {
         "kernel-rich": static.kernel_rich,
         "newton-time": static.newton_time,
         "powers": static.powers,
+        "regimes": regimes.regimes,
+        "wide": regimes.wide,
+        "completion": regimes.completion,
         "catalogue": dynamic.catalogue,
         "links": dynamic.links,
         "initialisation": dynamic.initialisation,
         "decay": dynamic.decay,
+        "commuting-decay": regimes.commuting_decay,
+        "masks": regimes.masks,
         "natural": dynamic.natural,
         "lambda-balanced": dynamic.lambda_balanced,
         "neuron": dynamic.neuron,

@@ -46,10 +46,12 @@ class Side(eqx.Module):
         bits = jax.lax.bitcast_convert_type(distance, integer)
         row = (bits >> shift) - jnp.where(near, self.base[0], self.base[1])
         x = (bits & ((1 << shift) - 1)).astype(dtype) * dtype.type(2.0**-shift)
-        c = jnp.take(self.coefficients, row, axis=0, mode="clip")
-        w = c[..., 5]
-        for k in (4, 3, 2, 1, 0):
-            w = w * x + c[..., k]
+        # One gather a power: a gather of whole rows is done again for each of its uses.
+        bins, powers = self.coefficients.shape
+        flat, first = self.coefficients.reshape(-1), powers * jnp.clip(row, 0, bins - 1)
+        w = jnp.zeros_like(x)
+        for k in reversed(range(powers)):
+            w = w * x + flat.at[first + k].get(mode="promise_in_bounds")
         w = jnp.where(near & (u < self.least[0]), w * (u / self.least[0]), w)
         beyond = u > self.last[0]
         w = jnp.where(beyond, self.last[1] + self.last[2] * (u - self.last[0]), w)

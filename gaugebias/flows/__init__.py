@@ -139,6 +139,12 @@ from ._potentials._potential import (
     AbstractPotential as AbstractPotential,
     AbstractSeparablePotential as AbstractSeparablePotential,
 )
+from ._potentials._regimes import (
+    distance_potential as distance_potential,
+    log_kernel_alpha as log_kernel_alpha,
+    log_rich_alpha as log_rich_alpha,
+    wide_potential as wide_potential,
+)
 from ._potentials._separable import Scaled as Scaled, SeparablePotential as SeparablePotential
 from ._trajectories._catapult import (
     CatapultPath as CatapultPath,
@@ -151,6 +157,11 @@ from ._trajectories._commutation import (
     commutation as commutation,
     dual_flow as dual_flow,
     mirror_hessian as mirror_hessian,
+)
+from ._trajectories._decay import (
+    decay_bracket as decay_bracket,
+    decayed_potential as decayed_potential,
+    decayed_start as decayed_start,
 )
 from ._trajectories._descent import (
     DescentPath as DescentPath,
@@ -183,4 +194,8 @@ from ._trajectories._neuron import (
     SingleNeuron as SingleNeuron,
     neuron_limit as neuron_limit,
     neuron_start as neuron_start,
+)
+from ._trajectories._sensing import (
+    CommutingSensing as CommutingSensing,
+    commuting_sensing as commuting_sensing,
 )

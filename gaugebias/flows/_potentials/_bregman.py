@@ -13,7 +13,7 @@ from ._certificate import RowSpace, check_point, check_system
 from ._potential import AbstractPotential, AbstractSeparablePotential, as_float
 
 _ARMIJO = 1e-4
-_HALVINGS = 60
+_HALVINGS = 1000  # steps begin too long by 1/scale, which has the range of the dtype
 
 
 @final

@@ -47,7 +47,7 @@ class Commutation(eqx.Module):
         return False if self.excluded else None
 
 
-def _flat(fn: Callable, params: PyTree):
+def flattened(fn: Callable, params: PyTree):
     """`fn` as a map of flat vectors, at the flat floating leaves of `params`."""
     moving, still = eqx.partition(params, eqx.is_inexact_array)
     w, unravel = ravel_pytree(moving)
@@ -97,7 +97,7 @@ def commutation(
         gb.flows.commutation(lambda w: jnp.outer(w[0], w[1]), w).mirror              # False
         ```
     """
-    flat, w, _ = _flat(fn, params)
+    flat, w, _ = flattened(fn, params)
     if w.size == 0:
         raise ValueError("`params` has no floating leaves: there is nothing to differentiate.")
     if probes < 1:
@@ -146,7 +146,7 @@ def mirror_hessian(fn: Callable, params: PyTree) -> Array:
     That of [`gaugebias.flows.commutation`][]'s mirror flow where there is one; otherwise only the
     metric in which the predictor descends. Infinite where `J` does not have full row rank.
     """
-    flat, w, _ = _flat(fn, params)
+    flat, w, _ = flattened(fn, params)
     jacobian = jax.jacrev(flat)(w)
     return jnp.linalg.inv(jacobian @ jacobian.T)
 
@@ -164,7 +164,7 @@ def dual_flow(
     **Arguments:** `fn`, `params` as there; `dual`, `mu`, of as many entries as `fn` has outputs;
     `tolerance`, relative, of the integration.
     """
-    flat, w, unravel = _flat(fn, params)
+    flat, w, unravel = flattened(fn, params)
     mu = jnp.ravel(jnp.asarray(dual, w.dtype))
     if mu.shape != jax.eval_shape(flat, w).shape:
         raise ValueError(
@@ -178,7 +178,7 @@ def dual_flow(
 
 @eqx.filter_jit
 def _act(fn: Callable, params: PyTree, mu: Array, tolerance: Array, max_steps: int) -> Array:
-    flat, w, _ = _flat(fn, params)
+    flat, w, _ = flattened(fn, params)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, x, mu: jax.vjp(flat, x)[1](mu)[0]),
         diffrax.Dopri8(),

@@ -56,21 +56,24 @@ def _check_times(times: ArrayLike) -> Array:
 
 
 @eqx.filter_jit
-def _solve(make, fn, loss, decay, start, times, stop, tolerance, solver, max_steps):
+def _solve(make, fn, loss, decay, penalty, start, times, stop, tolerance, solver, max_steps):
     def slope(params):
         gradient = jax.grad(loss)(fn(params))
         return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
 
     field, least = make(fn, loss), stop * slope(start)
+    shrink = jax.grad(_squares if penalty is None else penalty)
 
     def arrived(t, y, args, **kwargs):
         return slope(y[0]) <= least
 
     def velocity(t, y, args):
         params, _ = y
-        rate = jnp.zeros_like(t) if decay is None else decay(t)
-        move = jax.tree.map(lambda g, p: -g - 2.0 * rate * p, field(params), params)
-        return move, rate
+        move = jax.tree.map(jnp.negative, field(params))
+        if decay is None:
+            return move, jnp.zeros_like(t)
+        rate = jnp.asarray(decay(t), t.dtype)
+        return jax.tree.map(lambda m, p: m - rate * p, move, shrink(params)), rate
 
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(velocity),
@@ -100,13 +103,21 @@ def _solve(make, fn, loss, decay, start, times, stop, tolerance, solver, max_ste
     return path, complete
 
 
-def _run(make, fn, loss, start, times, stop, tolerance, solver, max_steps, decay=None):
+def _squares(params: PyTree) -> Array:
+    return jnp.sum(jnp.stack([jnp.sum(leaf**2) for leaf in jax.tree.leaves(params)]))
+
+
+def _run(
+    make, fn, loss, start, times, stop, tolerance, solver, max_steps, decay=None, penalty=None
+):
     times = _check_times(times)
     start = jax.tree.map(as_float, start)
     times = jnp.asarray(times, jnp.result_type(*jax.tree.leaves(start)))
     stop, tolerance = jnp.asarray(stop, times.dtype), jnp.asarray(tolerance, times.dtype)
     solver = diffrax.Dopri8() if solver is None else solver
-    path, complete = _solve(make, fn, loss, decay, start, times, stop, tolerance, solver, max_steps)
+    path, complete = _solve(
+        make, fn, loss, decay, penalty, start, times, stop, tolerance, solver, max_steps
+    )
     if not isinstance(complete, Tracer) and not bool(complete):
         raise ValueError(
             f"the flow was cut off at time {float(path.stopped):g} after {max_steps} steps or by a "
@@ -146,6 +157,7 @@ def gradient_flow(
     *,
     stop: ArrayLike = 0.0,
     decay: Callable | None = None,
+    penalty: Callable | None = None,
     tolerance: ArrayLike = 1e-10,
     solver: diffrax.AbstractSolver | None = None,
     max_steps: int = 200_000,
@@ -159,7 +171,8 @@ def gradient_flow(
     - `start`: the parameters at the first time.
     - `times`: where to save, increasing; a single number saves 33 times up to it.
     - `stop`: end where the gradient of `L` in the predictor has fallen to this part of its start.
-    - `decay`: a rate `alpha(t)` of weight decay, the penalty `alpha(t) |w|^2`; default none.
+    - `decay`: a rate `alpha(t)` of weight decay, the penalty `alpha(t) h(w)`; default none.
+    - `penalty`: `h`, a scalar function of the parameters; default the sum of their squares.
     - `tolerance`: relative, of each step; a hundredth of it absolute. The certificate of the end
         is met to about ten times this.
     - `solver`: of diffrax, default `Dopri8()`.
@@ -178,7 +191,9 @@ def gradient_flow(
         ```
     """
 
-    return _run(_plain, fn, loss, start, times, stop, tolerance, solver, max_steps, decay)
+    if penalty is not None and decay is None:
+        raise ValueError("`penalty` needs a rate: give `decay`, a function of time.")
+    return _run(_plain, fn, loss, start, times, stop, tolerance, solver, max_steps, decay, penalty)
 
 
 def natural_gradient_flow(
