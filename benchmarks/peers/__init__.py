@@ -4,3 +4,4 @@ A peer whose packages are not installed is reported as absent.
 """
 
 from ._langevin import LANGEVIN as LANGEVIN, Problem as Problem, langevin as langevin
+from ._training import torch_module as torch_module, torch_training as torch_training
