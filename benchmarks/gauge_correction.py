@@ -128,6 +128,7 @@ def table(name: str, times: dict[str, np.ndarray]) -> list[dict[str, Any]]:
             continue
         row = {"problem": name, "path": path, "unit": "us a step"}
         row |= Estimate.of(times[key]).fields("value")
+        row["peer"] = not key.startswith("library")
         if torch is not None:
             faster = Estimate.of(seeds * torch / times[key])
             row |= faster.fields("ratio") | {"of": "torch loop, times faster", "better": "more"}

@@ -1,4 +1,4 @@
-"""The peers of training: torch loops of one experiment each."""
+"""The peers of training: torch loops of one experiment each, and of minibatches."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -39,3 +39,10 @@ def torch_training(
         return loop()
 
     return run
+
+
+def torch_minibatches() -> Callable | None:
+    """`(problem, steps) -> run` of a problem of `train`; `None` without torch."""
+    if find_spec("torch") is None:
+        return None
+    return import_module(".minibatches", __package__).run

@@ -28,7 +28,9 @@ def run(experiment: problems.Experiment, seeds: int | None, steps: int) -> Calla
     truth = torch.from_numpy(experiment.truth[0])
 
     def error(params):
-        return problems.coefficient_error(truth, params[0] if len(params) == 1 else params[0] * params[1])
+        return problems.coefficient_error(
+            truth, params[0] if len(params) == 1 else params[0] * params[1]
+        )
 
     data = whole_data(experiment, seeds)
     return training(experiment, seeds, steps, losses(experiment), data, error)
