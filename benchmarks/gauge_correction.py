@@ -9,19 +9,17 @@ records of a run, whatever its length, count. torch gets one thread or all, what
 turns in one process; ratios are taken turn by turn.
 """
 
-import math
-import os
-import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
 from . import peers
 from ._gauge_problems import Experiment, experiments
 from ._gauge_runs import library, scan
-from ._timing import Estimate, Turns, interleaved
+from ._steps import fitted, pair, step_times, torch_threads
+from ._timing import Estimate, interleaved
 
 SEEDS, HALF = 64, 32
 # Times faster than one seed of the torch loop: one seed, and a seed of 64.
@@ -30,76 +28,36 @@ TARGETS = {"relu": (60, 100), "attention": (5, 8), "completion": (20, 40), "vari
 TOGETHER = {"relu": 0.75, "attention": 0.75, "completion": 0.75, "spectrum": 0.75, "variation": 1.0}
 
 
-def seconds_of(fn: Callable[[], Any]) -> float:
-    """Of the second call: the first may compile."""
-    jax.block_until_ready(fn())
-    start = time.perf_counter()
-    jax.block_until_ready(fn())
-    return time.perf_counter() - start
-
-
-def fitted(make: Callable[[int], Callable], budget: float, first: int, most: int) -> int:
-    """Steps, a multiple of `first`, that take about `budget` seconds beyond those of a call."""
-    one, three = (seconds_of(make(n)) for n in (first, 3 * first))
-    step = max((three - one) / (2 * first), 1e-7)
-    return first * max(1, min(math.floor(budget / step / first), most // first))
-
-
-def torch_threads(experiment: Experiment, seeds: int | None) -> int:
-    """One, or as many as there are cores: what is faster in five steps."""
-    cores = os.cpu_count() or 1
-    best, threads = math.inf, 1
-    for count in dict.fromkeys((1, cores)):
-        run = peers.torch_training(experiment, seeds, 5, count)
-        taken = seconds_of(run) if run is not None else math.inf
-        if taken < 0.9 * best:
-            best, threads = taken, count
-    return threads
-
-
 def runs(experiment: Experiment, budget: float) -> tuple[dict[str, Callable], dict[str, int]]:
-    """Runs by name, and the steps of each: of the library, a short and a long one each."""
+    """Runs by name, and the steps of each; of the library in pairs, a short and a long one."""
     found, steps = {}, {}
     for seeds in (1, HALF, SEEDS):
-
-        def make(n: int, seeds=seeds) -> Callable:
-            run = library(experiment.name, seeds, n)
-            assert run is not None
-            return run
-
         if library(experiment.name, seeds, 100) is None:
             break
+        make = partial(_some, library, experiment.name, seeds)
+        # A hundred steps, or a multiple: a run of any length is recorded a hundred times.
         n = fitted(make, budget / 2, 100, 20_000)
-        for name, length in ((f"library {seeds} short", n), (f"library {seeds} long", 3 * n)):
-            found[name], steps[name] = make(length), length
+        programs, lengths = pair(f"library {seeds}", make, n)
+        found, steps = found | programs, steps | lengths
     for seeds in (None, SEEDS):
-        n = fitted(lambda n, seeds=seeds: scan(experiment, seeds, n), budget, 20, 20_000)
-        name = f"scan {seeds or 1}"
-        found[name], steps[name] = scan(experiment, seeds, n), n
-        threads = torch_threads(experiment, seeds)
-        if peers.torch_training(experiment, seeds, 1, threads) is not None:
+        name, make = f"scan {seeds or 1}", partial(scan, experiment, seeds)
+        steps[name] = fitted(make, budget, 20, 20_000)
+        found[name] = make(steps[name])
+        if peers.torch_training(experiment, seeds, 1, 1) is None:
+            continue
 
-            def loop(n: int, seeds=seeds, threads=threads) -> Callable:
-                run = peers.torch_training(experiment, seeds, n, threads)
-                assert run is not None
-                return run
+        def loop(threads: int, seeds=seeds) -> Callable[[int], Callable]:
+            return lambda n: _some(peers.torch_training, experiment, seeds, n, threads)
 
-            n = fitted(loop, budget, 5, 2000)
-            found[f"torch {seeds or 1}"], steps[f"torch {seeds or 1}"] = loop(n), n
+        name, make = f"torch {seeds or 1}", loop(torch_threads(loop, 5))
+        steps[name] = fitted(make, budget, 5, 2000)
+        found[name] = make(steps[name])
     return found, steps
 
 
-def step_times(turns: Turns, steps: dict[str, int]) -> dict[str, np.ndarray]:
-    """Microseconds of a step at each turn, by path and seeds."""
-    found = {}
-    for name, seconds in turns.seconds.items():
-        if name.endswith(" long"):
-            short = name.removesuffix("long") + "short"
-            taken = (seconds - turns.seconds[short]) / (steps[name] - steps[short])
-            # Noise can make a short run the longer one: such a turn says nothing.
-            found[name.removesuffix(" long")] = 1e6 * np.where(taken > 0, taken, np.nan)
-        elif not name.endswith(" short"):
-            found[name] = 1e6 * seconds / steps[name]
+def _some(make: Callable[..., Callable | None], *arguments) -> Callable:
+    found = make(*arguments)
+    assert found is not None
     return found
 
 

@@ -1,8 +1,9 @@
 """`gb.train` against a hand-written scan and a batched torch loop: `python -m benchmarks.train`.
 
 Plain stochastic gradient descent of many chains on two problems, float32. The scan is jitted and
-vmapped over chains, with jax's own generator; torch has all chains in one tensor. The cost of a
-step is the difference of two runs of different length, that of a call what is left.
+vmapped over chains, with jax's own generator; torch has all chains in one tensor, and one thread or
+all, what is faster. The cost of a step of `gb.train` is the difference of two runs of different
+length, that of a call what is left.
 """
 
 from collections.abc import Callable
@@ -17,10 +18,11 @@ import optax
 import gaugebias as gb
 
 from . import peers
+from ._steps import call_times, fitted, pair, step_times, torch_threads
 from ._timing import Estimate, interleaved
 from ._training_problems import Training, problems
 
-STEPS = {"network": 500, "sensing": 300}
+OURS, SCAN, TORCH = "gb.train", "hand-written scan", "torch batched"
 
 
 def library(problem: Training, steps: int) -> Callable[[], Any]:
@@ -65,34 +67,31 @@ def scan(problem: Training, steps: int) -> Callable[[], Any]:
 
 def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
     """Rows; there is no target."""
-    rows = []
+    rows, budget = [], 0.1 if quick else 0.4
     for problem in problems():
-        few = max(20, STEPS[problem.name] // (4 if quick else 1))
-        many = 3 * few
-        paths: dict[str, Callable] = {"gb.train": library, "hand-written scan": scan}
-        torch = peers.torch_minibatches()
-        if torch is not None:
-            paths["torch batched"] = torch
-        runs = {}
-        for path, make in paths.items():
-            runs |= {f"{path} {n}": make(problem, n) for n in (few, many)}
-        turns = interleaved(runs, repeats=3 if quick else 9, slow=10.0)
-        times = {}
-        for path in paths:
-            taken = turns.seconds[f"{path} {many}"] - turns.seconds[f"{path} {few}"]
-            times[path] = 1e6 * taken / (many - few)
-        for path, taken in times.items():
+        # Beyond the cost of a call, which is most of a short run.
+        n = fitted(partial(library, problem), budget / 2, 20, 20_000)
+        runs, steps = pair(OURS, partial(library, problem), n)
+        steps[SCAN] = fitted(partial(scan, problem), budget, 20, 20_000)
+        runs[SCAN] = scan(problem, steps[SCAN])
+        if peers.torch_minibatches(problem, 1, 1) is not None:
+            with_threads = partial(partial, peers.torch_minibatches, problem)
+            loop = with_threads(torch_threads(with_threads, 5))
+            steps[TORCH] = fitted(loop, budget, 5, 2000)
+            runs[TORCH] = loop(steps[TORCH])
+        turns = interleaved(runs, repeats=3 if quick else 9, slow=20.0)
+        times = step_times(turns, steps)
+        for path in (OURS, SCAN, TORCH):
+            if path not in times:
+                rows.append({"problem": problem.name, "path": path, "absent": True})
+                continue
             row = {"problem": problem.name, "path": path, "unit": "us a step"}
-            row |= Estimate.of(taken).fields("value")
-            if path != "hand-written scan":
-                ratio = Estimate.of(taken / times["hand-written scan"])
-                row |= ratio.fields("ratio") | {"of": "hand-written scan", "better": "less"}
-            rows.append(row | {"peer": path != "gb.train"})
-        if torch is None:
-            rows.append({"problem": problem.name, "path": "torch batched", "absent": True})
-        call = turns.seconds[f"gb.train {few}"] - 1e-6 * few * times["gb.train"]
-        row = {"problem": problem.name, "path": "gb.train, a call beyond its steps", "unit": "ms"}
-        rows.append(row | Estimate.of(1e3 * call).fields("value"))
+            row |= Estimate.of(times[path]).fields("value") | {"peer": path != OURS}
+            if path != SCAN:
+                row |= Estimate.of(times[path] / times[SCAN]).fields("ratio") | {"of": SCAN}
+            rows.append(row)
+        row = {"problem": problem.name, "path": f"{OURS}, a call beyond its steps", "unit": "ms"}
+        rows.append(row | Estimate.of(1e3 * call_times(turns, steps, OURS)).fields("value"))
     return rows, []
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 from .._gauge_problems import Experiment
+from .._training_problems import Training
 
 _MODULES = {
     "relu": "relu_balance",
@@ -30,19 +32,22 @@ def torch_training(
     module = torch_module(experiment.name)
     if module is None:
         return None
-    import torch  # pyright: ignore[reportMissingImports]
+    return _with_threads(module.run(experiment, seeds, steps), threads)
 
-    loop = module.run(experiment, seeds, steps)
+
+def torch_minibatches(problem: Training, threads: int, steps: int) -> Any:
+    """A torch loop of a problem of `train`, all chains at once; `None` without torch."""
+    if find_spec("torch") is None:
+        return None
+    loop = import_module(".minibatches", __package__).run(problem, steps)
+    return _with_threads(loop, threads)
+
+
+def _with_threads(loop: Callable, threads: int) -> Callable:
+    import torch  # pyright: ignore[reportMissingImports]
 
     def run():
         torch.set_num_threads(threads)
         return loop()
 
     return run
-
-
-def torch_minibatches() -> Callable | None:
-    """`(problem, steps) -> run` of a problem of `train`; `None` without torch."""
-    if find_spec("torch") is None:
-        return None
-    return import_module(".minibatches", __package__).run

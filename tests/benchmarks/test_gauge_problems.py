@@ -137,9 +137,9 @@ def test_minibatch_training_is_the_same_everywhere(problem):
         want = jax.tree.map(lambda x, g: x - 1e-2 * g, want, jax.grad(p.loss)(want, sample))
     assert max(float(jnp.max(jnp.abs(x - y))) for x, y in zip(want, p.start, strict=True)) > 1e-3
     ends = [train.library(p, 20)(), train.scan(p, 20)()]
-    torch = peers.torch_minibatches()
+    torch = peers.torch_minibatches(p, 1, 20)
     if torch is not None:
-        ends.append(torch(p, 20)())
+        ends.append(torch())
     for end in ends:
         for x, w in zip(end, want, strict=True):
             np.testing.assert_allclose(np.asarray(x), np.repeat(w[None], 3, axis=0), atol=1e-5)
