@@ -1,17 +1,71 @@
 """Interleaved medians, and results that name the kind of machine and nothing else of it."""
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
-from importlib.metadata import version
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
+
+
+class Estimate(NamedTuple):
+    """Median and quartiles of the turns of one measurement, and how many there were."""
+
+    median: float
+    low: float
+    high: float
+    turns: int
+
+    @classmethod
+    def of(cls, values) -> "Estimate":
+        values = np.asarray(values, float)
+        values = values[np.isfinite(values)]
+        if values.size == 0:
+            return cls(float("nan"), float("nan"), float("nan"), 0)
+        low, median, high = np.quantile(values, (0.25, 0.5, 0.75))
+        return cls(float(median), float(low), float(high), int(values.size))
+
+    def fields(self, name: str) -> dict[str, float]:
+        """As entries of a row: `name`, `name_low`, `name_high`."""
+        return {name: self.median, f"{name}_low": self.low, f"{name}_high": self.high}
+
+
+@dataclass(frozen=True)
+class Turns(Mapping[str, float]):
+    """Median seconds of one call by name, from `seconds`: every turn of each (NaN: sat out)."""
+
+    seconds: dict[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> float:
+        return float(np.nanmedian(self.seconds[name]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.seconds)
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def estimate(self, name: str, scale: float = 1.0) -> Estimate:
+        """Seconds of one call, times `scale`."""
+        return Estimate.of(scale * self.seconds[name])
+
+    def ratio(self, name: str, of: str) -> Estimate:
+        """The ratio of two functions turn by turn, so that a drifting machine cancels.
+
+        Of their medians where one of them sat out all turns but the first.
+        """
+        ratios = self.seconds[name] / self.seconds[of]
+        if not np.isfinite(ratios).any():
+            ratios = [self[name] / self[of]]
+        return Estimate.of(ratios)
 
 
 def interleaved(
@@ -20,35 +74,40 @@ def interleaved(
     repeats: int = 9,
     least: float = 2e-3,
     slow: float = 2.0,
-) -> dict[str, float]:
-    """Median seconds of one call of each function.
+) -> Turns:
+    """Median seconds of one call of each function, and every turn.
 
     All functions take turns, `repeats` times, so that a machine that slows down or has other work
     slows all of them; compare only numbers of one call of this function. Each turn calls its
-    function as often as fills `least` seconds. Results are waited for; the first call, which may
-    compile, is not counted. A function that has taken more than `3 * slow` seconds sits out the
-    turns that are left.
+    function as often as fills `least` seconds, and where that is more than once, once before:
+    what the function before it left in caches and thread pools is not counted. Results are waited
+    for; the first call, which may compile, is not counted. A function that has taken more than
+    `3 * slow` seconds sits out the turns that are left.
     """
-    often = {}
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    often, spent = {}, dict.fromkeys(functions, 0.0)
+    seconds = {name: np.full(repeats, np.nan) for name in functions}
     for name, fn in functions.items():
         jax.block_until_ready(fn())
         start = time.perf_counter()
         jax.block_until_ready(fn())
         first = time.perf_counter() - start
         often[name] = max(1, int(least / max(first, 1e-9)))
-        if first > slow:
-            seconds[name].append(first)
-    for _ in range(repeats):
+        if first > 3 * slow:
+            seconds[name][:1] = spent[name] = first
+    for turn in range(repeats):
         for name, fn in functions.items():
-            if sum(seconds[name]) > 3 * slow:
+            if spent[name] > 3 * slow:
                 continue
+            if often[name] > 1:
+                jax.block_until_ready(fn())
             start = time.perf_counter()
             for _ in range(often[name]):
                 out = fn()
             jax.block_until_ready(out)
-            seconds[name].append((time.perf_counter() - start) / often[name])
-    return {name: float(np.median(times)) for name, times in seconds.items()}
+            taken = time.perf_counter() - start
+            seconds[name][turn] = taken / often[name]
+            spent[name] += taken if often[name] == 1 else 0.0
+    return Turns(seconds)
 
 
 def machine() -> str:
@@ -62,8 +121,13 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions that figures depend on."""
-    return {name: version(name) for name in ("jax", "jaxlib", "diffrax", "numpy")}
+    """The versions that figures depend on; those of peers where they are installed."""
+    names = ("jax", "jaxlib", "diffrax", "numpy", "blackjax", "torch", "torchsde")
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def save(path: str | Path, benchmark: str, rows: Any, **settings: Any) -> None:

@@ -144,31 +144,23 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
         for taken, length in ((seconds, steps), (others, few)):
             for which in taken:
                 if length == steps or which != "scan":
-                    nanoseconds = 1e9 * taken[which] / length / CHAINS
-                    ratio = taken[which] / taken["scan"]
-                    row = {"problem": name, "path": which, "ns": nanoseconds, "ratio": ratio}
+                    row = {"problem": name, "path": which, "unit": "ns a chain-step"}
+                    row |= taken.estimate(which, 1e9 / length / CHAINS).fields("value")
+                    row |= taken.ratio(which, "scan").fields("ratio")
+                    row |= {"of": "scan", "peer": not which.startswith("simulate")}
                     rows.append(row)
         rows += [{"problem": name, "path": path, "absent": True} for path in absent + also]
-        ratio = seconds["simulate"] / seconds["scan"]
+        ratio = seconds.ratio("simulate", "scan").median
         most = TARGETS[name]
         checks.append((f"{name}: simulate at {ratio:.2f} of scan (at most {most})", ratio <= most))
-        ratio = seconds["simulate, moments"] / seconds["simulate"]
+        ratio = seconds.ratio("simulate, moments", "simulate").median
         text = f"{name}: moments at {ratio:.2f} of the run without (at most {REDUCED})"
         checks.append((text, ratio <= REDUCED))
         compiled, traces = compilation(loss, start, steps)
-        rows.append({"problem": name, "path": "compile", "seconds": compiled, "traces": traces})
+        row = {"problem": name, "path": "first call of simulate", "value": compiled, "unit": "s"}
+        rows.append(row)
+        row = {"problem": name, "path": "20 temperatures", "value": traces, "unit": "traces"}
+        rows.append(row)
         checks.append((f"{name}: {traces} trace of a temperature scan (1)", traces == 1))
         checks.append((f"{name}: first call {compiled:.2f} s (at most 3)", compiled <= 3.0))
     return rows, checks
-
-
-def show(rows: list[dict[str, Any]]) -> None:
-    print(f"{'problem':14} {'path':20} {'ns a chain-step':>16} {'of scan':>8}")
-    for row in rows:
-        head = f"{row['problem']:14} {row['path']:20}"
-        if "absent" in row:
-            print(head, f"{'absent':>16}")
-        elif "traces" in row:
-            print(head, f"{row['seconds']:14.2f} s {row['traces']:5} trace(s)")
-        else:
-            print(head, f"{row['ns']:16.1f} {row['ratio']:8.2f}")

@@ -2,8 +2,10 @@
 
 Factors of shape (2r, r), float64. The dense side materialises the generators with `jax.jacfwd` and
 uses `slogdet` of their Gram, or a Cholesky solve with it for the projection: the cheapest dense
-way, not the most accurate. Ratios come from interleaved medians of one run; exit code 1 where a
-target is missed.
+way, not the most accurate. Both sides take turns and ratios are taken turn by turn, so that a
+machine that drifts slows both; each turn of the quick side lasts 20 ms after an uncounted call,
+since the dense side leaves caches and thread pools as it likes. Exit code 1 where a target is
+missed.
 """
 
 import argparse
@@ -24,6 +26,7 @@ RANKS = (4, 8, 16, 32, 64)
 WHAT = ("log det", "gradient", "projection")
 TARGETS = {"log det": 700.0, "projection": 100.0}  # at r = 32
 EXPONENT, AGREEMENT = 3.3, 1e-9
+REPEATS, LEAST = 21, 2e-2  # turns, and seconds of each
 
 
 def factors(r: int, condition: float, seed: int):
@@ -83,11 +86,11 @@ def measure(r: int, dense: bool, repeats: int) -> list[dict]:
         calls = {side: jax.jit(fns[what]) for side, fns in sides.items()}
         values = {side: fn(*arguments) for side, fn in calls.items()}
         timed = {side: partial(fn, *arguments) for side, fn in calls.items()}
-        seconds = interleaved(timed, repeats=repeats)
-        row = {"r": r, "what": what, "structured_us": 1e6 * seconds["structured"]}
+        turns = interleaved(timed, repeats=repeats, least=LEAST, slow=4.0)
+        row = {"r": r, "what": what, "structured_us": 1e6 * turns["structured"]}
         if dense:
-            row["dense_us"] = 1e6 * seconds["dense"]
-            row["ratio"] = seconds["dense"] / seconds["structured"]
+            row["dense_us"] = 1e6 * turns["dense"]
+            row |= turns.ratio("dense", "structured").fields("ratio")
             row["difference"] = difference(values["structured"], values["dense"])
         rows.append(row)
     return rows
@@ -132,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{'r':>3} {'what':>10} {'structured':>13} {'dense':>15} {'ratio':>8} {'difference':>10}")
     for r in RANKS:
         # At r = 64 the dense side takes tens of seconds a call: three repeats.
-        for row in measure(r, r <= largest, 9 if r < 64 or largest < 64 else 3):
+        for row in measure(r, r <= largest, REPEATS if r < 64 or largest < 64 else 3):
             rows.append(row)
             line = f"{r:3} {row['what']:>10} {row['structured_us']:10.1f} us"
             if "ratio" in row:
