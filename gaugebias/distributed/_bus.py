@@ -43,6 +43,7 @@ class Bus:
         self._answers: queue.Queue[int] = queue.Queue()
         self._turn = 0
         self._leaving = False
+        self.interrupts = False  # whether the main thread is interrupted then
         self.told = False  # whether the main thread knows that it should stop
         self._news, self._farewell = threading.Condition(), threading.Event()
 
@@ -150,10 +151,10 @@ class Bus:
         elif kind == "post":
             self.inbox.put((head["head"], payload))
         elif kind == "left":
+            self._wires[other].send({"kind": "farewell"})
             with self._news:
                 self._left.add(other)
                 self._news.notify_all()
-            self._wires[other].send({"kind": "farewell"})
         elif kind == "farewell":
             self._farewell.set()
         elif kind == "failed":
@@ -172,9 +173,10 @@ class Bus:
         with self._news:
             names = self._gathers.setdefault(("names", turn), {})
             names[of] = what.encode()
-            self._gathers.setdefault(("parts", turn), {})[of] = payload
-            self._news.notify_all()
             different = len(set(names.values())) > 1
+            if not different:
+                self._gathers.setdefault(("parts", turn), {})[of] = payload
+                self._news.notify_all()
         if different:
             said = {i: name.decode() for i, name in sorted(names.items())}
             self._stop(f"processes do different things, by number: {said}")
@@ -213,7 +215,7 @@ class Bus:
             self._news.notify_all()
         for wire in list(self._wires.values()):
             wire.send({"kind": "stop", "text": why})
-        if here and not self._leaving:
+        if here and self.interrupts and not self._leaving:
             threading.Thread(target=self._interrupt, name="gaugebias-stop", daemon=True).start()
 
     def _interrupt(self) -> None:
@@ -263,6 +265,7 @@ def open_bus(timeout: float, grace: float) -> Bus:
         connection = call(host, port, base64.b64decode(secret), wait)
         connection.send_bytes(str(index).encode())
         bus.add(0, connection)
+    bus.interrupts = True
     _bus = bus
     if threading.current_thread() is threading.main_thread():
         _answer_interruptions(bus)

@@ -68,11 +68,10 @@ def initialize(
             f"`process_id` must be from 0 to {(num_processes or 1) - 1}, but is {process_id}: "
             "`num_processes` counts all of them."
         )
+    where = None if coordinator_address is None else _address(coordinator_address)
     _check_fresh()
-    if coordinator_address is not None:
-        host, port = _address(coordinator_address)
-        if num_processes is not None and process_id is not None:
-            meet(host, port, num_processes, process_id, connect_timeout)
+    if where is not None and num_processes is not None and process_id is not None:
+        meet(*where, num_processes, process_id, connect_timeout)
     with contextlib.suppress(AttributeError):  # a lost process must not take the others along
         jax.config.update("jax_enable_recoverability", True)
     try:
