@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from . import (
         catalogue as catalogue,
         design as design,
+        distributed as distributed,
         dynamics as dynamics,
         factor as factor,
         flows as flows,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _ROOMS = (
     "catalogue",
     "design",
+    "distributed",
     "dynamics",
     "factor",
     "flows",

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import math
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +23,7 @@ case and verdicts.json into the folder of --out.
 Examples:
   gaugebias verify --quick
   gaugebias verify --csv houses.csv --target price --depth 3
+  srun --ntasks=8 gaugebias verify --distributed
 
 Exit codes: 0 all as expected, 1 a verdict differs, 2 bad input, 3 undecided, 130 interrupted."""
 
@@ -58,6 +60,17 @@ class Options:
     """Temperature of the noise in the table's case (default 0.01)."""
     workers: Annotated[int | None, _optional(int, "N")] = None
     """Processes that run cases side by side (default 2, on an accelerator or one core 1)."""
+    distributed: Annotated[
+        tuple[int, ...] | None, tyro.conf.arg(help_behavior_hint="", metavar="[N]")
+    ] = None
+    """Share the cases between processes, of many hosts: start the same command in each under \
+SLURM, Open MPI, on a TPU pod, or with the next three options. With a number: start N here."""
+    coordinator_address: Annotated[str | None, _optional(str, "HOST:PORT")] = None
+    """Where process 0 is, for --distributed (or JAX_COORDINATOR_ADDRESS)."""
+    num_processes: Annotated[int | None, _optional(int, "N")] = None
+    """How many processes there are (or JAX_NUM_PROCESSES)."""
+    process_id: Annotated[int | None, _optional(int, "I")] = None
+    """The number of this process, from 0 (or JAX_PROCESS_ID)."""
     list: _Flag = False
     """Show the names of the cases and stop."""
 
@@ -83,29 +96,46 @@ def run(argv: Sequence[str]) -> int:
             stdout.print(f"{case.name:<{width}}  {case.title}", highlight=False, markup=False)
         return 0
 
-    chosen = _chosen(options)
     import jax
 
+    jax.config.update("jax_enable_x64", options.x64)
+    if options.distributed == (1,) and _local(options):
+        options = dataclasses.replace(options, distributed=None)  # nothing to share
+    if options.distributed is not None:
+        if _local(options):
+            return _launch(argv, options)
+        from ..distributed import initialize
+
+        number = options.distributed[0] if options.distributed else options.num_processes
+        initialize(options.coordinator_address, number, options.process_id)
+    chosen = _chosen(options)
+    if options.distributed is not None and jax.process_index() > 0:
+        return _help(options, chosen)
+    from ..distributed import ProcessLost
     from ..verify import run_cases
 
-    jax.config.update("jax_enable_x64", options.x64)
     stderr = Console(stderr=True)
-    report = run_cases(
-        chosen,
-        out=options.out,
-        seed=options.seed,
-        chains=options.chains,
-        quick=options.quick,
-        x64=options.x64,
-        workers=_default_workers() if options.workers is None else options.workers,
-        settings={
-            "csv": None if options.csv is None else str(options.csv),
-            "target": options.target,
-            "depth": options.depth,
-            "temperature": options.temperature,
-        },
-        progress_console=stderr,
-    )
+    try:
+        report = run_cases(
+            chosen,
+            out=options.out,
+            seed=options.seed,
+            chains=options.chains,
+            quick=options.quick,
+            x64=options.x64,
+            workers=_default_workers() if options.workers is None else options.workers,
+            distributed=options.distributed is not None,
+            settings={
+                "csv": None if options.csv is None else str(options.csv),
+                "target": options.target,
+                "depth": options.depth,
+                "temperature": options.temperature,
+            },
+            progress_console=stderr,
+        )
+    except ProcessLost as error:  # before there was anything to report
+        stderr.print(f"gaugebias verify: {error}", highlight=False, markup=False, soft_wrap=True)
+        return 2
     report.print(stdout)
     stdout.print(f"Figures and verdicts.json: {options.out}", highlight=False, markup=False)
     for error in report.errors:
@@ -113,6 +143,43 @@ def run(argv: Sequence[str]) -> int:
     if report.interrupted:
         stderr.print("gaugebias verify: interrupted; what was finished is kept", highlight=False)
     return report.exit_code
+
+
+def _local(options: Options) -> bool:
+    """Whether the processes asked for are to be started here."""
+    address = options.coordinator_address or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    return bool(options.distributed) and address is None
+
+
+def _launch(argv: Sequence[str], options: Options) -> int:
+    """The same command in several processes of this host."""
+    from ..distributed._bus import GRACE, TIMEOUT
+    from ..distributed._launch import launch
+
+    def command(address: str, index: int) -> list[str]:
+        where = ["--coordinator-address", address, "--process-id", str(index)]
+        return [sys.executable, "-m", "gaugebias.cli", "verify", *argv, *where]
+
+    assert options.distributed
+    return launch(options.distributed[0], command, TIMEOUT + GRACE)
+
+
+def _help(options: Options, chosen: "tuple[Case, ...]") -> int:
+    """The part of the processes that are not process 0, which says all there is to say."""
+    from ..distributed import ProcessLost
+    from ..verify import help_run_cases
+
+    try:
+        return help_run_cases(
+            chosen,
+            seed=options.seed,
+            chains=options.chains,
+            quick=options.quick,
+            x64=options.x64,
+        )
+    except ProcessLost as error:
+        print(f"gaugebias verify: {error}", file=sys.stderr)
+        return 2
 
 
 def _default_workers() -> int:
@@ -131,6 +198,19 @@ def _check(options: Options) -> None:
         raise ValueError(f"`chains` is {options.chains}: no verdict is possible below 64.")
     if options.workers is not None and options.workers < 1:
         raise ValueError(f"`workers` is {options.workers}: at least one process must run cases.")
+    if options.distributed is None:
+        for name in ("coordinator_address", "num_processes", "process_id"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"`{name}` belongs to several processes: give `distributed` too.")
+    elif len(options.distributed) > 1 or any(n < 1 for n in options.distributed):
+        raise ValueError("`distributed` is one number of processes, at least 1, or none.")
+    elif options.distributed and options.num_processes not in (None, *options.distributed):
+        raise ValueError(
+            f"`distributed` says {options.distributed[0]} processes and `num_processes` "
+            f"{options.num_processes}: give one of them."
+        )
+    elif options.workers is not None:
+        raise ValueError("`workers` and `distributed` exclude each other: choose one.")
     if not 0 <= options.seed < 2**32:
         raise ValueError(f"`seed` is {options.seed}: give an integer from 0 to 4294967295.")
     if options.csv is None:

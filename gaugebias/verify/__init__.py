@@ -8,5 +8,9 @@ from ._report import (
     judge as judge,
     rows_of as rows_of,
 )
-from ._runner import Report as Report, run_cases as run_cases
+from ._runner import (
+    Report as Report,
+    help_run_cases as help_run_cases,
+    run_cases as run_cases,
+)
 from ._table import Table as Table, load_table as load_table

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ..distributed import ProcessLost
 from ._case import Case, Context, Outcome
 from ._report import CaseResult, fails, judge
 
@@ -51,7 +52,7 @@ def attempt(case: Case, settings: Settings, tell: Callable[[Message], None]) -> 
     progress = _Attempts(case, settings, tell)
     try:
         progress.run()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ProcessLost):
         return progress.outcome("interrupted")
     except Exception as error:  # noqa: BLE001 - one bad case must not lose the others
         (settings.folder / f"{case.name}-error.txt").write_text(traceback.format_exc())

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from .._files import replace_text, writable_folder
 from .._versions import versions
+from ..distributed._bus import ProcessLost, connected
 from ._attempt import Known, Message, Settings, attempt
 from ._case import Case, Outcome
 from ._progress import Meter
 from ._report import Judged, exit_code, header, power_of, rich_table, row_dict
+from ._together import help_with, lead
 from ._workers import can_travel, run_in_workers
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Report:
     settings: Mapping[str, Any]
     interrupted: bool = False
     complete: bool = True
+    lost: str | None = None  # which process of several, if one was
 
     @property
     def judged(self) -> tuple[Judged, ...]:
@@ -37,8 +40,11 @@ class Report:
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """One sentence for each case that could not be run."""
-        return tuple(f"{o.case.name}: {o.error}" for o in self.outcomes if o.error is not None)
+        """One sentence for each case that could not be run, and for a process that was lost."""
+        found = [f"{o.case.name}: {o.error}" for o in self.outcomes if o.error is not None]
+        if self.lost is not None:
+            found.append(f"{self.lost}; what was finished is kept")
+        return tuple(found)
 
     @property
     def exit_code(self) -> int:
@@ -49,7 +55,7 @@ class Report:
         """The run as JSON."""
         power = power_of(self.judged)
         return {
-            "complete": self.complete and not self.interrupted,
+            "complete": self.complete and not self.interrupted and self.lost is None,
             "interrupted": self.interrupted,
             "exit_code": self.exit_code,
             "settings": dict(self.settings),
@@ -96,6 +102,7 @@ def run_cases(
     quick: bool = False,
     x64: bool = True,
     workers: int = 1,
+    distributed: bool = False,
     settings: Mapping[str, Any] | None = None,
     progress_console: "Console | None" = None,
 ) -> Report:
@@ -109,6 +116,8 @@ def run_cases(
 
     **Arguments:** `chains` overrides the number of every case; `workers` is the number of
     processes that run cases side by side (cases made of local functions run in this one);
+    with `distributed` the processes of [`gaugebias.distributed.initialize`][] share the cases: this
+    is process 0, and the others call [`gaugebias.verify.help_run_cases`][];
     `settings` are recorded; `progress_console` is a rich console for the progress bar, or `None`
     for silence.
 
@@ -127,7 +136,7 @@ def run_cases(
     shared = Settings(folder, seed, chains, quick, x64)
     known: dict[str, Outcome] = {}
 
-    def save(**flags: bool) -> Report:
+    def save(**flags: Any) -> Report:
         ordered = tuple(known[case.name] for case in cases if case.name in known)
         report = Report(ordered, recorded, **flags)
         replace_text(record, json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n")
@@ -147,7 +156,10 @@ def run_cases(
                 meter.finish(outcome)
                 save(complete=False)
 
-        if min(workers, len(cases)) > 1 and can_travel(cases):
+        bus, missing = connected() if distributed else None, None
+        if bus is not None:
+            whole, missing = lead(bus, cases, shared, tell, finished)
+        elif min(workers, len(cases)) > 1 and can_travel(cases):
             whole = run_in_workers(cases, shared, workers, tell, finished)
         else:
             whole = True
@@ -157,4 +169,31 @@ def run_cases(
                 if outcome.status == "interrupted":
                     whole = False
                     break
-    return save() if whole else save(interrupted=True)
+    if missing is not None:
+        return save(lost=missing)
+    report = save() if whole else save(interrupted=True)
+    if bus is not None and whole:
+        try:
+            bus.gather("end of verify", str(report.exit_code).encode())
+        except ProcessLost as error:
+            return save(lost=str(error))
+    return report
+
+
+def help_run_cases(
+    cases: Sequence[Case],
+    *,
+    seed: int = 0,
+    chains: int | None = None,
+    quick: bool = False,
+    x64: bool = True,
+) -> int:
+    """The part of the other processes in `run_cases(..., distributed=True)` of process 0.
+
+    **Returns:** the exit code of the run. Raises [`gaugebias.distributed.ProcessLost`][] where a
+    process of the run is lost, `ValueError` where process 0 was given other options.
+    """
+    bus = connected()
+    if bus is None:
+        raise ValueError("`distributed`: this is the only process: call `run_cases`.")
+    return help_with(bus, cases, Settings(Path(), seed, chains, quick, x64))

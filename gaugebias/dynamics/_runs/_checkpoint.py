@@ -20,6 +20,7 @@ from ._fingerprint import differences
 from ._progress import Position
 
 FORMAT, VERSION = "gaugebias-checkpoint", 1
+_SHARE = re.compile(r"process-\d+")
 _OURS = re.compile(r"state|lock|draws-\d{5}|\.(state|draws-\d{5})\.tmp")
 
 
@@ -55,6 +56,22 @@ def as_checkpoint(checkpoint: Any) -> Checkpoint:
     )
 
 
+def share_of(checkpoint: Checkpoint, process: int, processes: int) -> Checkpoint:
+    """The checkpoint of one of several processes, a folder within that of the run.
+
+    **Raises:** `ValueError` where a run of one process was begun there.
+    """
+    if processes == 1:
+        return checkpoint
+    if (checkpoint.path / "state").exists():
+        raise ValueError(
+            f"`checkpoint` {str(checkpoint.path)!r} is of a run of one process, and this is one of "
+            f"{processes}: go on with one, or choose another path."
+        )
+    folder = checkpoint.path / f"process-{process}"
+    return Checkpoint(folder, checkpoint.seconds, checkpoint.steps)
+
+
 class Keeper:
     """The folder of one run, for as long as it runs. No other process may write to it."""
 
@@ -72,6 +89,11 @@ class Keeper:
                 f"`checkpoint` {str(self._folder)!r} cannot be written ({error.strerror}): choose "
                 "another folder."
             ) from None
+        if any(_SHARE.fullmatch(name) for name in foreign):
+            raise ValueError(
+                f"`checkpoint` {str(self._folder)!r} is of a run of several processes, and this is "
+                "a run of one: go on with as many as began it, or choose another path."
+            )
         if foreign:
             raise ValueError(
                 f"`checkpoint` {str(self._folder)!r} holds {foreign[0]!r}, which no checkpoint "

@@ -1,11 +1,10 @@
-"""The chain axis over several devices."""
+"""The chain axis over several devices, of this process or of several."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
@@ -16,35 +15,57 @@ _AXIS = "chains"
 
 
 class Layout(eqx.Module):
-    """How chains are laid out: how many, how many with padding, and over which devices."""
+    """How chains are laid out: how many, how many with padding, and over which devices.
+
+    Each process simulates the chains of its own devices, as a program of its own: `first` is the
+    number of its first chain, `here` how many it has with padding, `mesh` its devices, and
+    `devices` counts those of all processes.
+    """
 
     chains: int = eqx.field(static=True)
     total: int = eqx.field(static=True)
+    first: int = eqx.field(static=True)
+    here: int = eqx.field(static=True)
+    devices: int = eqx.field(static=True)
+    processes: int = eqx.field(static=True)
     mesh: Mesh | None = eqx.field(static=True)
 
     def __init__(self, devices: Any, chains: int):
         self.chains = chains
-        self.mesh = None if devices is None else _mesh(devices)
-        many = self.devices
-        self.total = -(-chains // many) * many
-
-    @property
-    def devices(self) -> int:
-        return 1 if self.mesh is None else self.mesh.size
+        if devices is None:
+            self.devices, self.processes, self.mesh = 1, 1, None
+            self.first, self.here, self.total = 0, chains, chains
+            return
+        found = sorted(_found(devices), key=lambda d: d.process_index)
+        mine = [d for d in found if d.process_index == jax.process_index()]
+        each = -(-chains // len(found))
+        self.devices, self.total = len(found), each * len(found)
+        self.processes = len({d.process_index for d in found})
+        if self.processes > 1 or not mine:
+            _check_processes(self.processes)
+        self.mesh = Mesh(np.asarray(mine), (_AXIS,), axis_types=(AxisType.Auto,))
+        self.first, self.here = each * found.index(mine[0]), each * len(mine)
 
     @property
     def padding(self) -> int:
         """Chains that are simulated to fill the devices and thrown away."""
         return self.total - self.chains
 
-    def padded(self, tree: PyTree) -> PyTree:
-        """`tree`, chains first, with copies of the first chain at the end."""
+    @property
+    def real(self) -> int:
+        """How many of this process's chains are not padding."""
+        return min(max(self.chains - self.first, 0), self.here)
 
-        def one(x):
-            more = jnp.broadcast_to(x[:1], (self.padding, *x.shape[1:]))
-            return jnp.concatenate([x, more])
+    @property
+    def rows(self) -> np.ndarray | None:
+        """The numbers of the chains whose starts this process's chains take; `None`: all.
 
-        return jax.tree.map(one, tree) if self.padding else tree
+        Padding starts where the first chain does.
+        """
+        if self.here == self.chains:
+            return None
+        numbers = np.arange(self.first, self.first + self.here)
+        return np.where(numbers < self.chains, numbers, 0)
 
     def _sharding(self, x, axis: int) -> NamedSharding:
         names: list[str | None] = [None] * x.ndim
@@ -75,8 +96,8 @@ class Layout(eqx.Module):
         return eqx.combine(jax.tree.map(lambda x: jax.device_put(x, whole), arrays), rest)
 
 
-def _mesh(devices: Any) -> Mesh:
-    """A mesh of one axis; `ValueError` naming what is wrong with `devices`."""
+def _found(devices: Any) -> list[jax.Device]:
+    """The devices asked for; `ValueError` naming what is wrong with `devices`."""
     if isinstance(devices, Mesh):
         if devices.devices.ndim != 1:
             raise ValueError(
@@ -84,8 +105,8 @@ def _mesh(devices: Any) -> Mesh:
                 "chains go along one: pass `jax.sharding.Mesh(mesh.devices.reshape(-1), "
                 "('chains',))`."
             )
-        found = list(devices.devices)
-    elif isinstance(devices, int) and not isinstance(devices, bool):
+        return list(devices.devices)
+    if isinstance(devices, int) and not isinstance(devices, bool):
         number, there = count(devices, "devices", least=1), jax.devices()
         if number > len(there):
             raise ValueError(
@@ -93,17 +114,25 @@ def _mesh(devices: Any) -> Mesh:
                 "fewer. CPU devices are simulated by the environment variable "
                 f"`XLA_FLAGS=--xla_force_host_platform_device_count={number}`."
             )
-        found = there[:number]
-    else:
-        found = list(devices) if isinstance(devices, Sequence) else []
-        if not found or not all(isinstance(d, jax.Device) for d in found):
-            raise ValueError(
-                "`devices` must be a number, a list of jax devices, or a `jax.sharding.Mesh` of "
-                f"one axis, but is {devices!r}."
-            )
-        if len(set(found)) < len(found):
-            raise ValueError("`devices` names a device twice.")
-    return Mesh(np.asarray(found), (_AXIS,), axis_types=(AxisType.Auto,))
+        return there[:number]
+    found = list(devices) if isinstance(devices, Sequence) else []
+    if not found or not all(isinstance(d, jax.Device) for d in found):
+        raise ValueError(
+            "`devices` must be a number, a list of jax devices, or a `jax.sharding.Mesh` of "
+            f"one axis, but is {devices!r}."
+        )
+    if len(set(found)) < len(found):
+        raise ValueError("`devices` names a device twice.")
+    return found
+
+
+def _check_processes(processes: int) -> None:
+    """`ValueError` unless every process has a device in the run: all of them wait for its end."""
+    if processes < jax.process_count():
+        raise ValueError(
+            f"`devices` belong to {processes} of {jax.process_count()} processes: give devices of "
+            "each, as `jax.devices()`, or run on each process's own, `jax.local_devices()`."
+        )
 
 
 def padding_message(layout: Layout) -> str:

@@ -35,10 +35,10 @@ def source(fn: Callable) -> dict[str, str]:
     return {"name": f"{module}.{name}", "sha256": digest}
 
 
-def initial(init, key, chains: int | None, batched: bool) -> tuple[PyTree, PyTree, int]:
-    """Moving leaves with a leading chain axis, still leaves, number of chains."""
+def how_many(init, chains: int | None, batched: bool) -> int:
+    """The number of chains; `ValueError` where a batch has another one, or none."""
     if batched:
-        moving, still = eqx.partition(init, eqx.is_inexact_array)
+        moving = eqx.filter(init, eqx.is_inexact_array)
         sizes = {int(jnp.shape(x)[0]) if jnp.ndim(x) else -1 for x in jax.tree.leaves(moving)}
         if len(sizes) != 1 or -1 in sizes:
             raise ValueError(
@@ -50,10 +50,28 @@ def initial(init, key, chains: int | None, batched: bool) -> tuple[PyTree, PyTre
             raise ValueError(
                 f"`chains` is {chains}, but `init` holds a batch of {size}: leave `chains` out."
             )
-        return jax.tree.map(strong, moving), still, size
-    chains = count(chains if chains is not None else 1024, "chains", least=1)
+        return size
+    return count(chains if chains is not None else 1024, "chains", least=1)
+
+
+def initial(
+    init, key, chains: int | None, batched: bool, rows: np.ndarray | None = None
+) -> tuple[PyTree, PyTree, int]:
+    """Moving leaves with a leading chain axis, still leaves, number of chains.
+
+    Of all chains, or of those numbered `rows`, whose number is then returned.
+    """
+    chains = how_many(init, chains, batched)
+    if batched:
+        moving, still = eqx.partition(init, eqx.is_inexact_array)
+        moving = jax.tree.map(strong, moving)
+        if rows is None:
+            return moving, still, chains
+        return jax.tree.map(lambda x: x[rows], moving), still, rows.size
     if callable(init) and not isinstance(init, eqx.Module):
         keys = chain_keys(jax.random.fold_in(as_key(key), 2**31 - 1), chains)
+        if rows is not None:
+            keys, chains = keys[rows], rows.size
         first = init(keys[0])
         if not any(eqx.is_inexact_array(x) for x in jax.tree.leaves(first)):
             raise ValueError("`init` returns no floating leaf: nothing would move.")
@@ -63,6 +81,7 @@ def initial(init, key, chains: int | None, batched: bool) -> tuple[PyTree, PyTre
     moving, still = eqx.partition(init, eqx.is_inexact_array)
     if not jax.tree.leaves(moving):
         raise ValueError("`init` has no floating leaf: nothing would move.")
+    chains = chains if rows is None else rows.size
 
     def repeat(x):
         x = strong(x)

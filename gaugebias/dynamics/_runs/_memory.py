@@ -21,7 +21,7 @@ def size_of(tree: PyTree) -> int:
 
 def available(layout: Layout) -> tuple[int, str] | None:
     """Free bytes for all devices together, and where; `None` where nobody says."""
-    devices = jax.devices()[:1] if layout.mesh is None else list(layout.mesh.devices)
+    devices = jax.local_devices()[:1] if layout.mesh is None else list(layout.mesh.devices)
     stats = [device.memory_stats() for device in devices]
     if all(s and "bytes_limit" in s for s in stats):
         free = sum(s["bytes_limit"] - s.get("bytes_in_use", 0) for s in stats if s)
@@ -63,7 +63,8 @@ def check_memory(
     if found is None:
         return
     free, where = found
-    each = 3 * state + noise + 2 * states + most * draw
+    # Of several processes, each simulates its share and gets the draws of all.
+    each = (3 * state + noise + 2 * states + most * draw) * layout.here / layout.total
     on_host = draws * draw
     if where == "this host":
         each += on_host

@@ -88,8 +88,6 @@ def drive(
     return position
 
 
-def gathered(position: Position, chains: int) -> PyTree:
-    """The draws of all chunks together, `(chains, draws, *shape)`, without padding."""
-    return jax.tree.map(
-        lambda *xs: np.moveaxis(np.concatenate(xs), 0, 1)[:chains], *position.values
-    )
+def gathered(position: Position) -> PyTree:
+    """The draws of all chunks together, `(chains, draws, *shape)`."""
+    return jax.tree.map(lambda *xs: np.moveaxis(np.concatenate(xs), 0, 1), *position.values)

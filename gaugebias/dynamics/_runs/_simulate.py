@@ -17,9 +17,17 @@ from .._checks import function, scalar
 from .._processes._langevin import ProjectedLangevin
 from .._processes._sde import AbstractSampledSDE, AbstractSDE
 from . import _stopping as stopping
-from ._checkpoint import Checkpoint, Keeper, as_checkpoint
+from ._checkpoint import Checkpoint, Keeper, as_checkpoint, share_of
 from ._devices import Layout, padding_message
-from ._engine import check_lengths, identity, initial, loose_schedule, observer, source
+from ._engine import (
+    check_lengths,
+    how_many,
+    identity,
+    initial,
+    loose_schedule,
+    observer,
+    source,
+)
 from ._ensemble import OK, Ensemble, SimulationError
 from ._failures import failure_message, orbit_ranks, undefined_message
 from ._fingerprint import fingerprint
@@ -37,6 +45,7 @@ from ._reductions import (
 )
 from ._regauge import check_keeps_slice
 from ._threefry import fastest
+from ._together import agree, check_others, whole
 
 _CHUNKS, _MANY_CHUNKS = 16, 64  # what a run is cut into; more where it is written or may stop
 
@@ -167,8 +176,9 @@ def simulate(
     saved = None if checkpoint is None else as_checkpoint(checkpoint)
     if not isinstance(regauge, Quotient | None):
         raise ValueError("`regauge` must be a `gaugebias.Quotient`, or `None`.")
-    y, still, chains = initial(init, key, chains, batched)
+    chains = how_many(init, chains, batched)
     layout = Layout(devices, chains)
+    y, still, here = initial(init, key, chains, batched, layout.rows)
     if not all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(y)):
         raise ValueError("`init` holds values that are not finite.")
     point = eqx.combine(jax.tree.map(lambda x: x[0], y), still)
@@ -179,10 +189,10 @@ def simulate(
     if layout.padding:
         warnings.warn(padding_message(layout), UserWarning, stacklevel=2)
 
-    size = sum(x.size for x in jax.tree.leaves(y)) // chains
+    size = sum(x.size for x in jax.tree.leaves(y)) // here
     axis = -1 if size <= SMALL_STATE else 0
-    y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), layout.padded(y))
-    keys = fastest(chain_keys(key, layout.total))
+    y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), y)
+    keys = fastest(chain_keys(key, here, layout.first))
     sde, still, size_of_step = layout.everywhere((sde, still, dt))
     last_only = bool(reductions)
     if target is not None:
@@ -194,7 +204,7 @@ def simulate(
     seen = _seen(watch, y, still, axis)
     _check_memory(sde, point, watch, seen, fixed, 1 if last_only else _draws(plan))
     y, keys = layout.place(y, axis), layout.place(keys, 0)
-    states = _first_states(watch, seen, y, still, fixed)
+    states, problem = _first_states(watch, seen, y, still, fixed)
     plans = {n: Plan(n, most, axis, solver, regauge, layout) for n in {n for n, _, _ in plan}}
     ranks = _ranks(sde, regauge, still, axis)
     dimensions = None if ranks is None else ranks(y)
@@ -211,7 +221,7 @@ def simulate(
         y, states, seen, finite, left = run_chunk(
             sde, position.y, position.states, still, keys, size_of_step, watch, here, numbers
         )
-        lost = np.zeros(layout.total, bool) if ranks is None else ranks(y) < dimensions
+        lost = np.zeros(layout.here, bool) if ranks is None else ranks(y) < dimensions
         seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None
         return y, states, seen, np.asarray(finite), left if left is None else np.asarray(left), lost
 
@@ -232,28 +242,30 @@ def simulate(
         "regauged": regauge is not None,
         "solver": type(solver).__name__,
         "devices": layout.devices,
+        "processes": layout.processes,
     }
     if target is not None:
         settings["until_ess"] = target
-    looks = set() if target is None else stopping.looks(plan)
+    stop = stopping.Stop(target, plan, reductions, layout)
     total = sum(length * records for length, records, _ in plan)
 
-    def enough(position: Position) -> bool:
-        if target is None or position.chunks not in looks:
-            return False
-        reached, resolved = stopping.effective(reductions, position, chains)
-        return resolved and reached >= target
-
     def report(position: Position) -> None:
+        check_others(layout)
         if progress is not None:
             progress(position.steps / total)
 
-    run = {"start": start, "last_only": last_only, "enough": enough}
-    first = beginning(y, states, layout.total)
+    run = {"start": start, "last_only": last_only, "enough": stop.enough}
+    same = {name: value for name, value in settings.items() if name != "functions"}
+    same["random key"] = np.asarray(jax.random.key_data(key)).ravel().tolist()
+    first = beginning(y, states, here)
     if saved is None:
+        agree(layout, same, problem, 0)
         end = drive(chunk, first, plan, after=report, **run)
     else:
         identity_of_run = fingerprint(settings, sde, y, still, key, watch, fixed)
+        if layout.processes > 1:
+            identity_of_run["process"] = jax.process_index()
+            saved = share_of(saved, jax.process_index(), layout.processes)
         kept = [records for _, records, keep in plan if keep]
 
         def shapes(i):
@@ -268,6 +280,9 @@ def simulate(
                 (layout.place(first.y, axis), watch.placed(first.states, layout)),
             )
 
+            # Some process has gone on from all looks before this one, so nothing was enough there.
+            stop.past = agree(layout, same, problem, first.chunks)
+
             def after(position: Position) -> None:
                 keeper.note(position)
                 report(position)
@@ -277,26 +292,27 @@ def simulate(
             finally:
                 keeper.finish()
 
-    if target is not None and not enough(end):
-        reached, resolved = stopping.effective(reductions, end, chains)
-        if not (resolved and reached >= target):
-            said = stopping.fell_short(target, reached, resolved, end.steps)
-            warnings.warn(said, RuntimeWarning, stacklevel=2)
+    fell_short = stop.fell_short(end)
+    if fell_short is not None:
+        warnings.warn(fell_short, RuntimeWarning, stacklevel=2)
 
-    def chains_first(x):
-        return np.asarray(jnp.moveaxis(x, axis, 0))[:chains]
-
-    results = end.results[:chains]
-    reduced = finish_reductions(reductions, end.states, results == OK, end.drawn)
+    host = (gathered(end), end.results, end.failed_by)
+    last = jax.tree.map(lambda x: jnp.moveaxis(x, axis, 0), end.y)
+    (values, results, failed_by), last = whole(layout, (host, last))
+    states = {
+        name: whole(layout, state, reductions[name].chain_axis)
+        for name, state in end.states.items()
+    }
+    reduced = finish_reductions(reductions, states, results == OK, end.drawn)
     undefined = undefined_message(reduced)
     if undefined is not None:
         warnings.warn(undefined, RuntimeWarning, stacklevel=2)
     ensemble = Ensemble(
-        values=gathered(end, chains),
+        values=values,
         steps=np.asarray(end.at),
         results=results,
-        failed_by=end.failed_by[:chains],
-        final=eqx.combine(jax.tree.map(chains_first, end.y), still),
+        failed_by=failed_by,
+        final=eqx.combine(last, still),
         key_data=np.asarray(jax.random.key_data(key)),
         reductions=reduced,
         settings=settings,
@@ -339,14 +355,14 @@ def _check_memory(
     sde: AbstractSDE, point: PyTree, watch: Watch, seen: PyTree, plan: Plan, draws: int
 ) -> None:
     """`ValueError` where the run cannot fit into memory."""
-    total = plan.layout.total
+    here = plan.layout.here
     states = {name: jax.eval_shape(r.start, seen) for name, r in watch.reductions.items()}
     check_memory(
         plan.layout,
         state=size_of(eqx.filter(point, eqx.is_inexact_array)),
         noise=size_of(sde.noise_like(point)),
-        states=size_of(states) // total,
-        draw=size_of(seen) // total,
+        states=size_of(states) // here,
+        draw=size_of(seen) // here,
         most=plan.most,
         draws=draws,
     )
@@ -354,17 +370,16 @@ def _check_memory(
 
 def _first_states(
     watch: Watch, seen: PyTree, y: PyTree, still: PyTree, plan: Plan
-) -> dict[str, PyTree]:
-    """The reductions' first states; `ValueError` where chains start outside of the domain."""
+) -> tuple[dict[str, PyTree], str | None]:
+    """The reductions' first states; what is wrong where chains start outside of the domain."""
     if watch.inside is None and not watch.reductions:
-        return {}
+        return {}, None
     outside, states = first_look(y, still, watch, plan.axis, plan.layout)
-    out = 0 if outside is None else int(np.asarray(outside)[: plan.layout.chains].sum())
+    out = 0 if outside is None else int(np.asarray(outside)[: plan.layout.real].sum())
     if out:
-        raise ValueError(
-            f"`init`: {out} of {plan.layout.chains} chains start outside `domain`: start inside."
-        )
-    return states
+        many = plan.layout.real
+        return states, f"`init`: {out} of {many} chains start outside `domain`: start inside."
+    return states, None
 
 
 def _ranks(sde: AbstractSDE, regauge: Quotient | None, still: PyTree, axis: int) -> Callable | None:

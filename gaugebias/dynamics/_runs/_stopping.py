@@ -4,9 +4,11 @@ import jax
 import numpy as np
 
 from ...stats import AutocorrelationSummary
+from ._devices import Layout
 from ._ensemble import OK
 from ._progress import Position
 from ._reductions import AbstractReduction, finish_reductions
+from ._together import whole
 
 NAME = "until_ess"
 # Draws grow by this factor between two looks: few looks, and little is gained by luck at one.
@@ -32,29 +34,64 @@ def looks(plan: list[tuple[int, int, bool]]) -> set[int]:
     return out
 
 
-def effective(
-    reductions: dict[str, AbstractReduction], position: Position, chains: int
-) -> tuple[float, bool]:
-    """The smallest effective sample size of any entry so far, and whether all are resolved."""
-    kept = position.results[:chains] == OK
-    mine = {NAME: reductions[NAME]}
-    found = finish_reductions(mine, {NAME: position.states[NAME]}, kept, position.drawn)
-    summaries = jax.tree.leaves(found, is_leaf=lambda x: isinstance(x, AutocorrelationSummary))
-    if not summaries or position.drawn < 4:
-        return 0.0, False
-    return min(float(s.ess.min()) for s in summaries), all(s.resolved.all() for s in summaries)
+class Stop:
+    """When a run is long enough, and what is said where it never was.
 
+    Of several processes all look together: at the chunks of `looks`, in this order.
+    """
 
-def fell_short(target: float, reached: float, resolved: bool, steps: int) -> str:
-    """What is said where the step limit came first."""
-    why = (
-        "an entry of the observable never changes"
-        if reached == 0
-        else "draws are correlated over most of the run, so that even this is a guess"
-        if not resolved
-        else f"about {steps * target / reached:.3g} steps would reach it"
-    )
-    return (
-        f"`until_ess` ({target:g}) was not reached in {steps} steps: the smallest effective sample "
-        f"size is {reached:.4g}; {why}. Raise `steps`, or take more chains."
-    )
+    def __init__(
+        self,
+        target: float | None,
+        plan: list[tuple[int, int, bool]],
+        reductions: dict[str, AbstractReduction],
+        layout: Layout,
+    ):
+        self._target, self._layout = target, layout
+        self._looks = set() if target is None else looks(plan)
+        self._mine = {name: r for name, r in reductions.items() if name == NAME}
+        self._known: dict[int, tuple[float, bool]] = {}
+        self.past = 0  # nothing was enough before this many chunks
+
+    def enough(self, position: Position) -> bool:
+        """Whether the run may end here. It depends on the position alone."""
+        if self._target is None or position.chunks not in self._looks:
+            return False
+        if position.chunks < self.past:
+            return False
+        reached, resolved = self._effective(position)
+        return resolved and reached >= self._target
+
+    def _effective(self, position: Position) -> tuple[float, bool]:
+        """The smallest effective sample size of any entry so far, and whether all are resolved."""
+        if position.chunks not in self._known:
+            self._known[position.chunks] = self._look(position)
+        return self._known[position.chunks]
+
+    def _look(self, position: Position) -> tuple[float, bool]:
+        kept = whole(self._layout, position.results) == OK
+        state = whole(self._layout, position.states[NAME], self._mine[NAME].chain_axis)
+        found = finish_reductions(self._mine, {NAME: state}, kept, position.drawn)
+        summaries = jax.tree.leaves(found, is_leaf=lambda x: isinstance(x, AutocorrelationSummary))
+        if not summaries or position.drawn < 4:
+            return 0.0, False
+        return min(float(s.ess.min()) for s in summaries), all(s.resolved.all() for s in summaries)
+
+    def fell_short(self, end: Position) -> str | None:
+        """What is said where the step limit came first."""
+        if self._target is None:
+            return None
+        reached, resolved = self._effective(end)
+        if resolved and reached >= self._target:
+            return None
+        why = (
+            "an entry of the observable never changes"
+            if reached == 0
+            else "draws are correlated over most of the run, so that even this is a guess"
+            if not resolved
+            else f"about {end.steps * self._target / reached:.3g} steps would reach it"
+        )
+        return (
+            f"`until_ess` ({self._target:g}) was not reached in {end.steps} steps: the smallest "
+            f"effective sample size is {reached:.4g}; {why}. Raise `steps`, or take more chains."
+        )

@@ -1,0 +1,78 @@
+"""A run of several processes: what they agree on before it, and what all of them know after it."""
+
+import json
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PyTree
+
+from ...distributed._bus import connected
+from ._devices import Layout
+from ._fingerprint import differences
+
+
+def check_others(layout: Layout) -> None:
+    """Raise [`gaugebias.distributed.ProcessLost`][] where one of the run's processes is lost."""
+    if layout.processes > 1:
+        bus = connected()
+        assert bus is not None
+        bus.check()
+
+
+def agree(layout: Layout, run: dict[str, Any], problem: str | None, position: int) -> int:
+    """Whether all processes may start: `ValueError` on each of them where one may not.
+
+    `run`: what must be the same on all; `problem`: what is wrong on this one. Returns the largest
+    `position` of any.
+    """
+    if layout.processes > 1:
+        bus = connected()
+        assert bus is not None
+        mine = json.dumps({"run": run, "problem": problem, "position": position})
+        all_ = [json.loads(said) for said in bus.gather("start of simulate", mine.encode())]
+        problem = next((said["problem"] for said in all_ if said["problem"]), None)
+        position = max(said["position"] for said in all_)
+        for number, said in enumerate(all_):
+            found = differences(all_[0]["run"], said["run"])
+            if found and problem is None:
+                problem = (
+                    f"processes were given different runs: `here` is process 0 and `there` "
+                    f"process {number}: {found}. Start the same program with the same arguments."
+                )
+    if problem is not None:
+        raise ValueError(problem)
+    return position
+
+
+def whole(layout: Layout, tree: PyTree, axis: int = 0) -> PyTree:
+    """The arrays of all chains, on the host, from those of this process's; without padding.
+
+    `axis` is the chain axis. Nothing is computed: bytes go from host to host, in the order of the
+    chains, whatever the number of processes.
+    """
+
+    def mine(x) -> np.ndarray:
+        return np.moveaxis(np.asarray(x), axis, 0)[: layout.real]
+
+    leaves, treedef = jax.tree.flatten(jax.tree.map(mine, tree))
+    if layout.processes > 1 and leaves:
+        bus = connected()
+        assert bus is not None
+        data = b"".join(np.ascontiguousarray(x).tobytes() for x in leaves)
+        parts = bus.gather(f"arrays of {str(treedef)[:200]}", data)
+        leaves = _joined(leaves, parts)
+    return jax.tree.unflatten(treedef, [np.moveaxis(x, 0, axis) for x in leaves])
+
+
+def _joined(leaves: list[np.ndarray], parts: list[bytes]) -> list[np.ndarray]:
+    """Arrays from the bytes of all processes; only their first axes differ."""
+    row = [x.dtype.itemsize * int(np.prod(x.shape[1:], dtype=np.int64)) for x in leaves]
+    out: list[list[np.ndarray]] = [[] for _ in leaves]
+    for part in parts:
+        chains, at = len(part) // max(1, sum(row)), 0
+        for i, (x, size) in enumerate(zip(leaves, row, strict=True)):
+            piece = np.frombuffer(part, x.dtype, chains * size // x.dtype.itemsize, at)
+            out[i].append(piece.reshape(chains, *x.shape[1:]))
+            at += chains * size
+    return [np.concatenate(pieces) for pieces in out]
