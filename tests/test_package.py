@@ -27,6 +27,7 @@ ROOMS = (
     "quotient",
     "symmetry",
     "stats",
+    "distributed",
 )
 """Rooms from the top of the house to the bottom; `cli` is above all of them."""
 

@@ -71,9 +71,7 @@ def landscape(
     ]
     first, second = names if len(names) == 2 else ("first", "second")
     ax.set(xlim=(left, right), ylim=(bottom, top), xlabel=first, ylabel=second)
-    ax.legend(
-        fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2
-    )
+    ax.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     tidy(ax)
     return ax
 
