@@ -32,11 +32,11 @@ def test_the_table_has_every_entry_within_100_columns(capsys):
         assert model.description.slice in text
 
 
-def test_the_readme_shows_what_is_printed(capsys):
+def test_the_documentation_shows_what_is_printed(capsys):
     main(["catalogue"])
     printed = [line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines()]
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert "\n".join(printed) in readme
+    page = (Path(__file__).parents[2] / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    assert "\n".join(printed) in page
 
 
 def test_one_entry_with_its_three_values(few, capsys):
