@@ -138,6 +138,7 @@ class Task:
         first, second = self.norms(params[0])
         return {"first": first, "second": second, "error": error}
 
+    @functools.partial(jax.jit, static_argnums=(0, 2))
     def starts(self, key: Key, seeds: int) -> tuple[Any, Any]:
         """Of the seeds, the same for any number of them."""
         return jax.vmap(lambda i: self.start(jr.fold_in(key, i)))(jnp.arange(seeds))
