@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 
 from ..._types import Key
 from ...dynamics import Ensemble, SimulationError, train
 from ._nuclear import NuclearMinimiser, minimise_nuclear_norm
+from ._sgd import plain_sgd
 
 RECORDS = 100
 
@@ -101,11 +101,6 @@ class CompletionResult:
     unseen: np.ndarray
     nuclear: NuclearMinimiser
     nuclear_error: np.ndarray
-
-
-@functools.cache
-def _optimiser(learning_rate: float) -> optax.GradientTransformation:
-    return optax.sgd(learning_rate)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +197,7 @@ def train_completion(
             task.loss,
             task.starts(for_start, seeds),
             task.part if noise == "minibatch" else task.mean_part,
-            optimiser=_optimiser(settings.learning_rate),
+            optimiser=plain_sgd(settings.learning_rate),
             batch_size=1,
             key=for_parts,
             steps=steps,
