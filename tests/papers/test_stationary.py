@@ -1,6 +1,7 @@
 """The sparse models with noise: their laws in roots, and claims on verdicts that are made up."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -116,7 +117,7 @@ def test_training_alone():
 
 
 def test_what_bad_settings_say():
-    for change, said in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"coefficients": (1.0,)}, "`coefficients` must be 2 or 3"),
         ({"jumps": (1.0, 0.0, 1.0, 0.0)}, "`jumps` must be 2 or 3"),
         ({"points": 2}, "`points` must be at least 3"),
@@ -124,7 +125,8 @@ def test_what_bad_settings_say():
         ({"chains": 100}, "`chains` must be at least 256"),
         ({"temperature": 0.0}, "`temperature` and `signal_temperature` must be positive"),
         ({"cut": 0.0}, "`cut` must be positive"),
-    ):
+    )
+    for change, said in cases:
         with pytest.raises(ValueError, match=said):
             StationarySettings(**change)
 
