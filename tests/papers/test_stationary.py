@@ -1,9 +1,7 @@
 """The sparse models with noise: their laws in roots, and claims on verdicts that are made up."""
 
-import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -142,5 +140,4 @@ def test_both_models_follow_the_horizontal_law():
     for panel in panels:
         x, y = panel.curves["horizontal, s = 0"]
         assert np.trapezoid(y, x) == pytest.approx(1.0, abs=0.1)
-    assert len(panels) == 2 and dataclasses.is_dataclass(result)
-    assert jax.config.jax_enable_x64
+    assert len(panels) == 2
