@@ -14,6 +14,7 @@ from gaugebias.papers._gauge_correction._completion import (
     CompletionResult,
     CompletionRuns,
     CompletionSettings,
+    _task,
     noise_drift,
     run_completion,
 )
@@ -174,3 +175,9 @@ def test_what_bad_settings_say():
     for sentence, kwargs in bad.items():
         with pytest.raises(ValueError, match=sentence):
             CompletionSettings(**kwargs)
+
+
+def test_runs_of_the_same_settings_share_what_is_compiled():
+    # Bound methods are equal where they are bound to one and the same object.
+    assert _task(SMALL).loss == _task(dataclasses.replace(SMALL)).loss
+    assert _task(SMALL).loss != _task(dataclasses.replace(SMALL, size=7)).loss

@@ -16,10 +16,10 @@ import jax.flatten_util
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 
 from ..._types import Key
 from ...dynamics import Ensemble, SimulationError, train
+from ._sgd import plain_sgd
 
 RECORDS = 100
 _PROBES = 100  # inputs on which the error against the teacher is measured
@@ -111,7 +111,7 @@ class Task:
     averaged: tuple[int, ...] = ()
 
     def sample(self, key: Key) -> tuple[jax.Array, jax.Array]:
-        """One input, and a key's worth of noise for its label."""
+        """One input, and the noise of its label."""
         for_input, for_noise = jr.split(key)
         x = self.inputs(for_input)
         shape = jax.eval_shape(self.outputs, self._teacher_like, x[None]).shape[1:]
@@ -138,14 +138,10 @@ class Task:
         first, second = self.norms(params[0])
         return {"first": first, "second": second, "error": error}
 
+    @functools.partial(jax.jit, static_argnums=(0, 2))
     def starts(self, key: Key, seeds: int) -> tuple[Any, Any]:
         """Of the seeds, the same for any number of them."""
         return jax.vmap(lambda i: self.start(jr.fold_in(key, i)))(jnp.arange(seeds))
-
-
-@functools.cache
-def _optimiser(learning_rate: float) -> optax.GradientTransformation:
-    return optax.sgd(learning_rate)
 
 
 def train_task(
@@ -164,7 +160,7 @@ def train_task(
             task.losses,
             task.starts(for_start, seeds),
             task.sample,
-            optimiser=_optimiser(settings.learning_rate),
+            optimiser=plain_sgd(settings.learning_rate),
             batch_size=batch_size,
             key=for_batches,
             steps=steps,

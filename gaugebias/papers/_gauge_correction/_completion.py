@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 
 from ..._types import Key
 from ...dynamics import Ensemble, SimulationError, train
 from ._nuclear import NuclearMinimiser, minimise_nuclear_norm
+from ._sgd import plain_sgd
 
 RECORDS = 100
 
@@ -103,14 +103,9 @@ class CompletionResult:
     nuclear_error: np.ndarray
 
 
-@functools.cache
-def _optimiser(learning_rate: float) -> optax.GradientTransformation:
-    return optax.sgd(learning_rate)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Task:
-    """The functions of a run. Hashed by its settings, so that runs share what is compiled."""
+    """The functions of a run."""
 
     settings: CompletionSettings
 
@@ -129,6 +124,7 @@ class _Task:
             "mask": chosen.reshape(n, n).astype(jnp.float32),
         }
 
+    @functools.partial(jax.jit, static_argnums=(0, 2))
     def starts(self, key: Key, seeds: int) -> dict[str, jax.Array]:
         """Of the seeds, the same for any number of them."""
         return jax.vmap(lambda i: self.start(jr.fold_in(key, i)))(jnp.arange(seeds))
@@ -165,6 +161,12 @@ class _Task:
         }
 
 
+@functools.cache
+def _task(settings: CompletionSettings) -> _Task:
+    """One for all runs of the same settings, which then share what is compiled."""
+    return _Task(settings)
+
+
 def noise_drift(settings: CompletionSettings, w: jax.Array, gap: jax.Array) -> jax.Array:
     r"""Mean change of `W = U V^T` in a step by the noise of the parts alone, `(size, size)`.
 
@@ -188,14 +190,14 @@ def train_completion(
     """`seeds` runs of `steps` steps, recorded up to 100 times. `noise`: or `"full"` for none."""
     if noise not in ("minibatch", "full"):
         raise ValueError(f"`noise` must be 'minibatch' or 'full', but is {noise!r}.")
-    task = _Task(settings)
+    task = _task(settings)
     for_start, for_parts = jr.split(key)
     try:
         return train(
             task.loss,
             task.starts(for_start, seeds),
             task.part if noise == "minibatch" else task.mean_part,
-            optimiser=_optimiser(settings.learning_rate),
+            optimiser=plain_sgd(settings.learning_rate),
             batch_size=1,
             key=for_parts,
             steps=steps,
@@ -226,7 +228,7 @@ def run_completion(
         found.append(CompletionRuns(**{k: v.astype(np.float64) for k, v in run.values.items()}))
         steps = run.steps
     progress("nuclear norm", 0.98)
-    starts = _Task(settings).starts(jr.split(key)[0], settings.seeds)
+    starts = _task(settings).starts(jr.split(key)[0], settings.seeds)
     truth, mask = np.asarray(starts["truth"], np.float64), np.asarray(starts["mask"]) > 0
     unseen = np.sum(~mask.any(axis=1), axis=1) + np.sum(~mask.any(axis=2), axis=1)
     n = settings.control_seeds

@@ -1,20 +1,19 @@
 """The scalar picture: minimisers of a loss of `u v` form a hyperbola, and noise moves along it."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-import optax
 
 from ..._types import Key
 from ...dynamics import Ensemble, train
 from ...plot import CurveData
 from .._claim import Claim, judge
 from .._intervals import mean_interval
+from ._sgd import plain_sgd
 
 RECORDS = 100
 
@@ -72,11 +71,6 @@ class HyperbolaResult:
     rate: float
 
 
-@functools.cache
-def _optimiser(learning_rate: float) -> optax.GradientTransformation:
-    return optax.sgd(learning_rate)
-
-
 def _loss(params, sample):
     return 0.5 * (params[0] * params[1] - sample) ** 2
 
@@ -99,7 +93,7 @@ def train_hyperbola(
         _loss,
         tuple(jnp.asarray(value, float) for value in settings.start),
         _data(settings, for_data),
-        optimiser=_optimiser(settings.learning_rate),
+        optimiser=plain_sgd(settings.learning_rate),
         batch_size=settings.batch_size,
         key=for_batches,
         steps=steps,
