@@ -1,6 +1,7 @@
 """Sparse spectrum and piecewise-constant signal: parts, small runs, claims on wrong numbers."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -319,7 +320,7 @@ def test_ratios_and_predictions():
 
 
 def test_what_bad_settings_say():
-    for settings, cases in (
+    every: tuple[tuple[Any, tuple[tuple[dict[str, Any], str], ...]], ...] = (
         (
             _spectrum.SpectrumSettings,
             (
@@ -345,7 +346,8 @@ def test_what_bad_settings_say():
                 ({"scales": (1.0, 1.0)}, "`scales` must increase"),
             ),
         ),
-    ):
+    )
+    for settings, cases in every:
         for change, said in cases:
             with pytest.raises(ValueError, match=said):
                 settings(**change)

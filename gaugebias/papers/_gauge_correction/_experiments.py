@@ -9,6 +9,16 @@ from ._completion import run_completion
 from ._completion_claims import claims_completion, controls_completion, figures_completion
 from ._hyperbola import claims_hyperbola, controls_hyperbola, figures_hyperbola, run_hyperbola
 from ._relu import claims_relu, controls_relu, figures_relu, run_relu
+from ._signal import run_signal
+from ._signal_claims import claims_signal, controls_signal, figures_signal
+from ._spectrum import run_spectrum
+from ._spectrum_claims import claims_spectrum, controls_spectrum, figures_spectrum
+from ._stationary import (
+    claims_stationary,
+    controls_stationary,
+    figures_stationary,
+    run_stationary,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,5 +75,32 @@ EXPERIMENTS: tuple[Experiment, ...] = (
         claims_hyperbola,
         controls_hyperbola,
         figures_hyperbola,
+    ),
+    Experiment(
+        "spectrum",
+        "sparse spectrum",
+        0.1,
+        run_spectrum,
+        claims_spectrum,
+        controls_spectrum,
+        figures_spectrum,
+    ),
+    Experiment(
+        "signal",
+        "piecewise-constant signal",
+        0.6,
+        run_signal,
+        claims_signal,
+        controls_signal,
+        figures_signal,
+    ),
+    Experiment(
+        "stationary",
+        "sparse models at stationarity",
+        0.15,
+        run_stationary,
+        claims_stationary,
+        controls_stationary,
+        figures_stationary,
     ),
 )

@@ -6,6 +6,9 @@ from ._attention import AttentionSettings
 from ._completion import CompletionSettings
 from ._hyperbola import HyperbolaSettings
 from ._relu import ReLUSettings
+from ._signal import SignalSettings
+from ._spectrum import SpectrumSettings
+from ._stationary import StationarySettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,6 +19,9 @@ class Settings:
     attention: AttentionSettings = AttentionSettings()
     completion: CompletionSettings = CompletionSettings()
     hyperbola: HyperbolaSettings = HyperbolaSettings()
+    spectrum: SpectrumSettings = SpectrumSettings()
+    signal: SignalSettings = SignalSettings()
+    stationary: StationarySettings = StationarySettings()
 
 
 def quick() -> Settings:
@@ -37,4 +43,9 @@ def quick() -> Settings:
         ),
         completion=CompletionSettings(seeds=16, learning_rate=0.05, steps=10_000),
         hyperbola=HyperbolaSettings(seeds=16),
+        spectrum=SpectrumSettings(temperatures=(1e-3,), noise_steps=10_000),
+        signal=SignalSettings(
+            learning_rate=5e-3, steps=60_000, temperatures=(1e-3,), noise_steps=3_000
+        ),
+        stationary=StationarySettings(chains=512),
     )
