@@ -1,5 +1,7 @@
 """The reduced dynamics of two close neurons, beside exact flows of the network."""
 
+from typing import Any
+
 import diffrax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +13,10 @@ NODES, MASSES = np.polynomial.hermite_e.hermegauss(60)  # inputs N(0, 1)
 EQUAL, UNEQUAL = (1.0, 1.0), (1.4, 0.6)
 
 
-def reduced(outputs=EQUAL, neuron=0.5, start=0.06, target=0.3, **options):
-    options = {"masses": MASSES} | options
-    return flows.neuron_collision(NODES, outputs, neuron, start=start, target=target, **options)
+def reduced(outputs=EQUAL, neuron: Any = 0.5, start=0.06, target=0.3, masses=MASSES, **options):
+    return flows.neuron_collision(
+        NODES, outputs, neuron, start=start, target=target, masses=masses, **options
+    )
 
 
 def network(delta, outputs=EQUAL, neuron=0.5, activation="tanh"):
