@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.linalg import expm
 
+import gaugebias as gb
 from gaugebias import flows
 
 WEIGHTS = jnp.array([0.2, 0.5, 0.3])
@@ -94,6 +95,44 @@ def test_charts_are_parametrisations_of_the_room():
     k = np.asarray(_jacobian(shear, xi))
     expected = goal - expm(-0.7 * k @ k.T) @ goal
     np.testing.assert_allclose(path.end, expected, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_charts_go_into_discovery_and_laws(getkey):
+    """Coordinates that are products: the symmetry is found, and the law is that of the means."""
+    chart, w = flows.RelativeChart(), jnp.array([0.3, 0.7])
+    x = jnp.asarray(np.random.default_rng(0).standard_normal(64))
+    params = {"u": jnp.array([0.5, 1.2]), "v": jnp.array([-0.7, 1.1])}
+
+    def means(p):
+        return chart(p["u"] * p["v"])
+
+    def predict(p, x):
+        return flows.GaussianMixture(w, means(p)).log_density(x)
+
+    found = gb.discover(predict, params, x)
+    gb.check_invariance(predict, found.action, params, x)
+    act = gb.symmetry.Rescaling("u", "v", axes=(0, 0))
+    gb.check_invariance(predict, act, params, x)
+
+    def lift(theta):
+        xi = chart.inverse(theta)
+        root = jnp.sqrt(jnp.abs(xi))
+        return {"u": jnp.sign(xi) * root, "v": root}
+
+    quotient = gb.Quotient(means, act, at=params, lift=lift)
+
+    def potential(theta):
+        return flows.NegativeLogLikelihood(x)(flows.GaussianMixture(w, theta)) + jnp.sum(theta**2)
+
+    law = gb.laws.horizontal(quotient, potential, 0.1)
+    # det K = (det J)^2 prod 2 |xi|, and det J = 1: the Gram correction is that of the coordinates.
+    one, other = jnp.array([-0.4, 1.0]), jnp.array([-0.2, 0.7])
+    gap = law.log_density(one) - law.log_density(other)
+    steps = [jnp.array([t[0], t[1] - t[0]]) for t in (one, other)]
+    expected = -(potential(one) - potential(other)) / 0.1
+    expected -= 0.5 * jnp.sum(jnp.log(jnp.abs(steps[0] / steps[1])))
+    assert float(gap) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_shears_have_determinant_one():

@@ -1,5 +1,7 @@
 """The reduced dynamics of two close neurons, beside exact flows of the network."""
 
+from typing import Any
+
 import diffrax
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +13,10 @@ NODES, MASSES = np.polynomial.hermite_e.hermegauss(60)  # inputs N(0, 1)
 EQUAL, UNEQUAL = (1.0, 1.0), (1.4, 0.6)
 
 
-def reduced(outputs=EQUAL, neuron=0.5, start=0.06, target=0.3, **options):
-    options = {"masses": MASSES} | options
-    return flows.neuron_collision(NODES, outputs, neuron, start=start, target=target, **options)
+def reduced(outputs=EQUAL, neuron: Any = 0.5, start=0.06, target=0.3, masses=MASSES, **options):
+    return flows.neuron_collision(
+        NODES, outputs, neuron, start=start, target=target, masses=masses, **options
+    )
 
 
 def network(delta, outputs=EQUAL, neuron=0.5, activation="tanh"):
@@ -130,14 +133,14 @@ def gaussian(d=2, n=24):
 def planar(neuron, direction, **options):
     x, w = gaussian()
     return flows.neuron_collision(
-        x, EQUAL, jnp.array(neuron), start=0.05, target=0.2, direction=direction, masses=w,
+        x, EQUAL, jnp.array(neuron), start=0.025, target=0.1, direction=direction, masses=w,
         **options,
     )  # fmt: skip
 
 
 @pytest.mark.slow
 def test_in_the_plane_the_difference_keeps_the_directions_of_symmetry():
-    """Across the neuron: measured half-time within 2%."""
+    """Across the neuron: measured half-time within 2% (0.7%; 2.8% at twice the difference)."""
     x, w = gaussian()
     law = planar([0.7, 0.0], jnp.array([0.0, 2.0]))
 
@@ -146,15 +149,15 @@ def test_in_the_plane_the_difference_keeps_the_directions_of_symmetry():
             jnp.array([[0.7, -0.5 * delta], [0.7, 0.5 * delta]]), jnp.ones(2)
         )
 
-    model = flows.NetworkModel(at(0.2), flows.CentredChart(jnp.array([0.5, 0.5])))
+    model = flows.NetworkModel(at(0.1), flows.CentredChart(jnp.array([0.5, 0.5])))
     times = jnp.linspace(0.0, 2.0 * float(law.plateau_time()), 201)
-    loss = flows.NetworkLoss(x, at(0.2)(x), w)
+    loss = flows.NetworkLoss(x, at(0.1)(x), w)
     path = flows.network_flow(
-        model, loss, model.inverse(at(0.05)), times, tolerance=1e-7, solver=diffrax.Kvaerno5()
+        model, loss, model.inverse(at(0.025)), times, tolerance=1e-7, solver=diffrax.Kvaerno5()
     )
     delta = np.asarray(path.x.neurons[:, 1] - path.x.neurons[:, 0])
     assert np.abs(delta[:, 0]).max() < 1e-9
-    found = float(np.interp(0.1, delta[:, 1], times))
+    found = float(np.interp(0.05, delta[:, 1], times))
     assert found == pytest.approx(float(law.plateau_time()), rel=0.02)
 
 

@@ -10,6 +10,7 @@ from gaugebias import papers, plot
 from gaugebias.papers._singular_mixtures._collisions import Curve
 from gaugebias.papers._singular_mixtures._generalisation import Fits
 from gaugebias.papers._singular_mixtures._iris import Iris
+from gaugebias.papers._singular_mixtures._run import Result
 from gaugebias.papers._singular_mixtures._speed import Race
 from gaugebias.papers._singular_mixtures._statistics import mean_interval, speed_up
 
@@ -84,8 +85,7 @@ def right():
             iris.append(
                 Iris(trainer, chart, steps, away**2, away, 1.4 - away, parted * np.ones(3), away)
             )
-    run = papers.load("singular-mixtures").Result
-    return run(settings, tuple(curves), tuple(races), tuple(fits), tuple(iris))
+    return Result(settings, tuple(curves), tuple(races), tuple(fits), tuple(iris))
 
 
 def verdicts(result):

@@ -150,7 +150,7 @@ def check_data(x: ArrayLike) -> Array:
     """Data as floating numbers; `ValueError` where a value is not finite."""
     x = as_float(x)
     if not isinstance(x, Tracer):
-        bad = int(jnp.sum(~jnp.isfinite(x)))
+        bad = int(np.sum(~np.isfinite(np.asarray(x))))  # not jax: something else may be traced
         if bad:
             raise ValueError(f"`data` has {bad} values that are not finite: drop or impute them.")
     return x

@@ -96,7 +96,10 @@ def em_races(settings: Settings, key: Key) -> tuple[Race, ...]:
         for kind, trace in found.items():
             steps[kind][i] = _done(best - trace, limit)
             traces.setdefault(kind, best - trace)
-    return tuple(Race("em", *kind, steps[kind], limit, traces[kind]) for kind in kinds)
+    return tuple(
+        Race("em", chart, start, steps[chart, start], limit, traces[chart, start])
+        for chart, start in kinds
+    )
 
 
 def _rate(matrix) -> float:
