@@ -1,5 +1,6 @@
 """`gaugebias factorise`: a table as a mixture of components, and how far they can move."""
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -80,12 +81,15 @@ def run(argv: Sequence[str]) -> int:
     before = jax.config.read("jax_enable_x64")
     jax.config.update("jax_enable_x64", True)
     try:
-        fit = _fit(options, table)
+        with _working(f"fitting from {options.starts} starts"):
+            fit = _fit(options, table)
         found, chosen = fit.factorisation, None
         if options.identify != "none":
-            chosen = identify(found, options.identify, seed=options.seed)
+            with _working(f"looking for the {options.identify} solution"):
+                chosen = identify(found, options.identify, seed=options.seed)
             found = chosen.factorisation
-        answer = uniqueness(found, fit, seed=options.seed)
+        with _working("testing whether it is the only one"):
+            answer = uniqueness(found, fit, seed=options.seed)
     finally:
         jax.config.update("jax_enable_x64", before)
     solution = Solution(table, options.model, fit, found, chosen, answer)
@@ -97,6 +101,16 @@ def run(argv: Sequence[str]) -> int:
     console.print(f"Tables and figures: {folder}", highlight=False, markup=False)
     converged = (fit.results[fit.agreeing] == 0).any()
     return 0 if converged and answer.verdict != "undecided" else 3
+
+
+def _working(text: str) -> Any:
+    """A line with a moving mark on a terminal, while the work lasts; nothing elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return contextlib.nullcontext()
+    return console.status(f"gaugebias factorise: {text}")
 
 
 def _check(options: Options) -> None:

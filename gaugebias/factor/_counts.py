@@ -128,8 +128,8 @@ def check_components(table: CountTable, components: Any) -> int:
     if components > table.rank:
         size = " x ".join(map(str, table.values.shape))
         raise ValueError(
-            f"`components` is {components}, but the table ({size}) has rank {table.rank}, which "
-            f"that many reproduce exactly: give at most {table.rank}."
+            f"`components` is {components}, but the table ({size}) has rank {table.rank}: nothing "
+            f"identifies more components than that, so give at most {table.rank}."
         )
     return int(components)
 

@@ -130,8 +130,8 @@ def _fit(
 ) -> Fit:
     profiles = jnp.asarray(counts.profiles)
     # As arrays: Python numbers would be compiled in, and the weight differs from table to table.
-    numbers = (jnp.asarray(x, profiles.dtype) for x in (tol, weight, delta))
-    out = _run(profiles, mixing, basis, *numbers, max_steps)
+    least, price, ridge = (jnp.asarray(x, profiles.dtype) for x in (tol, weight, delta))
+    out = _run(profiles, mixing, basis, least, price, ridge, max_steps)
     mixing_, basis_, steps, moved, trace = map(np.asarray, out)
     return collect(
         counts,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gaugebias import factor, papers, plot
+from gaugebias.papers._nonnegative._run import Budgets
 from gaugebias.papers._nonnegative._tables import HEALTH, KINDS, budgets, known, noisy
 
 MODULE = papers.load("nonnegative-factorisation")
@@ -73,7 +74,7 @@ def test_the_time_budget_claims_follow_the_numbers(result):
 
     def rows(sizes, dissimilarity, **changes):
         noisy = dataclasses.replace(three, before=0.1, after=1e-3, **changes)
-        found = MODULE._run.Budgets(tuple(map(fake, sizes)), dissimilarity, noisy)
+        found = Budgets(tuple(map(fake, sizes)), dissimilarity, noisy)
         return both(dataclasses.replace(result, budgets=found))
 
     sizes, apart = [63459.93, 26378.9, 10331.17, 3398.8], (0.1301, 0.0862, 0.0512, 0.0288)

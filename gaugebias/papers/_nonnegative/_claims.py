@@ -71,7 +71,7 @@ def _one_likelihood(result: Result) -> Claim:
         "NMF with the Kullback-Leibler divergence, whose factors have free row sums, ends at the "
         "G^2 of the latent budgets to 1e-4 of it on every table of counts, with the row sums of "
         "the table to 1e-4.",
-        "published",
+        "derived",
         f"G^2 {_range([e.likelihood for e in result.noisy], '.4g')}: relative gap at most "
         f"{max(gaps):.0e}, row sums off by {margins:.0e}",
         judge(max(gaps), 0.0, 1e-4) if margins <= 1e-4 else "not supported",
