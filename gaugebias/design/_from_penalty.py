@@ -20,6 +20,12 @@ from ._penalties import AbstractPenalty, Penalty, number, probe_points
 from ._structures import Linear, Norm
 
 FORMS = ("coordinate", "product")
+WHOLE = (
+    "Of a penalty of a whole vector, a sum after a linear transform is `Linear` (or "
+    "`TotalVariation`), a function of a norm `Group`, `Nuclear`, `Schatten` or `Norm`; any other "
+    "has no coordinates to be designed in: `fit_family` finds the nearest member of a family of "
+    "yours."
+)
 
 
 class _Rate(eqx.Module):
@@ -98,6 +104,8 @@ def from_penalty(
     one = penalty.penalty if isinstance(penalty, Linear) else penalty
     frame, shape = _frame(penalty, shape)
     check_penalty(one, temperature, 1, size_scale)
+    if isinstance(penalty, Penalty):
+        check_separable(penalty, shape, size_scale)
     dtype = jnp.result_type(float)
     total = penalty if isinstance(penalty, Linear) else _Sum(one)
     depth = one.depth(float(temperature)) if form == "product" else None
@@ -227,13 +235,11 @@ def check_penalty(penalty: AbstractPenalty, temperature: Array, dimension: int, 
     except (TypeError, ValueError, IndexError, AttributeError) as error:
         raise ValueError(
             f"`penalty` cannot be evaluated at one entry ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}): it must be a jax function of a scalar w; use `Linear` "
-            "or `Norm` for a penalty of a whole vector."
+            f"{str(error).splitlines()[0]}): it must be a jax function of a scalar w. {WHOLE}"
         ) from error
     if getattr(out, "shape", None) != () or not jnp.issubdtype(out.dtype, jnp.floating):
         raise ValueError(
-            f"`penalty` must give one real number for one entry w, but gives {out}: use `Linear` "
-            "or `Norm` for a penalty of a whole vector."
+            f"`penalty` must give one real number for one entry w, but gives {out}. {WHOLE}"
         )
     values = np.asarray(_values(penalty, jnp.asarray(points)), np.float64)
     bad = np.isnan(values) | np.isposinf(values) | np.isneginf(values)
@@ -275,6 +281,30 @@ def check_penalty(penalty: AbstractPenalty, temperature: Array, dimension: int, 
                 f"{-exponent / power * float(temperature):.4g}, or a positive smoothing `scale` "
                 "works."
             )
+
+
+def check_separable(penalty: Penalty, shape: tuple[int, ...], scale: float) -> None:
+    """That a function which takes all of `w` is the sum of what it is of one entry.
+
+    **Raises:** `ValueError` for one that is not, as `max` or a norm, which also takes one entry.
+    """
+    low, high = max(penalty.lower, -scale), min(penalty.upper, scale)
+    if math.prod(shape) < 2 or not low < high:
+        return
+    w = low + (high - low) * jax.random.uniform(jax.random.key(0), shape)
+    try:
+        whole = penalty(w)
+    except Exception:
+        return  # of one entry only
+    if whole.shape != ():
+        return
+    entries = jnp.sum(jax.vmap(penalty)(w.reshape(-1)))
+    if not np.isclose(float(whole), float(entries), rtol=1e-3):
+        raise ValueError(
+            f"`penalty` of a whole w of shape {shape} gives {float(whole):.4g} where its sum over "
+            f"entries is {float(entries):.4g}: it does not separate, and would be taken entry by "
+            f"entry. {WHOLE}"
+        )
 
 
 def check_norm(norm: Callable, core: tuple[int, ...]) -> None:

@@ -131,7 +131,9 @@ def _power_at_zero(fn: Callable) -> float:
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"`potential` cannot be differentiated twice at one entry x "
-            f"({str(error).splitlines()[0]}): give a jax function of a scalar."
+            f"({str(error).splitlines()[0]}): give a jax function of a scalar. A potential of a "
+            "whole vector is no sum of R(x_i), and no map entry by entry has it; one that is a sum "
+            "after a rotation, R(Q^T x), is that of x = Q rho(w)."
         ) from error
     if not np.all(near > 0.0) or not np.all(np.isfinite(near)):
         return 0.0

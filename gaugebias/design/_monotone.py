@@ -89,6 +89,19 @@ class MonotoneMap(eqx.Module):
         turns = jax.lax.stop_gradient(jnp.floor((u - low) * (0.5 / length)))
         return high - jnp.abs(length - (u - low - 2.0 * length * turns))
 
+    def beyond(self, u: ArrayLike) -> Array:
+        """Whether `u` lies where `h` is continued by reflection *at infinity*, entry by entry.
+
+        A process in continuous time that is confined does not get there, a discrete step may jump.
+        Reflections at walls of the domain do not count.
+        """
+        u = jnp.asarray(u)
+        low, high = self.folds
+        ends = [low is not None and np.isinf(self.lower), high is not None and np.isinf(self.upper)]
+        first = low if ends[0] else -np.inf if low is None or not ends[1] else 2.0 * low - high
+        last = high if ends[1] else np.inf if high is None or not ends[0] else 2.0 * high - low
+        return (u < first) | (u > last)
+
     def table(self, u: Array) -> Array:
         """The table's value: `__call__` without folds and custom derivatives."""
         x = u.astype(self.anchor.dtype)

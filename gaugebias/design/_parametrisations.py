@@ -22,6 +22,10 @@ class AbstractMap(eqx.Module):
     def lift(self, w: Array) -> PyTree:
         """Parameters of the predictor `w`: the balanced ones where the map is redundant."""
 
+    @abc.abstractmethod
+    def beyond(self, params: PyTree) -> Array:
+        """Whether an entry lies beyond an infinity of `w` that is met at finite parameters."""
+
 
 class Frame(eqx.Module):
     """Coordinates `d = D w` of vectors; the first `count` are penalised.
@@ -45,6 +49,10 @@ class Frame(eqx.Module):
             return map(d)
         return jnp.concatenate([map(d[: self.count]), d[self.count :]])
 
+    def seen(self, d: Array) -> Array:
+        """The penalised coordinates."""
+        return d if self.count is None else d[: self.count]
+
 
 class Coordinates(AbstractMap):
     """`w = h(u)` entry by entry, or `w = D^+ h(u)`; parameters: the array `u`."""
@@ -58,6 +66,9 @@ class Coordinates(AbstractMap):
     def lift(self, w: Array) -> Array:
         return self.frame.split(self.map.inverse, self.frame.to_d(w))
 
+    def beyond(self, params: Array) -> Array:
+        return jnp.any(self.map.beyond(self.frame.seen(params)))
+
 
 class Products(AbstractMap):
     """`w = h(x)` of `x = sign(uv) sqrt(2 |uv|)`, the arc length along the slice `|u| = |v|`.
@@ -69,12 +80,18 @@ class Products(AbstractMap):
     map: MonotoneMap
     frame: Frame
 
-    def __call__(self, params: PyTree) -> Array:
+    def _length(self, params: PyTree) -> Array:
         z = params["u"] * params["v"]
         size = jnp.abs(z)
         positive = size > 0.0
         root = jnp.where(positive, jnp.sqrt(2.0 * jnp.where(positive, size, 1.0)), 0.0)
-        return self.frame.to_w(self.frame.split(self.map, jnp.sign(z) * root))
+        return jnp.sign(z) * root
+
+    def __call__(self, params: PyTree) -> Array:
+        return self.frame.to_w(self.frame.split(self.map, self._length(params)))
+
+    def beyond(self, params: PyTree) -> Array:
+        return jnp.any(self.map.beyond(self.frame.seen(self._length(params))))
 
     def lift(self, w: Array) -> PyTree:
         x = self.frame.split(self.map.inverse, self.frame.to_d(w))
@@ -101,6 +118,9 @@ class Factors(AbstractMap):
         if self.depth % 2:
             return (signed,) * self.depth
         return (size,) * (self.depth - 1) + (signed,)
+
+    def beyond(self, params: PyTree) -> Array:
+        return jnp.zeros((), bool)
 
 
 class Radial(AbstractMap):
@@ -131,3 +151,7 @@ class Radial(AbstractMap):
 
     def lift(self, w: Array) -> Array:
         return self._along(w, self.map.inverse)
+
+    def beyond(self, params: Array) -> Array:
+        sizes = jax.vmap(self.norm)(params.reshape(-1, *params.shape[params.ndim - self.core :]))
+        return jnp.any(self.map.beyond(sizes))

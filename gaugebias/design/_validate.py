@@ -8,19 +8,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, PyTree
 
 from .._arguments import as_key
 from ..dynamics import AbstractSDE, Ensemble, simulate
-from ..laws import AbstractLaw, DensityLaw, spectral
+from ..laws import DensityLaw, spectral
 from ..quotient import Domain, predictor_log_det
 from ..verdicts import Verdict, compare
-from ._design import Design, Loss, batch_of, temperature_of
+from ._design import Design, batch_of, temperature_of
+from ._parametrisations import AbstractMap, Factors, Products
+from ._plan import pilot, plan_run
 
 DESIGNED, WITHOUT = "designed", "no penalty"
-_MOST_STEPS = 400_000
-_PILOT = 256
 
 
 class Validation(eqx.Module):
@@ -34,6 +33,9 @@ class Validation(eqx.Module):
     - `settings`: chains, steps, dt, start and attempts.
     - `determinant`: the largest change of `1/2 log det K - R/T` over draws of the law: 0 where the
         penalty is that of the predictor's Gram.
+    - `jumped`: the part of the chains that ended beyond an infinity of `w` that the parameters
+        reach at a finite value. The process does not get there, its discrete steps did: where
+        there are any, a law that does not fit is not decided.
     - `statement`: the outcome in words.
     """
 
@@ -46,6 +48,7 @@ class Validation(eqx.Module):
     settings: dict[str, Any] = eqx.field(static=True)
     determinant: float = eqx.field(static=True)
     statement: str = eqx.field(static=True)
+    jumped: float = eqx.field(static=True, default=0.0)
 
     @property
     def holds(self) -> bool:
@@ -59,8 +62,8 @@ class Validation(eqx.Module):
 
     @property
     def exit_code(self) -> int:
-        """0 holds, 1 a verdict differs, 3 a rival is not rejected."""
-        return 0 if self.holds else 3 if self.agrees else 1
+        """0 holds, 1 a verdict differs, 3 a rival is not rejected or steps jumped over infinity."""
+        return 0 if self.holds else 3 if self.agrees or self.jumped > 0.0 else 1
 
     def table(self) -> str:
         """The verdict's table and the statement."""
@@ -138,7 +141,7 @@ def validate(
     laws: dict[str, Any] = {DESIGNED: claimed}
     if rivals is None:
         rivals = {WITHOUT: without_penalty(design, potential, own, domain)}
-    draws = _pilot(claimed, keys[0], spectrum)
+    draws = pilot(claimed, keys[0], spectrum)
     gap, gram = _determinant(design, potential, own, draws, domain)
     expected: tuple[str, ...] = (DESIGNED,)
     if gap > 1e-3:
@@ -147,7 +150,7 @@ def validate(
     if spectrum:
         laws = {name: spectral(law) for name, law in laws.items()}
     sde = design.process(potential, own) if isinstance(process, str) else process
-    plan = _plan(design, potential, float(own), draws, steps, dt)
+    plan = plan_run(design, potential, float(own), draws, steps, dt)
     init = design.lift(jnp.mean(draws, axis=0)) if start is None else start
     regauge = None
     if isinstance(process, str) and design.action is not None:
@@ -165,6 +168,7 @@ def validate(
         if attempts == 2 or verdict[DESIGNED].verdict == "consistent":
             break
         attempts = 2
+    jumped = _jumped(design, ens)
     kind = "Langevin dynamics" if design.action is None else "horizontal noise"
     kind = kind if isinstance(process, str) else f"{type(sde).__name__} (given)"
     return Validation(
@@ -176,12 +180,22 @@ def validate(
         laws=laws,
         settings={**run, "attempts": attempts},
         determinant=gap,
-        statement=_statement(design, verdict, gap, tuple(rivals), kind),
+        statement=_statement(design, verdict, gap, tuple(rivals), kind, jumped),
+        jumped=jumped,
     )
 
 
+def _jumped(design: Design, ens: Ensemble) -> float:
+    """The part of the chains that ended beyond infinity: see `Validation`."""
+    map = design.parametrisation
+    map = map.inner if isinstance(map, _After) else map
+    if not isinstance(map, AbstractMap):
+        return 0.0
+    return float(jnp.mean(batch_of(map.beyond, jax.tree.map(jnp.asarray, ens.final))))
+
+
 def _statement(
-    design: Design, verdict: Verdict, gap: float, rivals: Sequence[str], kind: str
+    design: Design, verdict: Verdict, gap: float, rivals: Sequence[str], kind: str, jumped: float
 ) -> str:
     word = verdict[DESIGNED].verdict
     left = [name for name in rivals if verdict[name].verdict != "rejected"]
@@ -190,6 +204,14 @@ def _statement(
         if left:
             text += f" Not told apart from: {', '.join(left)}; take more chains."
         return text
+    if jumped > 0.0:
+        return (
+            f"Not decided: the simulation ({kind}) does not follow the designed law ({word}), but "
+            f"in {jumped:.2%} of the chains a step jumped over an infinity of w, which the process "
+            "does not reach. The parametrisation is too steep there for steps of any practical "
+            "size: lower the weight of the penalty, raise the temperature, or give a loss that "
+            "confines w more."
+        )
     text = f"The process ({kind}) does not follow the designed law ({word})."
     if gap > 1e-3:
         text += (
@@ -275,8 +297,6 @@ def _kept_sign(design: Design) -> Domain | None:
         return None
     lifted = design.lift(jnp.asarray(design.generic()))
     factors = jax.tree.leaves(lifted)
-    from ._parametrisations import Factors, Products
-
     map = design.parametrisation
     map = map.inner if isinstance(map, _After) else map
     if not isinstance(map, Factors | Products) or len(factors) % 2:
@@ -337,52 +357,3 @@ class _After(eqx.Module):
 
     def __call__(self, x: Any) -> Any:
         return self.outer(self.inner(x))
-
-
-def _pilot(law: AbstractLaw, key: Array, spectrum: bool) -> Array:
-    """Draws of the law, to plan the run by; from the law of the spectrum where it is asked for."""
-    if not spectrum:
-        return law.sample(key, _PILOT)
-    values, left, right = jax.random.split(key, 3)
-    s = spectral(law).sample(values, _PILOT)
-    n, m = law.shape
-    middle = jnp.zeros((_PILOT, n, m), s.dtype)
-    index = jnp.arange(s.shape[1])
-    middle = middle.at[:, index, index].set(s)
-    turn = jax.random.orthogonal(left, n, (_PILOT,), dtype=s.dtype)
-    return turn @ middle @ jax.random.orthogonal(right, m, (_PILOT,), dtype=s.dtype)
-
-
-@eqx.filter_jit
-def _curvatures(loss: Loss, params: PyTree) -> Array:
-    def one(point):
-        flat, unravel = ravel_pytree(point)
-        hessian = jax.hessian(lambda x: loss(unravel(x)))(flat)
-        return jnp.max(jnp.abs(jnp.linalg.eigvalsh(hessian)))
-
-    return jax.vmap(one)(params)
-
-
-def _plan(
-    design: Design, potential: Callable, temperature: float, draws: Array, steps, dt
-) -> tuple[int, float]:
-    """Number of steps and their size, from the law: see `validate`."""
-    params = batch_of(design.lift, draws)
-    leaves = [np.asarray(x).reshape(len(draws), -1) for x in jax.tree.leaves(params)]
-    theta = np.concatenate(leaves, axis=1)
-    theta = theta[np.all(np.isfinite(theta), axis=1)]
-    spread = float(np.linalg.eigvalsh(np.atleast_2d(np.cov(theta.T)))[-1])
-    if dt is None:
-        curvature = np.asarray(_curvatures(Loss(potential, design.phi), params))
-        fastest = float(np.quantile(curvature[np.isfinite(curvature)], 0.97))
-        dt = 1.0 / (40.0 * max(fastest, temperature / spread))
-    if steps is None:
-        steps = max(16, math.ceil(16.0 * spread / temperature / dt))
-        if steps > _MOST_STEPS:
-            raise ValueError(
-                f"`steps` would be {steps}: the penalty makes w move "
-                f"{spread / temperature / dt:.0f} times faster in some places than it relaxes in "
-                "others. Raise the temperature or "
-                f"lower the weight of the penalty, or give `steps` and `dt` (now {dt:.2g})."
-            )
-    return int(steps), float(dt)

@@ -124,6 +124,11 @@ def test_another_temperature_scales_the_penalty():
     assert "R T'/0.1" in design.holds_at
 
 
+def test_a_sum_over_entries_may_be_written_as_one():
+    design = from_penalty(lambda w: jnp.sum(0.1 * w**2), T, shape=(3,))
+    assert float(design.penalty(jnp.ones(3))) == pytest.approx(0.3)
+
+
 def bad(*args, **kwargs):
     return lambda: from_penalty(*args, **kwargs)
 
@@ -143,7 +148,14 @@ REFUSED = {
     "nan": (bad(lambda w: jnp.sqrt(w), T), "`penalty` is nan at w = .*Penalty\\(fn, lower"),
     "falls": (bad(lambda w: -(w**4), T), "falls so far .* bounded interval"),
     "vector": (bad(lambda w: w * jnp.ones(3), T), "one real number for one entry"),
-    "sum": (bad(lambda w: w[0], T), "`penalty` cannot be evaluated at one entry .*`Linear`"),
+    "sum": (
+        bad(lambda w: w[0], T),
+        "`penalty` cannot be evaluated at one entry .*`Linear`.*`Norm`.*`fit_family`",
+    ),
+    "norm of all": (
+        bad(lambda w: jnp.sqrt(jnp.sum(w**2)), T, shape=(3,)),
+        "does not separate, and would be taken entry by entry.*`fit_family`",
+    ),
     "no function": (bad(3.0, T), "`penalty` must be a function"),
     "form": (bad(L1(), T, form="x"), "`form` must be"),
     "norm form": (bad(Group(), T, shape=(2, 2), form="product"), "the radial map of the norm"),

@@ -99,7 +99,10 @@ REFUSED = {
     ),
     "nan": (lambda: from_potential(lambda x: jnp.log(x)), "not finite at x = .*`domain`"),
     "domain": (lambda: from_potential(lambda x: x**2, (1.0, 0.0)), "`domain` must be"),
-    "vector": (lambda: from_potential(lambda x: x * jnp.ones(2)), "`potential` cannot be"),
+    "vector": (
+        lambda: from_potential(lambda x: x * jnp.ones(2)),
+        "`potential` cannot be .*x = Q rho",
+    ),
     "no function": (lambda: from_potential(2.0), "`potential` must be a function"),
     "one-sided": (lambda: from_potential(entropy, (-1.0, np.inf)), "is not symmetric"),
     "outside": (

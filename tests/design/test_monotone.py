@@ -75,6 +75,12 @@ def test_walls_are_reflected_as_a_sine():
     np.testing.assert_allclose(map(u), jnp.sin(u), atol=1e-9)
     np.testing.assert_allclose(jax.vmap(jax.grad(map))(u), jnp.cos(u), atol=1e-7)
     assert np.isnan(map.inverse(jnp.asarray(1.5)))
+    assert not np.any(map.beyond(u))
+    half = monotone(lambda w: -3.0 * w, lower=0.0)
+    end = half.folds[1]
+    np.testing.assert_array_equal(
+        half.beyond(end * jnp.asarray([0.5, -0.5, 1.1, -1.1])), [False, False, True, True]
+    )
 
 
 @pytest.mark.slow

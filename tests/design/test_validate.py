@@ -155,6 +155,27 @@ def test_minibatch_noise_has_its_own_law():
     assert "multiplied by dw/du" in found.statement
 
 
+@SLOW
+def test_steps_that_jump_over_infinity_decide_nothing():
+    """`exp(10 |w|)` is too steep for a loss this wide: the run says so, not that R is wrong."""
+    design = from_penalty(L1(1.0, scale=0.1), 0.1)
+    found = validate(
+        design, lambda w: 0.5 * (w - 0.5) ** 2, rivals={}, chains=2000, steps=4000, dt=1e-4
+    )
+    assert found.verdict["designed"].verdict == "rejected"
+    assert found.jumped > 0.01 and found.exit_code == 3 and not found.holds
+    assert "jumped over an infinity of w" in found.statement and "lower the weight" in found.table()
+
+
+def test_beyond_infinity_is_not_beyond_a_wall():
+    """Only reflections at infinity count: both ends, one, or none of them infinite."""
+    line = from_penalty(L1(0.2), T).parametrisation
+    end = line.map.folds[1]
+    u = jnp.asarray([0.0, 0.99 * end, 1.01 * end, -1.01 * end])
+    np.testing.assert_array_equal(line.map.beyond(u), [False, False, True, True])
+    assert bool(line.beyond(u)) and not bool(line.beyond(u[:2]))
+
+
 def test_bad_input():
     design = from_penalty(L1(0.2), T)
     with pytest.raises(ValueError, match=r"`process` must be .*`validate_sgd`"):

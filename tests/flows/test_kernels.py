@@ -23,3 +23,9 @@ def test_distance():
     assert float(kernel_distance(a, tiny)) == pytest.approx(1e-14 / 9, rel=1e-5)
     with pytest.raises(ValueError, match="differ in shape"):
         kernel_distance(a, jnp.eye(2))
+
+
+@pytest.mark.parametrize("bad", [jnp.zeros((2, 2)), jnp.full((2, 2), jnp.nan)])
+def test_no_distance_of_a_kernel_without_size(bad):
+    with pytest.raises(ValueError, match="`second` must be finite and not 0"):
+        kernel_distance(jnp.eye(2), bad)

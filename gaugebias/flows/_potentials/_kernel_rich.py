@@ -34,10 +34,13 @@ def kernel_rich(depth: float, alpha: ArrayLike) -> AbstractPotential:
         gb.flows.kernel_rich(3, 0.1).value(jnp.array([1.0, -2.0]))
         ```
     """
-    if not depth >= 2:
-        raise ValueError(f"`depth` must be at least 2, but is {depth}: see `PowerEntropy` below.")
+    if not 2 <= depth < float("inf"):
+        raise ValueError(
+            f"`depth` must be at least 2 and finite, but is {depth}: see `PowerEntropy` below."
+        )
     alpha = as_float(alpha)
-    check_entries(alpha > 0, "alpha", "must be positive: the limit 0 is the l1 norm")
+    good = (alpha > 0) & jnp.isfinite(alpha)
+    check_entries(good, "alpha", "must be positive and finite: the limit 0 is the l1 norm")
     if depth == 2:
         return HyperbolicEntropy(2.0 * alpha**2, jnp.zeros(()), jnp.ones(()))
     if alpha.ndim:

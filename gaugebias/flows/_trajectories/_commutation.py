@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
@@ -172,12 +173,18 @@ def dual_flow(
             f"of `fn`, but has {mu.size}."
         )
     still = eqx.partition(params, eqx.is_inexact_array)[1]
-    end = _act(fn, params, mu, jnp.asarray(tolerance, w.dtype), max_steps)
+    end, arrived = _act(fn, params, mu, jnp.asarray(tolerance, w.dtype), max_steps)
+    if not isinstance(arrived, Tracer) and not bool(arrived):
+        raise ValueError(
+            f"`dual` is not reached within {max_steps} steps: its entries must be finite and in "
+            "the range that the weights can take (powers above 2 blow up at finite dual time); or "
+            "raise `max_steps`, or `tolerance` in float32."
+        )
     return eqx.combine(unravel(end), still)
 
 
 @eqx.filter_jit
-def _act(fn: Callable, params: PyTree, mu: Array, tolerance: Array, max_steps: int) -> Array:
+def _act(fn: Callable, params: PyTree, mu: Array, tolerance: Array, max_steps: int):
     flat, w, _ = flattened(fn, params)
     solution = diffrax.diffeqsolve(
         diffrax.ODETerm(lambda t, x, mu: jax.vjp(flat, x)[1](mu)[0]),
@@ -189,6 +196,9 @@ def _act(fn: Callable, params: PyTree, mu: Array, tolerance: Array, max_steps: i
         args=mu,
         stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
         max_steps=max_steps,
+        throw=False,
     )
     assert solution.ys is not None
-    return solution.ys[-1]
+    end = solution.ys[-1]
+    good = (solution.result == diffrax.RESULTS.successful) & jnp.all(jnp.isfinite(end))
+    return end, good

@@ -115,7 +115,13 @@ def decayed_start(
         )
     tolerance = 1e-13 if bracket.dtype == jnp.float64 else 1e-6
     shrink = lambda w: jnp.reshape(penalty(w), (1,))  # noqa: E731
-    return dual_flow(shrink, start, -amount[None], tolerance=tolerance)
+    try:
+        return dual_flow(shrink, start, -amount[None], tolerance=tolerance)
+    except ValueError as error:
+        raise ValueError(
+            f"`decay` {float(amount):g} leads out of the range of numbers or takes too many steps: "
+            "give a smaller integral, or a `penalty` that is convex."
+        ) from error
 
 
 def decayed_potential(

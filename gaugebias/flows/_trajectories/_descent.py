@@ -239,6 +239,9 @@ def sde_initialisation(
     matrix = check_matrix(A)
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1, but is {batch_size}.")
+    check_entries(as_float(alpha) > 0, "alpha", "must be positive")
+    check_entries(as_float(learning_rate) > 0, "learning_rate", "must be positive")
+    check_entries(as_float(loss_integral) >= 0, "loss_integral", "must not be negative")
     power = jnp.mean(matrix**2, axis=0)
     rate = 4.0 * as_float(learning_rate) / batch_size
     return as_float(alpha) * jnp.exp(-rate * as_float(loss_integral) * power)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
+from .._parametrisations._parametrisation import check_entries
+
 
 def tangent_kernel(fn: Callable, params: PyTree) -> Array:
     r"""The neural tangent kernel \(J J^T\) of `fn` at `params`, shape `(m, m)`.
@@ -27,5 +29,9 @@ def kernel_distance(first: Array, second: Array) -> Array:
     """
     if first.shape != second.shape:
         raise ValueError(f"`first` and `second` differ in shape: {first.shape}, {second.shape}.")
-    gap = first / jnp.linalg.norm(first) - second / jnp.linalg.norm(second)
+    sizes = [jnp.linalg.norm(kernel) for kernel in (first, second)]
+    for size, name in zip(sizes, ("first", "second"), strict=True):
+        must = "must be finite and not 0: a network whose units are all off has no kernel"
+        check_entries((size > 0) & jnp.isfinite(size), name, must)
+    gap = first / sizes[0] - second / sizes[1]
     return 0.5 * jnp.sum(gap**2)

@@ -55,6 +55,8 @@ class LambdaBalanced(eqx.Module):
                 "`W1`, `W2`, `target` must have shapes (h, in), (out, h), (out, in), but have "
                 f"{w1.shape}, {w2.shape}, {sigma.shape}."
             )
+        if not all(np.isfinite(v).all() for v in (w1, w2, sigma)):
+            raise ValueError("`W1`, `W2`, `target` must be finite, but an entry is not.")
         gap = w2.T @ w2 - w1 @ w1.T
         lam = float(np.mean(np.diag(gap)))
         off = np.linalg.norm(gap - lam * np.eye(len(gap)))
@@ -168,6 +170,8 @@ def lambda_balanced_start(
     w = np.asarray(as_float(product))
     if w.ndim != 2:
         raise ValueError(f"`product` must be a matrix, but has shape {w.shape}.")
+    if not (np.isfinite(w).all() and np.isfinite(imbalance)):
+        raise ValueError("`product` and `imbalance` must be finite.")
     n_out, n_in = w.shape
     h = min(n_in, n_out) if hidden is None else hidden
     if h < 1:

@@ -42,6 +42,8 @@ class SingleNeuron(eqx.Module):
                 "`a` must be a scalar, `w` and `target` vectors of one length, but the shapes are "
                 f"{self.a.shape}, {self.w.shape}, {self.target.shape}."
             )
+        for value, name in ((self.a, "a"), (self.w, "w"), (self.target, "target")):
+            check_entries(jnp.isfinite(value), name, "must be finite")
         check_entries(
             jnp.any(self.target != 0), "target", "must not be 0: there the neuron only decays"
         )
@@ -108,6 +110,8 @@ def neuron_start(predictor: ArrayLike, delta: ArrayLike) -> tuple[Array, Array]:
     direction.
     """
     beta, delta = as_float(predictor), as_float(delta)
+    check_entries(jnp.isfinite(beta), "predictor", "must be finite")
+    check_entries(jnp.isfinite(delta), "delta", "must be finite")
     size = jnp.linalg.norm(beta)
     check_entries(
         (size > 0) | (delta > 0), "predictor", "is 0, which has a > 0 only for a positive `delta`"
