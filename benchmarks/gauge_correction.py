@@ -19,7 +19,7 @@ from . import peers
 from ._gauge_problems import Experiment, experiments
 from ._gauge_runs import library, scan
 from ._steps import fitted, pair, step_times, torch_threads
-from ._timing import Estimate, interleaved
+from ._timing import Estimate, interleaved, progress
 
 SEEDS, HALF = 64, 32
 # Times faster than one seed of the torch loop: one seed, and a seed of 64.
@@ -122,6 +122,7 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
     """Rows, and each target in words with whether it is met."""
     rows = []
     for experiment in experiments():
+        progress(experiment.title)
         found, steps = runs(experiment, 0.1 if quick else 0.4)
         turns = interleaved(found, repeats=3 if quick else 9, slow=20.0)
         rows += table(experiment.name, step_times(turns, steps))

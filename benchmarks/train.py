@@ -19,7 +19,7 @@ import gaugebias as gb
 
 from . import peers
 from ._steps import call_times, fitted, pair, step_times, torch_threads
-from ._timing import Estimate, interleaved
+from ._timing import Estimate, interleaved, progress
 from ._training_problems import Training, problems
 
 OURS, SCAN, TORCH = "gb.train", "hand-written scan", "torch batched"
@@ -69,6 +69,7 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
     """Rows; there is no target."""
     rows, budget = [], 0.1 if quick else 0.4
     for problem in problems():
+        progress(problem.name)
         # Beyond the cost of a call, which is most of a short run.
         n = fitted(partial(library, problem), budget / 2, 20, 20_000)
         runs, steps = pair(OURS, partial(library, problem), n)
