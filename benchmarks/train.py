@@ -18,7 +18,7 @@ import optax
 import gaugebias as gb
 
 from . import peers
-from ._steps import call_times, fitted, pair, step_times, torch_threads
+from ._steps import call_times, filled, fitted, pair, step_times, torch_threads
 from ._timing import Estimate, interleaved, progress
 from ._training_problems import Training, problems
 
@@ -73,12 +73,12 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
         # Beyond the cost of a call, which is most of a short run.
         n = fitted(partial(library, problem), budget / 2, 20, 20_000)
         runs, steps = pair(OURS, partial(library, problem), n)
-        steps[SCAN] = fitted(partial(scan, problem), budget, 20, 20_000)
+        steps[SCAN] = filled(partial(scan, problem), budget, 100, 20_000)
         runs[SCAN] = scan(problem, steps[SCAN])
         if peers.torch_minibatches(problem, 1, 1) is not None:
             with_threads = partial(partial, peers.torch_minibatches, problem)
             loop = with_threads(torch_threads(with_threads, 5))
-            steps[TORCH] = fitted(loop, budget, 5, 2000)
+            steps[TORCH] = filled(loop, budget, 10, 2000)
             runs[TORCH] = loop(steps[TORCH])
         turns = interleaved(runs, repeats=3 if quick else 9, slow=20.0)
         times = step_times(turns, steps)
