@@ -18,7 +18,7 @@ import jax
 
 from . import _regression, engines, gauge_correction, long_run, orbit_gram, orbit_structures, train
 from ._table import text
-from ._timing import RESULTS, machine, versions
+from ._timing import RESULTS, machine, progress, versions
 
 Measured = tuple[list[dict[str, Any]], list[tuple[str, bool]]]
 
@@ -37,6 +37,7 @@ def _orbit_gram(quick: bool) -> Measured:
     largest, found = 16 if quick else 32, []
     with jax.enable_x64(True):
         for r in orbit_gram.RANKS:
+            progress(f"GL({r})")
             found += orbit_gram.measure(r, r <= largest, 5 if quick else orbit_gram.REPEATS)
         rows, checks = orbit_structures.measure(quick)
     own = []
@@ -137,6 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     record = {"machine": machine(), "versions": versions(), "quick": options.quick, "sections": {}}
     missed = []
     for name in options.only or SUITE:
+        print(f"\n{name}", file=sys.stderr, flush=True)
         began = time.perf_counter()
         rows, checks = SUITE[name](options.quick)
         taken = time.perf_counter() - began

@@ -25,11 +25,24 @@ def seconds_of(fn: Callable[[], Any]) -> float:
 def fitted(make: Make, budget: float, first: int, most: int) -> int:
     """Steps, a multiple of `first` and at most `most`, that take about `budget` seconds.
 
-    The cost of a call is taken out, as far as runs of `first` and `3 first` steps tell it.
+    Of something whose call may cost far more than its steps: longer and longer pairs of runs are
+    tried until their difference shows what a step costs.
     """
-    one, three = (seconds_of(make(n)) for n in (first, 3 * first))
-    step = max(three - one, 0.1 * three, 1e-9) / (2 * first)
-    return first * max(1, min(math.floor(budget / step / first), most // first))
+    n = first
+    while True:
+        gain = seconds_of(make(3 * n)) - seconds_of(make(n))
+        if gain >= budget / 4 or n >= most:
+            return _multiple(budget * 2 * n / max(gain, 1e-9), first, most)
+        n = min(8 * n, most)
+
+
+def filled(make: Make, budget: float, first: int, most: int) -> int:
+    """As `fitted`, of something whose call costs nothing beside its steps."""
+    return _multiple(budget * first / seconds_of(make(first)), first, most)
+
+
+def _multiple(steps: float, first: int, most: int) -> int:
+    return first * max(1, min(math.floor(steps / first), most // first))
 
 
 def torch_threads(make: Callable[[int], Callable[[int], Callable]], steps: int) -> int:

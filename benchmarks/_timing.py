@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -108,6 +109,11 @@ def interleaved(
             seconds[name][turn] = taken / often[name]
             spent[name] += taken if often[name] == 1 else 0.0
     return Turns(seconds)
+
+
+def progress(what: str) -> None:
+    """Says on the error stream what is being measured."""
+    print(f"  {what} ...", file=sys.stderr, flush=True)
 
 
 def machine() -> str:

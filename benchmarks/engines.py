@@ -19,7 +19,7 @@ import gaugebias as gb
 from gaugebias.dynamics._runs import _program as program
 
 from . import peers
-from ._timing import interleaved
+from ._timing import interleaved, progress
 
 CHAINS, DT, T = 1024, 1e-3, 0.1
 STEPS = {"toy": 20_000, "hadamard": 1000, "factorisation": 200}
@@ -127,6 +127,7 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
     """Rows, and each target in words with whether it is met."""
     rows, checks = [], []
     for name, many in STEPS.items():
+        progress(name)
         steps = many // 4 if quick else many
         loss, gradient, start = problem(name)
         moments = gb.dynamics.Moments()

@@ -18,8 +18,8 @@ import numpy as np
 from . import peers
 from ._gauge_problems import Experiment, experiments
 from ._gauge_runs import library, scan
-from ._steps import fitted, pair, step_times, torch_threads
-from ._timing import Estimate, interleaved
+from ._steps import filled, fitted, pair, step_times, torch_threads
+from ._timing import Estimate, interleaved, progress
 
 SEEDS, HALF = 64, 32
 # Times faster than one seed of the torch loop: one seed, and a seed of 64.
@@ -36,12 +36,12 @@ def runs(experiment: Experiment, budget: float) -> tuple[dict[str, Callable], di
             break
         make = partial(_some, library, experiment.name, seeds)
         # A hundred steps, or a multiple: a run of any length is recorded a hundred times.
-        n = fitted(make, budget / 2, 100, 20_000)
+        n = fitted(make, budget / 2, 100, 30_000)
         programs, lengths = pair(f"library {seeds}", make, n)
         found, steps = found | programs, steps | lengths
     for seeds in (None, SEEDS):
         name, make = f"scan {seeds or 1}", partial(scan, experiment, seeds)
-        steps[name] = fitted(make, budget, 20, 20_000)
+        steps[name] = filled(make, budget, 100, 20_000)
         found[name] = make(steps[name])
         if peers.torch_training(experiment, seeds, 1, 1) is None:
             continue
@@ -50,7 +50,7 @@ def runs(experiment: Experiment, budget: float) -> tuple[dict[str, Callable], di
             return lambda n: _some(peers.torch_training, experiment, seeds, n, threads)
 
         name, make = f"torch {seeds or 1}", loop(torch_threads(loop, 5))
-        steps[name] = fitted(make, budget, 5, 2000)
+        steps[name] = filled(make, budget, 10, 2000)
         found[name] = make(steps[name])
     return found, steps
 
@@ -122,6 +122,7 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
     """Rows, and each target in words with whether it is met."""
     rows = []
     for experiment in experiments():
+        progress(experiment.title)
         found, steps = runs(experiment, 0.1 if quick else 0.4)
         turns = interleaved(found, repeats=3 if quick else 9, slow=20.0)
         rows += table(experiment.name, step_times(turns, steps))

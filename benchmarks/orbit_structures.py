@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 import gaugebias as gb
 from gaugebias.symmetry import GeneralLinear, Product, Rescaling
 
-from ._timing import interleaved
+from ._timing import interleaved, progress
 
 AGREEMENT = 1e-9
 HEADS = 4
@@ -70,6 +70,7 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
     """Rows, and whether both sides agree. Call it in float64."""
     rows, worst = [], 0.0
     for name, (action, params) in scenes().items():
+        progress(name)
         v = jax.tree.map(jnp.cos, params)
         for what in ("log det", "projection"):
             calls = {side: partial(call, params, v) for side, call in sides(action, what).items()}

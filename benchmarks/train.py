@@ -18,8 +18,8 @@ import optax
 import gaugebias as gb
 
 from . import peers
-from ._steps import call_times, fitted, pair, step_times, torch_threads
-from ._timing import Estimate, interleaved
+from ._steps import call_times, filled, fitted, pair, step_times, torch_threads
+from ._timing import Estimate, interleaved, progress
 from ._training_problems import Training, problems
 
 OURS, SCAN, TORCH = "gb.train", "hand-written scan", "torch batched"
@@ -69,15 +69,16 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
     """Rows; there is no target."""
     rows, budget = [], 0.1 if quick else 0.4
     for problem in problems():
+        progress(problem.name)
         # Beyond the cost of a call, which is most of a short run.
         n = fitted(partial(library, problem), budget / 2, 20, 20_000)
         runs, steps = pair(OURS, partial(library, problem), n)
-        steps[SCAN] = fitted(partial(scan, problem), budget, 20, 20_000)
+        steps[SCAN] = filled(partial(scan, problem), budget, 100, 20_000)
         runs[SCAN] = scan(problem, steps[SCAN])
         if peers.torch_minibatches(problem, 1, 1) is not None:
             with_threads = partial(partial, peers.torch_minibatches, problem)
             loop = with_threads(torch_threads(with_threads, 5))
-            steps[TORCH] = fitted(loop, budget, 5, 2000)
+            steps[TORCH] = filled(loop, budget, 10, 2000)
             runs[TORCH] = loop(steps[TORCH])
         turns = interleaved(runs, repeats=3 if quick else 9, slow=20.0)
         times = step_times(turns, steps)

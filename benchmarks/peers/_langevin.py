@@ -21,7 +21,7 @@ class Problem:
     """
 
     loss: Callable
-    start: tuple[jax.Array, jax.Array]
+    start: tuple[jax.Array, ...]
     target: np.ndarray | None
     steps: int
     chains: int

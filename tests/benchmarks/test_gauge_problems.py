@@ -37,7 +37,9 @@ def test_torch_and_jax_have_the_same_losses(name):
     """Values and gradients of every model on one batch, alone and as one of two seeds."""
     torch = pytest.importorskip("torch")
     experiment = EXPERIMENTS[name]
-    losses = peers.torch_module(name).losses(experiment)
+    module = peers.torch_module(name)
+    assert module is not None
+    losses = module.losses(experiment)
     batches = [batch(experiment, seed) for seed in (0, 1)]
     stacked = jax.tree.map(lambda *xs: torch.tensor(np.stack(xs)), *batches)
     for model, loss in zip(experiment.models, losses, strict=True):
@@ -54,15 +56,16 @@ def test_torch_and_jax_have_the_same_losses(name):
             np.testing.assert_allclose(one.item(), value, rtol=1e-4)
             np.testing.assert_allclose(both[seed].item(), value, rtol=1e-4)
             for a, b, want in zip(alone, together, slopes, strict=True):
-                close = {"rtol": 1e-3, "atol": 1e-4 * float(jnp.max(jnp.abs(want)))}
-                np.testing.assert_allclose(a.grad.numpy(), want, **close)
-                np.testing.assert_allclose(b.grad.numpy()[seed], want, **close)
+                size = 1e-4 * float(jnp.max(jnp.abs(want)))
+                np.testing.assert_allclose(a.grad.numpy(), want, rtol=1e-3, atol=size)
+                np.testing.assert_allclose(b.grad.numpy()[seed], want, rtol=1e-3, atol=size)
 
 
 @pytest.mark.parametrize("name", LINEAR)
 def test_descent_without_noise_is_the_same_everywhere(name):
     """Thirty full-batch steps by hand in numpy (float64), by the scan and by torch."""
     experiment, steps = EXPERIMENTS[name], 30
+    assert experiment.data is not None
     design, values = (x.astype(float) for x in experiment.data(0))
     if name == "variation":
         summed = design @ np.tril(np.ones((design.shape[1],) * 2))
@@ -103,6 +106,7 @@ def test_training_on_fresh_batches_descends(name):
     (model,) = experiment.models
     model = replace(model, learning_rate=50 * model.learning_rate)
     experiment = replace(experiment, models=(model,))
+    assert experiment.draw is not None
     held_out = [experiment.draw(jax.random.key(1000 + i)) for i in range(8)]
 
     def mean_loss(params):

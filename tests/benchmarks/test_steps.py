@@ -28,11 +28,13 @@ def test_a_step_costs_the_difference_of_two_runs():
     assert _steps.call_times(turns, steps, "ours")[0] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize(("step", "expected"), [(1e-3, 400), (1e-6, 5000), (10.0, 100)])
+@pytest.mark.parametrize(("step", "expected"), [(0.9e-3, 400), (1e-6, 5000), (10.0, 100)])
 def test_steps_fill_the_budget(monkeypatch, step, expected):
-    """A call costs 0.5 s, the budget is 0.4 s of steps; at least 100, at most 5,000."""
-    monkeypatch.setattr(_steps, "seconds_of", lambda n: 0.5e-3 * step + step * n)
-    assert _steps.fitted(lambda n: n, 0.4, 100, 5000) == expected
+    """A call costs half a second, the budget is 0.4 s of steps, at least 100 and at most 5,000."""
+    monkeypatch.setattr(_steps, "seconds_of", lambda run: 0.5 + step * run())
+    assert _steps.fitted(lambda n: lambda: n, 0.4, 100, 5000) == expected
+    monkeypatch.setattr(_steps, "seconds_of", lambda run: step * run())
+    assert _steps.filled(lambda n: lambda: n, 0.4, 100, 5000) == expected
 
 
 @pytest.mark.parametrize(("all_", "chosen"), [(0.2, 4), (0.95, 1), (3.0, 1)])
