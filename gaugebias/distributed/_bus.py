@@ -247,8 +247,9 @@ def open_bus(timeout: float, grace: float) -> Bus:
     global _bus
     from jax._src.distributed import global_state  # jax has no public access to its key-value store
 
-    store, index, count = global_state.client, jax.process_index(), jax.process_count()
-    host = global_state.coordinator_address.rsplit(":", 1)[0].strip("[]")
+    state: Any = global_state
+    store, index, count = state.client, jax.process_index(), jax.process_count()
+    host = state.coordinator_address.rsplit(":", 1)[0].strip("[]")
     bus = Bus(index, count, timeout, grace)
     wait = max(timeout, 60.0)
     if index == 0:
