@@ -4,6 +4,7 @@ Process 0 is connected to each of the others. Nothing of it touches devices: it 
 network, apart from what XLA does.
 """
 
+import atexit
 import base64
 import contextlib
 import json
@@ -44,6 +45,7 @@ class Bus:
         self._turn = 0
         self._leaving = False
         self.interrupts = False  # whether the main thread is interrupted then
+        self.leaves_alone = False
         self.told = False  # whether the main thread knows that it should stop
         self._news, self._farewell = threading.Condition(), threading.Event()
 
@@ -107,7 +109,8 @@ class Bus:
             self._leaving = self.told = True
             self._news.notify_all()
         if self.index != 0:
-            jax.distributed.shutdown()  # while process 0 is there for it
+            if self.leaves_alone:
+                jax.distributed.shutdown()  # while process 0 is there for it
             self._wires[0].send({"kind": "left"})
             self._farewell.wait(_FAREWELL)  # a connection closed early loses what was sent
         else:
@@ -238,17 +241,21 @@ _bus: Bus | None = None
 def connected() -> Bus | None:
     """The bus; `None` where there is one process only. Opened on first use."""
     if _bus is None and jax.distributed.is_initialized() and jax.process_count() > 1:
-        return open_bus(TIMEOUT, GRACE)
+        return open_bus(TIMEOUT, GRACE)  # jax was initialised by somebody else
     return _bus
 
 
-def open_bus(timeout: float, grace: float) -> Bus:
-    """Connect the processes of an initialised run."""
+def open_bus(timeout: float, grace: float, *, alone: bool = False) -> Bus:
+    """Connect the processes of an initialised run.
+
+    `alone`: whether a process leaves jax's coordination service by itself, and not with all others.
+    """
     global _bus
     from jax._src.distributed import global_state  # jax has no public access to its key-value store
 
-    store, index, count = global_state.client, jax.process_index(), jax.process_count()
-    host = global_state.coordinator_address.rsplit(":", 1)[0].strip("[]")
+    state: Any = global_state
+    store, index, count = state.client, jax.process_index(), jax.process_count()
+    host = state.coordinator_address.rsplit(":", 1)[0].strip("[]")
     bus = Bus(index, count, timeout, grace)
     wait = max(timeout, 60.0)
     if index == 0:
@@ -265,8 +272,10 @@ def open_bus(timeout: float, grace: float) -> Bus:
         connection = call(host, port, base64.b64decode(secret), wait)
         connection.send_bytes(str(index).encode())
         bus.add(0, connection)
-    bus.interrupts = True
+    bus.interrupts, bus.leaves_alone = True, alone
     _bus = bus
+    atexit.register(close_bus)  # after jax has registered its own end, so before it
+    _tell_of_failures(bus)
     if threading.current_thread() is threading.main_thread():
         _answer_interruptions(bus)
     return bus
@@ -283,6 +292,18 @@ def _answer_interruptions(bus: Bus) -> None:
             before(number, frame)
 
     signal.signal(signal.SIGINT, handler)
+
+
+def _tell_of_failures(bus: Bus) -> None:
+    """An exception that ends this process is told to the others."""
+    before = sys.excepthook
+
+    def hook(kind, error, trace):
+        text = str(error).strip().partition("\n")[0]
+        bus.fail(f"{kind.__name__}: {text}")
+        before(kind, error, trace)
+
+    sys.excepthook = hook
 
 
 def close_bus() -> None:

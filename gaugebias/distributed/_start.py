@@ -1,13 +1,11 @@
 """How a process becomes one of several."""
 
-import atexit
 import contextlib
 import os
-import sys
 
 import jax
 
-from ._bus import GRACE, TIMEOUT, close_bus, connected, open_bus
+from ._bus import GRACE, TIMEOUT, close_bus, open_bus
 from ._meeting import meet
 
 
@@ -95,10 +93,8 @@ def initialize(
             f"it ({str(error).strip()}): give all three, or start under SLURM, Open MPI, "
             "Kubernetes or on a Cloud TPU."
         ) from None
-    atexit.register(close_bus)  # after jax has registered its own end, so before it
     if jax.process_count() > 1:
-        open_bus(float(timeout), float(grace))
-        _tell_of_failures()
+        open_bus(float(timeout), float(grace), alone=True)
 
 
 def shutdown() -> None:
@@ -136,17 +132,3 @@ def _check_fresh() -> None:
             "`initialize` must come before anything that computes, calls of `jax.devices()` and "
             "`jax.random.key` included: make it the first line of the program."
         )
-
-
-def _tell_of_failures() -> None:
-    """An exception that ends this process is told to the others."""
-    before = sys.excepthook
-
-    def hook(kind, error, trace):
-        bus = connected()
-        if bus is not None:
-            text = str(error).strip().partition("\n")[0]
-            bus.fail(f"{kind.__name__}: {text}")
-        before(kind, error, trace)
-
-    sys.excepthook = hook

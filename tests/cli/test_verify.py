@@ -87,6 +87,12 @@ def test_options_reach_the_run(tmp_path):
         (["--csv", "x.csv", "--target", "y", "--temperature", "nan"], "`temperature` is nan"),
         (["--csv", "x.csv", "--target", "y", "--cases", "good"], "exclude each other"),
         (["--csv", "x.csv", "--target", "y"], "'x.csv' does not exist"),
+        (["--process-id", "0"], "`process_id` belongs to several processes"),
+        (["--distributed", "0"], "`distributed` is one number of processes"),
+        (["--distributed", "2", "3"], "`distributed` is one number of processes"),
+        (["--distributed", "2", "--num-processes", "3"], "give one of them"),
+        (["--distributed", "2", "--workers", "2"], "exclude each other"),
+        (["--distributed", "--process-id", "0"], "must come before anything that computes"),
         (["--out", "file/r"], "`out`: cannot write into 'file/r' (not a directory)"),
     ],
 )

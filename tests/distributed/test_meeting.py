@@ -10,7 +10,7 @@ from gaugebias.distributed._meeting import meet
 def all_meet(*who, seconds=20.0):
     """What `meet` says to each of `(count, index)`; `None` where it goes well."""
     port = free_port()
-    out = [None] * len(who)
+    out: list[str | None] = [None] * len(who)
 
     def one(i, count, index):
         try:

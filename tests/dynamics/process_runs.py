@@ -50,7 +50,7 @@ def digests(ens):
 def noise(devices, loss=lambda x: 0.0 * jnp.sum(x)):
     """Chains that nothing but noise moves, for one step from nought: the noise itself."""
     sde = gb.dynamics.Langevin(loss, 0.5)
-    one = dict(key=jax.random.key(7), chains=24, steps=1, dt=1.0, devices=devices)
+    one: dict[str, Any] = dict(key=jax.random.key(7), chains=24, steps=1, dt=1.0, devices=devices)
     return digest(gb.simulate(sde, jnp.zeros(3), **one).final)
 
 
@@ -85,7 +85,7 @@ def quick(devices, index):
     """The part of `equality` and `refusals` that every test run affords."""
     return {
         "noise": noise(devices),
-        "small": digests(run(small, start, 512, devices, every=4)),
+        "small": digests(run(small, start, 512, devices, reduce=gb.dynamics.Moments())),
         "refused": refusals(index) if devices is not None else None,
     }
 
@@ -94,18 +94,18 @@ def refusals(index):
     """What is said to all processes where something is wrong, of one or of all."""
     out = []
     every, own = jax.devices(), jax.local_devices()
-    for devices, options in (
-        (99, {}),
-        (every[:1], {}),
-        (jax.sharding.Mesh(np.array(every).reshape(-1, 1), ("a", "b")), {}),
-        (every, dict(steps=32 + 2 * index)),
-        (every, dict(domain=lambda p: jnp.all(p["u"] > index - 0.5), batched=True)),
+    moments = {"reduce": gb.dynamics.Moments()}
+    batch = {"u": np.zeros((512, 2)), "v": np.ones((512, 2))}
+    inside = lambda p: jnp.all(p["u"] > index - 0.5)  # noqa: E731
+    for attempt in (
+        lambda: noise(99),
+        lambda: noise(every[:1]),
+        lambda: noise(jax.sharding.Mesh(np.array(every).reshape(-1, 1), ("a", "b"))),
+        lambda: run(small, start, 512, every, steps=32 + 2 * index, **moments),
+        lambda: run(small, batch, None, every, batched=True, domain=inside, **moments),
     ):
-        init, chains = (start, 128)
-        if "batched" in options:
-            init, chains = {"u": np.zeros((128, 2)), "v": np.ones((128, 2))}, None
         try:
-            run(small, init, chains, devices, **options)
+            attempt()
             out.append("")
         except ValueError as error:
             out.append(str(error))

@@ -96,7 +96,7 @@ class Layout(eqx.Module):
         return eqx.combine(jax.tree.map(lambda x: jax.device_put(x, whole), arrays), rest)
 
 
-def _found(devices: Any) -> list[jax.Device]:
+def _found(devices: Any) -> list[Any]:
     """The devices asked for; `ValueError` naming what is wrong with `devices`."""
     if isinstance(devices, Mesh):
         if devices.devices.ndim != 1:

@@ -114,7 +114,10 @@ def simulate(
     - `devices`: how many devices to spread the chains over, a list of them, or a
         `jax.sharding.Mesh` of one axis. Nothing is exchanged between them. The noise is the same
         bits on any number of devices; states are so on CPUs with at least 64 chains a device, and
-        agree to rounding below.
+        agree to rounding below. With those of several processes
+        ([`gaugebias.distributed.initialize`][]) each simulates the chains of its own devices and
+        all get the whole ensemble; all of them make the same call. `checkpoint` then holds a folder
+        a process, and their number must stay.
     - `start`: number of the first step: `simulate(..., init=ens.final, batched=True, start=n)`
         goes on bit for bit as one run would have.
     - `regauge`: a [`gaugebias.Quotient`][]: return to its slice by a group element after each
@@ -129,7 +132,8 @@ def simulate(
 
     **Returns:** an [`gaugebias.dynamics.Ensemble`][].
 
-    **Raises:** `ValueError` for bad arguments; [`gaugebias.dynamics.SimulationError`][] where
+    **Raises:** `ValueError` for bad arguments; [`gaugebias.distributed.ProcessLost`][] where
+    another process of the run is lost; [`gaugebias.dynamics.SimulationError`][] where
     chains failed: how many, how, by when, and what to lower. Its `.ensemble` holds all that was
     computed. Chains fail by themselves, the rest goes on: they diverge, leave `domain`, or reach
     parameters where the orbit Gram of `ProjectedLangevin` or `regauge` is singular (looked at
