@@ -56,6 +56,22 @@ def test_linear_charts_in_the_plane(chart):
 
 
 U = jnp.array([3.0, 4.0])
+
+
+@pytest.mark.parametrize("direction", [None, U])
+@pytest.mark.parametrize(("kind", "floor"), [(flows.OrderedChart, 0.0), (flows.FlooredChart, 1e-9)])
+def test_differences_near_the_singular_set_keep_their_digits(kind, floor, direction):
+    chart = kind(*([floor] if floor else []), direction)
+    for rho in (-15.0, -20.0, -28.0):
+        xi = jnp.array([0.0, rho])
+        u = None if direction is None else direction / 5.0
+        theta = chart(xi if u is None else jnp.outer(xi, u))
+        size = theta[1] - theta[0] if u is None else (theta[1] - theta[0]) @ u
+        assert float(size) == pytest.approx(
+            floor + np.log1p(np.exp(rho)) if floor else np.exp(rho), rel=1e-13
+        )
+
+
 PLANAR = [
     (flows.OrderedChart(U), 0.0),
     (flows.FlooredChart(jnp.array([0.3, 0.1]), U), jnp.array([0.3, 0.1])),

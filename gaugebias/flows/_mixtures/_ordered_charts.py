@@ -16,8 +16,8 @@ class OrderedChart(AbstractChart):
     r"""\(\theta_{k+1} = \theta_k + e^{\rho_k}\): increasing parameters.
 
     It chooses one of the `K!` labellings. The singular set is at \(\rho_k \to -\infty\), at
-    infinite distance in the coordinates but a finite one in distribution; a difference below
-    rounding of the parameters is lost, and `contains` is then false.
+    infinite distance in the coordinates but a finite one in distribution; differences keep their
+    digits down to rounding of the parameters, below which `contains` is false.
 
     Above one dimension, shape `(K, d)`, the differences \(\delta_k\) are ordered along a unit
     vector `u`: \(u \cdot \delta_k = e^{u \cdot \xi_k}\), and across it they are those of the
@@ -46,7 +46,7 @@ class OrderedChart(AbstractChart):
 
     def _image(self, coordinates: Array) -> Array:
         rho = along(coordinates[1:], self.direction, "OrderedChart")
-        return _summed(coordinates, jnp.exp(rho) - rho, self.direction)
+        return _summed(coordinates, rho, jnp.exp(rho), self.direction)
 
     def _preimage(self, theta: Array) -> Array:
         steps = jnp.diff(theta, axis=0)
@@ -113,8 +113,7 @@ class FlooredChart(AbstractChart):
     def _image(self, coordinates: Array) -> Array:
         self.rows(coordinates.shape[0])
         rho = along(coordinates[1:], self.direction, "FlooredChart")
-        # softplus(rho) - rho is softplus(-rho).
-        return _summed(coordinates, self.floor + jax.nn.softplus(-rho), self.direction)
+        return _summed(coordinates, rho, self.floor + jax.nn.softplus(rho), self.direction)
 
     def _preimage(self, theta: Array) -> Array:
         steps = jnp.diff(theta, axis=0)
@@ -157,8 +156,14 @@ def _moved(rows: Array, shift: Array, direction: Array | None) -> Array:
     return rows + (shift if direction is None else jnp.outer(shift, direction))
 
 
-def _summed(coordinates: Array, shift: Array, direction: Array | None) -> Array:
-    steps = _moved(coordinates[1:], shift, direction)
+def _summed(coordinates: Array, rho: Array, size: Array, direction: Array | None) -> Array:
+    """The rows whose differences have `size` along the direction, `rho` in the coordinates."""
+    # Not rho + (size - rho): a small size would keep the rounding of rho only.
+    steps = size
+    if direction is not None:
+        across = coordinates[1:] - jnp.outer(rho, direction)
+        across = across - jnp.outer(across @ direction, direction)  # what rounding left along it
+        steps = across + jnp.outer(size, direction)
     return jnp.cumsum(jnp.concatenate([coordinates[:1], steps]), axis=0)
 
 
