@@ -10,8 +10,8 @@ efficiency `t1 / (n tn)`. Weak scaling: as many times the chains, efficiency `t1
 independent processes reach on the same cores, each doing the whole baseline, is given as the
 hardware's own limit: caches, memory and clock are shared.
 
-Exit code 1 where an efficiency is below 0.9. Where the limit is below 0.9 too, the machine has other
-work or the cores share too much: the figures then say nothing of the package.
+Exit code 1 where an efficiency is below 0.9. Where the limit is below 0.9 too, the machine has
+other work or the cores share too much: the figures then say nothing of the package.
 """
 
 import argparse
