@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics import Langevin, Moments, _program as program
+from gaugebias.dynamics import Langevin, Moments
+from gaugebias.dynamics._runs import _program as program
 from gaugebias.dynamics._runs._engine import loose_schedule
 
 
