@@ -20,6 +20,7 @@ def interleaved(
     repeats: int = 9,
     least: float = 2e-3,
     slow: float = 2.0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
     """Median seconds of one call of each function.
 
@@ -27,15 +28,17 @@ def interleaved(
     slows all of them; compare only numbers of one call of this function. Each turn calls its
     function as often as fills `least` seconds. Results are waited for; the first call, which may
     compile, is not counted. A function that has taken more than `3 * slow` seconds sits out the
-    turns that are left.
+    turns that are left. `clock=time.process_time` counts processor time instead: the same on a
+    machine with other work, and with the process pinned to one core comparable between functions
+    that use several threads and functions that use one.
     """
     often = {}
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for name, fn in functions.items():
         jax.block_until_ready(fn())
-        start = time.perf_counter()
+        start = clock()
         jax.block_until_ready(fn())
-        first = time.perf_counter() - start
+        first = clock() - start
         often[name] = max(1, int(least / max(first, 1e-9)))
         if first > slow:
             seconds[name].append(first)
@@ -43,11 +46,11 @@ def interleaved(
         for name, fn in functions.items():
             if sum(seconds[name]) > 3 * slow:
                 continue
-            start = time.perf_counter()
+            start = clock()
             for _ in range(often[name]):
                 out = fn()
             jax.block_until_ready(out)
-            seconds[name].append((time.perf_counter() - start) / often[name])
+            seconds[name].append((clock() - start) / often[name])
     return {name: float(np.median(times)) for name, times in seconds.items()}
 
 

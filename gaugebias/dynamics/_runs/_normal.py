@@ -76,7 +76,7 @@ def from_bits(bits: Array) -> Array:
 
 
 def bits_per_number(dtype) -> int | None:
-    """How many random bits a normal number of `dtype` takes; `None` where jax is left to draw it."""
+    """Random bits a normal number of `dtype` takes; `None` where jax is left to draw it."""
     return {"float32": 32, "float64": 64}.get(jnp.dtype(dtype).name)
 
 
