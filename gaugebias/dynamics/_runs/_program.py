@@ -163,7 +163,7 @@ class _Compiled:
         backend = jax.default_backend()
         if backend not in self._compiled:
             options = compiler_options(backend)
-            self._compiled[backend] = eqx.filter_jit(self._fn, compiler_options=options)
+            self._compiled[backend] = eqx.filter_jit(self._fn, compiler_options=options)  # pyright: ignore[reportCallIssue]
         return self._compiled[backend]
 
     def __call__(self, *args):
