@@ -252,11 +252,11 @@ def _whole(shape: tuple[int, ...]) -> Domain:
     return Domain(np.full(size, -np.inf), np.full(size, np.inf))
 
 
-def batch_of(fn: Callable, points: Array) -> Any:
+def batch_of(fn: Callable, points: PyTree) -> Any:
     """`vmap(fn)` over the leading axis, compiled once a function."""
     return _batch(fn, points)
 
 
 @eqx.filter_jit
-def _batch(fn: Callable, points: Array) -> Any:
+def _batch(fn: Callable, points: PyTree) -> Any:
     return jax.vmap(fn)(points)
