@@ -20,6 +20,7 @@ import numpy as np
 
 import gaugebias as gb
 from gaugebias.dynamics._runs import _program as program
+from gaugebias.dynamics._runs._integrate import SMALL_STATE
 from gaugebias.dynamics._runs._path import chain_keys, ensemble_noise
 from gaugebias.dynamics._runs._threefry import fastest
 
@@ -111,20 +112,21 @@ def limit(gradient, start, steps: int) -> Callable:
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), start)
     keys = fastest(chain_keys(jr.key(SEED), CHAINS))
     matrix = start[0].ndim == 2
+    last = sum(x.size for x in start) <= SMALL_STATE
     options = program.compiler_options(jax.default_backend())
 
     @partial(jax.jit, compiler_options=options)
     def run(y):
         def step(i, y):
             # Each number is used once, and the products are those of the gradient.
-            z = ensemble_noise(keys, i, shapes, 0 if matrix else -1)
+            z = ensemble_noise(keys, i, shapes, -1 if last else 0)
             moved = gradient(y) if matrix else y
             return jax.tree.map(lambda x, g, n: x + jnp.float32(1e-6) * (g + n), y, moved, z)
 
         return jax.lax.fori_loop(0, steps, step, y)
 
     first = repeated(start)
-    if not matrix:
+    if last:
         first = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), first)
     return partial(run, first)
 
