@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import jax.random as jr

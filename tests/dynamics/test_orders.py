@@ -1,5 +1,7 @@
 """Orders of the steps, computed from moments and not by sampling, and who may take order two."""
 
+from typing import Any
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -93,7 +95,7 @@ def test_order_two_of_a_nonlinear_drift_by_quadrature():
 
 
 def test_ensembles_and_cuts_of_order_two():
-    settings = dict(key=KEY, chains=4, dt=0.05, solver=diffrax.Heun())
+    settings: dict[str, Any] = dict(key=KEY, chains=4, dt=0.05, solver=diffrax.Heun())
     whole = gb.simulate(SDE_LINEAR, jnp.array(0.5), steps=24, **settings)
     half = gb.simulate(SDE_LINEAR, jnp.array(0.5), steps=10, **settings)
     settings.pop("chains")

@@ -19,7 +19,9 @@ def loss(p):
 
 def test_orbits_are_hyperbolas_and_the_slice_is_the_diagonals():
     ax = gb.plot.landscape(quotient(), loss, (-2.0, 2.0, -2.0, 2.0), orbits=4)
-    orbits = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) > 2]
+    orbits = [
+        np.asarray(line.get_xydata()) for line in ax.lines if len(np.asarray(line.get_xdata())) > 2
+    ]
     assert len(orbits) == 4
     for path in orbits:
         product = path[:, 0] * path[:, 1]
