@@ -26,10 +26,11 @@ def test_orbits_are_hyperbolas_and_the_slice_is_the_diagonals():
     for path in orbits:
         product = path[:, 0] * path[:, 1]
         np.testing.assert_allclose(product, product[0], rtol=1e-9)
-    slices = [c for c in ax.collections if len(np.ravel(c.get_array())) == 1]
+    slices = [c for c in ax.collections if np.size(np.asarray(c.get_array())) == 1]
     (zero,) = slices
     (path,) = zero.get_paths()
-    np.testing.assert_allclose(np.abs(path.vertices[:, 0]), np.abs(path.vertices[:, 1]), atol=0.04)
+    corners = np.abs(np.asarray(path.vertices, float))
+    np.testing.assert_allclose(corners[:, 0], corners[:, 1], atol=0.04)
     assert ax.get_xlabel() == "u" and ax.get_ylabel() == "v"
 
 

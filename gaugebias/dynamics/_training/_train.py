@@ -266,7 +266,7 @@ def train(
         return jax.tree.map(lambda x: np.asarray(jnp.moveaxis(x, axis, 0)), tree)
 
     ensemble = Ensemble(
-        values=gathered(end, total),
+        values=gathered(end),
         steps=np.asarray(end.at),
         results=end.results,
         failed_by=end.failed_by,
