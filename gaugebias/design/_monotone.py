@@ -22,7 +22,7 @@ class MonotoneMap(eqx.Module):
 
     `h(u)` is a table (quintic in bins that follow the exponent of the distance from the anchor and
     from the ends), its derivative is `exp(-log_density(h(u)))` whatever the table's error, and so
-    are all higher ones; [`inverse`][] goes the other way, with the derivative
+    are all higher ones; `inverse` goes the other way, with the derivative
     `exp(log_density(w))`. Entry by entry over arrays of any shape, under `jit`, `vmap`, `grad`.
 
     - `log_density`: `w -> log du/dw`, a function of one entry.
@@ -207,7 +207,7 @@ def monotone(
     symmetric: bool = False,
     reach: float = np.inf,
 ) -> MonotoneMap:
-    """Solve `du/dw = exp(log_density(w))` on a domain: see [`MonotoneMap`][].
+    """Solve `du/dw = exp(log_density(w))` on a domain: see `MonotoneMap`.
 
     **Arguments:**
 

@@ -156,7 +156,7 @@ def step_halving(
     same averages is of order two (measured on the variance of a linear equation at equilibrium:
     2.0), the Talay-Tubaro extrapolation.
 
-    **Arguments:** as [`gaugebias.simulate`][]; `steps`, `burn_in` and `every` count steps of size
+    **Arguments:** as `gaugebias.simulate`; `steps`, `burn_in` and `every` count steps of size
     `dt`. The solver is that of the calculus (Euler, Euler-Heun). With `regauge`, both runs return
     to the slice after each of their own steps. Neither run has the noise of a plain
     `simulate` with the same key.

@@ -236,7 +236,7 @@ def integrate(
 ) -> PyTree:
     """One chain of a process, as a pure function: `jit`, `vmap` and `grad` go through.
 
-    Chain `c` of [`gaugebias.simulate`][] and `integrate(..., chain=c)` draw the same noise.
+    Chain `c` of `gaugebias.simulate` and `integrate(..., chain=c)` draw the same noise.
 
     **Arguments:**
 
@@ -248,9 +248,9 @@ def integrate(
     - `start`: number of the first step: a run cut in two is the whole run, bit for bit.
     - `chain`: number of the chain.
     - `solver`: `diffrax.Euler()` or `diffrax.EulerHeun()`, as the calculus asks; `diffrax.Heun()`
-        for weak order two with additive noise, see [`gaugebias.simulate`][].
+        for weak order two with additive noise, see `gaugebias.simulate`.
     - `regauge`: `params -> params`, applied after each step, as
-        `lambda p: gb.fix_gauge(q, p)`; see [`gaugebias.simulate`][] for when that is allowed.
+        `lambda p: gb.fix_gauge(q, p)`; see `gaugebias.simulate` for when that is allowed.
     - `adjoint`: how to differentiate, default `diffrax.RecursiveCheckpointAdjoint()`.
 
     **Returns:** the parameters after `steps` steps. Diverged chains return what they diverged to.

@@ -121,7 +121,7 @@ def simulate(
         a process, and their number must stay.
     - `start`: number of the first step: `simulate(..., init=ens.final, batched=True, start=n)`
         goes on bit for bit as one run would have.
-    - `regauge`: a [`gaugebias.Quotient`][]: return to its slice by a group element after each
+    - `regauge`: a `gaugebias.Quotient`: return to its slice by a group element after each
         step. Only for processes that keep the slice (measured, and refused otherwise): plain Euler
         steps leave it by `O(sqrt(T dt))`, and hop over strata that the process cannot cross.
     - `solver`: `diffrax.Euler()` for Ito and `diffrax.EulerHeun()` for Stratonovich equations;

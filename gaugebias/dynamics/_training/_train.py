@@ -143,7 +143,7 @@ def train(
     - `learning_rates`: shape `(r,)`. The chain axis of the result then has `r * chains` entries,
         rate after rate; chain `c` sees the same batches at every rate.
     - `observe`, `burn_in`, `every`, `reduce`, `batched`, `start`, `progress`, `throw`: as in
-        [`gaugebias.simulate`][]. With `learning_rates` the statistics of `reduce` are over the
+        `gaugebias.simulate`. With `learning_rates` the statistics of `reduce` are over the
         chains of all rates together; for each rate apart, train once a rate.
     - `replacement`: draw each batch with replacement; without, a batch has no sample twice (batches
         of different steps are independent either way).

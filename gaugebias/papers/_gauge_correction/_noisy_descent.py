@@ -48,7 +48,7 @@ def minibatch_descent(
 ) -> Array:
     """The predictors after stochastic gradient descent, shape `(seeds, n)`.
 
-    All seeds are one chain of [`gaugebias.train`][]: their losses are added up, so that each moves
+    All seeds are one chain of `gaugebias.train`: their losses are added up, so that each moves
     by its own gradient. They share the numbers of the rows drawn; the rows, and starts, are their
     own and independent.
     """
