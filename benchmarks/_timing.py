@@ -75,6 +75,7 @@ def interleaved(
     repeats: int = 9,
     least: float = 2e-3,
     slow: float = 2.0,
+    clock: Callable[[], float] | None = None,
 ) -> Turns:
     """Median seconds of one call of each function, and every turn.
 
@@ -83,15 +84,18 @@ def interleaved(
     function as often as fills `least` seconds, and where that is more than once, once before:
     what the function before it left in caches and thread pools is not counted. Results are waited
     for; the first call, which may compile, is not counted. A function that has taken more than
-    `3 * slow` seconds sits out the turns that are left.
+    `3 * slow` seconds sits out the turns that are left. `clock=time.process_time` counts processor
+    time instead of wall time: the same on a machine with other work, and with the process pinned to
+    one core comparable between functions that use several threads and functions that use one.
     """
+    clock = clock or time.perf_counter
     often, spent = {}, dict.fromkeys(functions, 0.0)
     seconds = {name: np.full(repeats, np.nan) for name in functions}
     for name, fn in functions.items():
         jax.block_until_ready(fn())
-        start = time.perf_counter()
+        start = clock()
         jax.block_until_ready(fn())
-        first = time.perf_counter() - start
+        first = clock() - start
         often[name] = max(1, int(least / max(first, 1e-9)))
         if first > 3 * slow:
             seconds[name][:1] = spent[name] = first
@@ -101,11 +105,11 @@ def interleaved(
                 continue
             if often[name] > 1:
                 jax.block_until_ready(fn())
-            start = time.perf_counter()
+            start = clock()
             for _ in range(often[name]):
                 out = fn()
             jax.block_until_ready(out)
-            taken = time.perf_counter() - start
+            taken = clock() - start
             seconds[name][turn] = taken / often[name]
             spent[name] += taken if often[name] == 1 else 0.0
     return Turns(seconds)

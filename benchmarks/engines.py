@@ -2,14 +2,18 @@
 
 The toy `w = u v`, a Hadamard product of 64 entries and a factorisation of 20 x 20 matrices under
 Langevin noise, float32, 1,024 chains. A hand-written `lax.scan` with an analytic gradient and
-jax's own generator is the measure; everything takes turns in one process.
+jax's own generator is the measure; everything takes turns in one process. `limit` is the time of
+a step's noise (and matrix products) alone. `python -m benchmarks.engines [--save]` runs them alone.
 """
 
+import argparse
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -17,9 +21,12 @@ import numpy as np
 
 import gaugebias as gb
 from gaugebias.dynamics._runs import _program as program
+from gaugebias.dynamics._runs._integrate import SMALL_STATE
+from gaugebias.dynamics._runs._path import chain_keys, ensemble_noise
+from gaugebias.dynamics._runs._threefry import fastest
 
-from . import peers
-from ._timing import interleaved, progress
+from . import _table, peers
+from ._timing import RESULTS, interleaved, machine, progress, save
 
 CHAINS, DT, T = 1024, 1e-3, 0.1
 STEPS = {"toy": 20_000, "hadamard": 1000, "factorisation": 200}
@@ -98,6 +105,33 @@ def as_peer(name: str, steps: int) -> peers.Problem:
     return peers.Problem(loss, start, target, steps, CHAINS, DT, T, SEED)
 
 
+def limit(gradient, start, steps: int) -> Callable:
+    """What no step can do without: its normal numbers, and the products of a matrix problem.
+
+    The library's own noise with its compiler options, summed up and nothing more.
+    """
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), start)
+    keys = fastest(chain_keys(jr.key(SEED), CHAINS))
+    matrix = start[0].ndim == 2
+    last = sum(x.size for x in start) <= SMALL_STATE
+    options = program.compiler_options(jax.default_backend())
+
+    @partial(jax.jit, compiler_options=options)
+    def run(y):
+        def step(i, y):
+            # Each number is used once, and the products are those of the gradient.
+            z = ensemble_noise(keys, i, shapes, -1 if last else 0)
+            moved = gradient(y) if matrix else y
+            return jax.tree.map(lambda x, g, n: x + jnp.float32(1e-6) * (g + n), y, moved, z)
+
+        return jax.lax.fori_loop(0, steps, step, y)
+
+    first = repeated(start)
+    if last:
+        first = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), first)
+    return partial(run, first)
+
+
 def compilation(loss, start, steps: int) -> tuple[float, int]:
     """Seconds of the first `simulate` of a process nobody has seen, and traces of its program for
     a scan of twenty temperatures."""
@@ -123,7 +157,9 @@ def compilation(loss, start, steps: int) -> tuple[float, int]:
     return seconds, len(traces)
 
 
-def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
+def measure(
+    quick: bool, clock: Callable[[], float] = time.perf_counter
+) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
     """Rows, and each target in words with whether it is met."""
     rows, checks = [], []
     for name, many in STEPS.items():
@@ -134,26 +170,33 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
         runs: dict[str, Callable] = {
             "scan": scan(gradient, start, steps),
             "simulate": simulate(loss, start, steps),
+            "limit": limit(gradient, start, steps),
+            "simulate, Heun": simulate(loss, start, steps, solver=diffrax.Heun()),
             "simulate, moments": simulate(loss, start, steps, reduce=moments, every=10),
         }
         fast, absent = peers.langevin(as_peer(name, steps), slow=False)
-        seconds = interleaved(runs | fast, repeats=3 if quick else 7)
+        seconds = interleaved(runs | fast, repeats=3 if quick else 7, clock=clock)
         # The other peers are far slower: a tenth of the steps, in turns with the scan.
         few = max(4, steps // 10)
         slow, also = peers.langevin(as_peer(name, few), slow=True)
-        others = interleaved({"scan": scan(gradient, start, few)} | slow, repeats=3)
+        others = interleaved({"scan": scan(gradient, start, few)} | slow, repeats=3, clock=clock)
         for taken, length in ((seconds, steps), (others, few)):
             for which in taken:
                 if length == steps or which != "scan":
                     row = {"problem": name, "path": which, "unit": "ns a chain-step"}
                     row |= taken.estimate(which, 1e9 / length / CHAINS).fields("value")
                     row |= taken.ratio(which, "scan").fields("ratio")
-                    row |= {"of": "scan", "peer": not which.startswith("simulate")}
+                    row |= {"of": "scan", "peer": not which.startswith(("simulate", "limit"))}
                     rows.append(row)
         rows += [{"problem": name, "path": path, "absent": True} for path in absent + also]
         ratio = seconds.ratio("simulate", "scan").median
         most = TARGETS[name]
         checks.append((f"{name}: simulate at {ratio:.2f} of scan (at most {most})", ratio <= most))
+        if ratio > most:
+            reached = seconds.ratio("limit", "simulate").median
+            least = seconds.ratio("limit", "scan").median
+            text = f"{name}: the limit, noise alone, is at {least:.2f} of scan"
+            checks[-1] = (f"{checks[-1][0]}; {text}; {reached:.0%} of it reached", False)
         ratio = seconds.ratio("simulate, moments", "simulate").median
         text = f"{name}: moments at {ratio:.2f} of the run without (at most {REDUCED})"
         checks.append((text, ratio <= REDUCED))
@@ -165,3 +208,32 @@ def measure(quick: bool) -> tuple[list[dict[str, Any]], list[tuple[str, bool]]]:
         checks.append((f"{name}: {traces} trace of a temperature scan (1)", traces == 1))
         checks.append((f"{name}: first call {compiled:.2f} s (at most 3)", compiled <= 3.0))
     return rows, checks
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks.engines", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="shorter runs, fewer repeats")
+    parser.add_argument("--cpu", action="store_true", help="compare processor time, not wall time")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there")
+    parser.add_argument("--save", action="store_true", help="write them to benchmarks/results/")
+    options = parser.parse_args(argv)
+    rows, checks = measure(options.quick, time.process_time if options.cpu else time.perf_counter)
+    print(_table.text("engines", rows))
+    for text, met in checks:
+        print("met   " if met else "MISSED", text)
+    settings = {
+        "dtype": "float32",
+        "chains": CHAINS,
+        "quick": options.quick,
+        "clock": "processor time" if options.cpu else "wall time",
+        "targets": [{"text": text, "met": met} for text, met in checks],
+    }
+    if options.json:
+        save(options.json, "engines", rows, **settings)
+    if options.save:
+        save(RESULTS / f"engines-{machine()}.json", "engines", rows, **settings)
+    return 0 if all(met for _, met in checks) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -129,7 +129,7 @@ def exact_mean(x, y, weight, temperature, start, chains=40, sweeps=1500):
     rng = np.random.default_rng(1)
     rate, scale = weight / temperature, n * temperature
     gram, pull = x.T @ x / scale, np.broadcast_to(x.T @ y / scale, (chains, d))[..., None]
-    w, total, burn = np.tile(np.asarray(start), (chains, 1)), 0.0, sweeps // 5
+    w, total, burn = np.tile(np.asarray(start), (chains, 1)), np.zeros((chains, d + 1)), sweeps // 5
     for sweep in range(sweeps):
         precision = rng.wald(rate / np.maximum(np.abs(w), 1e-12), rate**2)
         root = np.linalg.cholesky(gram + precision[:, :, None] * np.eye(d))
@@ -149,7 +149,7 @@ def agreement(each, exact):
     """p-value of equal means of two sets of chains: the least over columns, times their number."""
     from scipy.stats import ttest_ind
 
-    p = ttest_ind(each, exact, axis=0, equal_var=False).pvalue
+    p: np.ndarray = ttest_ind(each, exact, axis=0, equal_var=False).pvalue  # pyright: ignore
     return min(1.0, float(np.min(p)) * each.shape[1])
 
 

@@ -10,7 +10,8 @@ efficiency `t1 / (n tn)`. Weak scaling: as many times the chains, efficiency `t1
 independent processes reach on the same cores, each doing the whole baseline, is given as the
 hardware's own limit: caches, memory and clock are shared.
 
-Exit code 1 where an efficiency is below 0.9 both as it is and of that limit.
+Exit code 1 where an efficiency is below 0.9. Where the limit is below 0.9 too, the machine has
+other work or the cores share too much: the figures then say nothing of the package.
 """
 
 import argparse
@@ -156,9 +157,9 @@ def verdicts(rows: list[dict[str, Any]]) -> list[tuple[str, bool]]:
         got, limit = row["efficiency"], row["limit"]
         text = (
             f"{row['problem']}, {row['what']}: {got:.2f} of linear, {got / limit:.2f} of what two "
-            f"independent processes reach (at least {TARGET} of either)"
+            f"independent processes reach (at least {TARGET} of linear)"
         )
-        out.append((text, max(got, got / limit) >= TARGET))
+        out.append((text, got >= TARGET))
     return out
 
 

@@ -47,7 +47,11 @@ def _with_threads(loop: Callable, threads: int) -> Callable:
     import torch  # pyright: ignore[reportMissingImports]
 
     def run():
+        before = torch.get_num_threads()
         torch.set_num_threads(threads)
-        return loop()
+        try:
+            return loop()
+        finally:
+            torch.set_num_threads(before)
 
     return run

@@ -59,7 +59,7 @@ def agreement(model: AbstractModel, params: PyTree) -> tuple[Agreement, ...]:
 
     **Arguments:** `model`, and `params`, one parameter point (only its predictor matters).
 
-    **Returns:** three [`Agreement`][]s.
+    **Returns:** three `Agreement`s.
 
     **Raises:** `ValueError` unless float64 is enabled.
 

@@ -124,7 +124,7 @@ class AbstractModel(eqx.Module):
 
         With respect to Lebesgue measure in the entries of `w` (Hausdorff measure of the image
         where `K` is singular). The exponent -1 stands for the slice-conditioned law, where only
-        the symmetric generators count ([`log_conditioned_volume`][]); for a compact group nothing
+        the symmetric generators count (`log_conditioned_volume`); for a compact group nothing
         is conditioned, and every exponent is taken literally. `exponent` may be traced.
         """
         weight = weight_by_exponent(
@@ -140,7 +140,7 @@ class AbstractModel(eqx.Module):
     ) -> Array:
         """`L_eff(w) = l(w) + (T/2) log det K - s T log V`, minus `T` times the law's log density.
 
-        For the exponent -1 as in [`log_density`][].
+        For the exponent -1 as in `log_density`.
         """
         return potential(w) - temperature * self.log_density(w, exponent)
 

@@ -89,7 +89,7 @@ class Design(eqx.Module):
 
     @property
     def phi(self) -> Callable:
-        """The parametrisation, by the name it has in a [`gaugebias.Quotient`][]."""
+        """The parametrisation, by the name it has in a `gaugebias.Quotient`."""
         return self.parametrisation
 
     @property
@@ -111,7 +111,7 @@ class Design(eqx.Module):
 
         A statement, from the penalty alone; [`gaugebias.design.validate`][] holds it against the
         process. Without walls its exponent (1)
-        multiplies `-R/T`, so that [`gaugebias.compare`][] also tests the strength of the penalty.
+        multiplies `-R/T`, so that `gaugebias.compare` also tests the strength of the penalty.
 
         **Raises:** [`gaugebias.laws.NotNormalisable`][] where it has infinite mass (in one
         coordinate); `ValueError` where it puts more than 1e-6 of it beyond `reach`.
@@ -157,7 +157,7 @@ class Design(eqx.Module):
         return ProjectedLangevin(loss, self.action, own, alpha=1.0, beta=0.0)
 
     def quotient(self, at: PyTree = None, domain: Domain | None = None) -> Quotient:
-        """The [`gaugebias.Quotient`][] of a redundant design, for laws and gauges.
+        """The `gaugebias.Quotient` of a redundant design, for laws and gauges.
 
         **Arguments:** `at`, a parameter point (default: the lift of a generic `w`); `domain`, as
         where a balanced start keeps the sign of `w`.
@@ -252,11 +252,11 @@ def _whole(shape: tuple[int, ...]) -> Domain:
     return Domain(np.full(size, -np.inf), np.full(size, np.inf))
 
 
-def batch_of(fn: Callable, points: Array) -> Any:
+def batch_of(fn: Callable, points: PyTree) -> Any:
     """`vmap(fn)` over the leading axis, compiled once a function."""
     return _batch(fn, points)
 
 
 @eqx.filter_jit
-def _batch(fn: Callable, points: Array) -> Any:
+def _batch(fn: Callable, points: PyTree) -> Any:
     return jax.vmap(fn)(points)

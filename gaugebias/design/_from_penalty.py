@@ -64,10 +64,10 @@ def from_penalty(
 
     **Arguments:**
 
-    - `penalty`: `R`, in units of the loss. Of one coordinate: [`Log`][], [`Lp`][], [`L1`][],
-        [`Barrier`][], or a function of your own (with an interval: [`Penalty`][]), summed over the
-        entries of `w`. Of several: [`Linear`][], [`TotalVariation`][], [`Group`][],
-        [`Nuclear`][], [`Schatten`][], [`Norm`][].
+    - `penalty`: `R`, in units of the loss. Of one coordinate: `Log`, `Lp`, `L1`,
+        `Barrier`, or a function of your own (with an interval: `Penalty`), summed over the
+        entries of `w`. Of several: `Linear`, `TotalVariation`, `Group`,
+        `Nuclear`, `Schatten`, `Norm`.
     - `temperature`: `T > 0`, the one at which `R` is the bias.
     - `shape`: of `w`; default one coordinate, or what `penalty` implies.
     - `form`: `"coordinate"`: one parameter a coordinate, no symmetry. `"product"`: parameters

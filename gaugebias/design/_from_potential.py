@@ -43,7 +43,7 @@ def from_potential(
     **Arguments:**
 
     - `potential`: `R` of one entry, a traceable scalar function, or a separable potential of
-        [`gaugebias.flows`][].
+        `gaugebias.flows`.
     - `domain`: its open interval.
     - `base`: the point where `w = 0`.
 

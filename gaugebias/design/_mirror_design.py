@@ -60,7 +60,7 @@ class Chart(eqx.Module):
 
 @final
 class Designed(AbstractElementwise):
-    """`x = rho(w)` with `rho' = R''(rho)^(-1/2)`: an elementwise map of [`gaugebias.flows`][].
+    """`x = rho(w)` with `rho' = R''(rho)^(-1/2)`: an elementwise map of `gaugebias.flows`.
 
     Made by [`gaugebias.design.from_potential`][].
     """
@@ -106,7 +106,7 @@ class Designed(AbstractElementwise):
 
 
 class FlowCheck(NamedTuple):
-    """What [`MirrorDesign.validate`][] found.
+    """What `MirrorDesign.validate` found.
 
     - `path`: the gradient flow. `certificate`: of its end, with the potential of the flow itself.
     - `target`: the certificate with the potential asked for (the same for elementwise designs; for
@@ -125,7 +125,7 @@ class FlowCheck(NamedTuple):
 class MirrorDesign(eqx.Module):
     """A parametrisation whose gradient flow is the mirror flow of a potential.
 
-    - `parametrisation`: an elementwise map of [`gaugebias.flows`][], or a signed difference of
+    - `parametrisation`: an elementwise map of `gaugebias.flows`, or a signed difference of
         two, `x = rho(u) - rho(v)`; `rho`: the map itself.
     - `potential`: the `R` asked for.
     - `closed_form`: in a line where it is known; `notes`: what else holds.

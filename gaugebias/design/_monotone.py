@@ -22,7 +22,7 @@ class MonotoneMap(eqx.Module):
 
     `h(u)` is a table (quintic in bins that follow the exponent of the distance from the anchor and
     from the ends), its derivative is `exp(-log_density(h(u)))` whatever the table's error, and so
-    are all higher ones; [`inverse`][] goes the other way, with the derivative
+    are all higher ones; `inverse` goes the other way, with the derivative
     `exp(log_density(w))`. Entry by entry over arrays of any shape, under `jit`, `vmap`, `grad`.
 
     - `log_density`: `w -> log du/dw`, a function of one entry.
@@ -96,10 +96,15 @@ class MonotoneMap(eqx.Module):
         Reflections at walls of the domain do not count.
         """
         u = jnp.asarray(u)
-        low, high = self.folds
-        ends = [low is not None and np.isinf(self.lower), high is not None and np.isinf(self.upper)]
-        first = low if ends[0] else -np.inf if low is None or not ends[1] else 2.0 * low - high
-        last = high if ends[1] else np.inf if high is None or not ends[0] else 2.0 * high - low
+        low = -np.inf if self.folds[0] is None else self.folds[0]
+        high = np.inf if self.folds[1] is None else self.folds[1]
+        # A wall shows the other end once more, mirrored.
+        walls = np.isfinite(self.lower), np.isfinite(self.upper)
+        first, last = low, high
+        if walls[0]:
+            first = -np.inf if walls[1] else 2.0 * low - high
+        if walls[1]:
+            last = np.inf if walls[0] else 2.0 * high - low
         return (u < first) | (u > last)
 
     def table(self, u: Array) -> Array:
@@ -202,7 +207,7 @@ def monotone(
     symmetric: bool = False,
     reach: float = np.inf,
 ) -> MonotoneMap:
-    """Solve `du/dw = exp(log_density(w))` on a domain: see [`MonotoneMap`][].
+    """Solve `du/dw = exp(log_density(w))` on a domain: see `MonotoneMap`.
 
     **Arguments:**
 

@@ -133,7 +133,7 @@ class Lp(AbstractPenalty):
     **Arguments:** `p` in (0, 2]; `weight` in units of the loss over those of `w^p`; `scale` in
     units of `w`, 0 for none (the parametrisation then has a kink in its second derivative at 0).
 
-    With `p = 1`: [`L1`][].
+    With `p = 1`: `L1`.
     """
 
     p: float = eqx.field(static=True)
@@ -182,7 +182,7 @@ class Lp(AbstractPenalty):
 
 
 def L1(weight: ArrayLike = 1.0, scale: float = 0.0) -> Lp:
-    """`R(w) = weight |w|`, or `weight (sqrt(w^2 + scale^2) - scale)`: see [`Lp`][]."""
+    """`R(w) = weight |w|`, or `weight (sqrt(w^2 + scale^2) - scale)`: see `Lp`."""
     return Lp(1.0, weight, scale)
 
 

@@ -51,7 +51,7 @@ class Linear(eqx.Module):
 def TotalVariation(weight: ArrayLike = 1.0, length: int = 2, *, p: float = 1.0, scale: float = 0.0):
     """`weight sum_i |w_(i+1) - w_i|^p`, smoothed at `scale`; the level `w_1` is free.
 
-    A [`Linear`][] penalty of vectors of `length` entries.
+    A `Linear` penalty of vectors of `length` entries.
     """
     if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 2:
         raise ValueError(f"`length` must be an integer of at least 2, but is {length!r}.")

@@ -95,7 +95,7 @@ def validate(
 
     - `design`: a [`gaugebias.design.Design`][], designed or claimed.
     - `potential`: `l(w)`, confining enough that the law can be normalised.
-    - `process`: `"langevin"`: noise across the orbits, [`gaugebias.simulate`][] of
+    - `process`: `"langevin"`: noise across the orbits, `gaugebias.simulate` of
         `design.process(potential)`; or a process of your own on the parameters. For minibatch
         descent see [`gaugebias.design.validate_sgd`][].
     - `temperature`: of the process; default that of the design.
@@ -322,7 +322,7 @@ def _with_domain(law: DensityLaw, domain: Domain | None) -> DensityLaw:
 
 
 def aligned(design: Design, potential: Callable) -> tuple[Design, Callable]:
-    """The same design in the coordinates `d = D w` of a [`Linear`][] penalty, where it is one.
+    """The same design in the coordinates `d = D w` of a `Linear` penalty, where it is one.
 
     Laws of `d` have their singular points on coordinate planes, which quadrature can follow.
     """

@@ -49,7 +49,7 @@ def validate_sgd(
 
     - `design`: of one coordinate without symmetry.
     - `per_sample`: `(w, sample) -> loss`; `data`: a pytree of arrays with a leading sample axis.
-    - `learning_rate`, `batch_size`, `steps`: of [`gaugebias.train`][] (with replacement).
+    - `learning_rate`, `batch_size`, `steps`: of `gaugebias.train` (with replacement).
     - `limits`: interval of `w` that holds all but 1e-9 of both laws.
     - `start`: a predictor; default the middle of `limits`.
 

@@ -79,8 +79,8 @@ _ALL = (
         "Mixtures and networks near their singular set, in relative coordinates",
         "2206.08598",
         "_singular_mixtures",
-        seconds=240,
-        quick_seconds=75,
+        seconds=180,
+        quick_seconds=80,
     ),
     Publication(
         "nonnegative-factorisation",

@@ -27,7 +27,7 @@ def landscape(
 
     **Arguments:**
 
-    - `q`: a [`gaugebias.Quotient`][] whose `at` holds two numbers that move, as `u` and `v` of
+    - `q`: a `gaugebias.Quotient` whose `at` holds two numbers that move, as `u` and `v` of
       `w = u v`. The first is the horizontal axis.
     - `loss`: function of the parameters: the loss, or an effective loss such as
       `lambda p: law.effective_loss(q.phi(p))`. Where it is not finite nothing is drawn.

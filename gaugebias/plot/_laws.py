@@ -17,7 +17,7 @@ def law(law: Any, ax: Any = None) -> "Axes":
 
     **Arguments:**
 
-    - `law`: a law of [`gaugebias.laws`][] with respect to Lebesgue measure, of dimension 1 or 2.
+    - `law`: a law of `gaugebias.laws` with respect to Lebesgue measure, of dimension 1 or 2.
     - `ax`: matplotlib axes to draw on, or `None` for a new figure of column width (3.4 in).
 
     **Returns:** the axes. The bulk is shown (99.6% of 4096 draws with a fixed key); dotted lines

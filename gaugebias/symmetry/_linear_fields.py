@@ -23,7 +23,7 @@ class LinearFields(AbstractAction):
 
     Generator number a moves a leaf x by \(\sum_s x \cdot A_{a,s} + t_a\), where \(x \cdot A\)
     contracts one axis of x with the rows of A. The form in which
-    [`gaugebias.discover`][] returns a symmetry that no standard group explains; it can hold any
+    `gaugebias.discover` returns a symmetry that no standard group explains; it can hold any
     linear group.
 
     **Arguments:**

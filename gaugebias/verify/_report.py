@@ -211,7 +211,7 @@ class Power:
 
 
 def power_of(judged: Sequence[Judged]) -> Power:
-    """The [`Power`][] of a run, from the draws of its first attempts."""
+    """The `Power` of a run, from the draws of its first attempts."""
     from ..stats import ks_detectable
     from ..verdicts import family_false_alarm
 

@@ -121,7 +121,7 @@ def run_cases(
     `settings` are recorded; `progress_console` is a rich console for the progress bar, or `None`
     for silence.
 
-    **Returns:** a [`Report`][]. Raises `ValueError` before any work when `cases` is empty or `out`
+    **Returns:** a `Report`. Raises `ValueError` before any work when `cases` is empty or `out`
     cannot be written.
     """
     if not cases:

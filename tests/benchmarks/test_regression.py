@@ -138,6 +138,15 @@ def test_the_table_shows_spread_and_absence():
     assert spread({"ratio": 1.0}, "ratio") is None
 
 
+def test_rows_of_scaling_keep_their_quartiles():
+    found = {"problem": "toy", "what": "strong, two devices", "seconds": 0.5, "efficiency": 0.9}
+    shown = suite._efficiency(found | {"quartiles": [0.88, 0.93], "limit": 0.95})
+    assert slower(record(shown | {"ratio": 0.6}), record(shown))[0].factor == pytest.approx(1.5)
+    alone = suite._efficiency(found | {"what": "two alone", "quartiles": [0.9, 0.9]})
+    assert slower(record(alone | {"ratio": 0.1}), record(alone)) == []
+    assert "0.9" in text("scaling", [shown]) and "of linear" in text("scaling", [shown])
+
+
 @pytest.fixture
 def small(monkeypatch, tmp_path):
     """A suite of one benchmark whose ratio is `ratio[0]`."""

@@ -15,6 +15,7 @@ from gaugebias.dynamics import (
     noise_covariance_product,
     noise_trace,
 )
+from gaugebias.dynamics._runs._path import step_noise
 
 KEY = jax.random.key(11)
 N, RATE, BATCH = 12, 0.05, 4
@@ -147,7 +148,7 @@ def test_the_second_order_drift_is_that_of_the_modified_loss():
 
 def test_it_is_simulated_with_one_noise_number_a_sample():
     sde = SDES["chunked"]
-    noise = gb.dynamics._runs._path.step_noise(
+    noise = step_noise(
         jax.random.fold_in(KEY, 2), jnp.int32(0), jax.ShapeDtypeStruct((N,), jnp.float64)
     )
     first = gb.simulate(sde, P, key=KEY, chains=3, steps=1, dt=RATE)

@@ -9,7 +9,13 @@ import optax
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics import LabelNoiseSDE, SimulationError, optimiser_symmetries
+from gaugebias.dynamics import (
+    Histogram,
+    LabelNoiseSDE,
+    Moments,
+    SimulationError,
+    optimiser_symmetries,
+)
 from gaugebias.stats import mean_test
 
 KEY = jax.random.key(5)
@@ -56,6 +62,28 @@ def test_observing_on_the_way_changes_nothing(whole):
     seen = run(every=6, burn_in=6, observe=lambda p: p["u"] * p["v"])
     assert seen.values.shape == (5, 3) and seen.steps.tolist() == [12, 18, 24]
     np.testing.assert_array_equal(seen.final["u"], whole.final["u"])
+
+
+def test_reductions_are_those_of_all_draws():
+    """Statistics on the way against the same of the draws kept, also where the number of draws is
+    prime and burn-in is no multiple of `every`."""
+
+    def product(p):
+        return p["u"] * p["v"]
+
+    options = dict(observe=product, steps=41, burn_in=3, every=2, chains=5)
+    kept = run(**options)
+    reduced = run(**options, reduce={"m": Moments(), "h": Histogram(np.linspace(0.0, 2.0, 9))})
+    assert kept.values.shape == (5, 19) and reduced.values.shape == (5, 1)
+    np.testing.assert_array_equal(reduced.values[:, 0], kept.values[:, -1])
+    assert reduced.steps.tolist() == [41] and reduced.reductions["m"].draws == 19
+    np.testing.assert_allclose(reduced.reductions["m"].mean, kept.values.mean(), rtol=1e-12)
+    counts = np.histogram(kept.values, np.linspace(0.0, 2.0, 9))[0]
+    np.testing.assert_array_equal(reduced.reductions["h"].counts, counts)
+    each = run(observe=product, steps=7, reduce=Moments(), chains=5)
+    assert each.reductions["moments"].draws == 7
+    with pytest.raises(ValueError, match="`reduce` must be a reduction"):
+        run(reduce="mean")
 
 
 def test_the_optimiser_is_the_one_by_hand(whole):

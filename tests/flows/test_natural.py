@@ -59,6 +59,7 @@ def test_natural_steps_in_the_plane_do_not_see_the_chart_and_plain_ones_do():
     assert np.abs(moves[False][0] / moves[False][1] - 1).max() > 0.1
 
 
+@pytest.mark.slow
 def test_flows_of_data_end_where_em_does():
     fit = flows.mixture_em(DATA, PLANE, fixed_weights=True, tol=1e-14, max_steps=5000)
     model = models()[1]

@@ -41,6 +41,7 @@ def test_information_is_that_of_finite_differences_and_singular_at_a_collision()
     assert np.linalg.matrix_rank(np.asarray(together), tol=1e-9) == 6
 
 
+@pytest.mark.slow
 def test_the_natural_flow_does_not_see_the_chart_and_the_plain_one_does():
     truth = flows.ShallowNetwork(jnp.array([0.4, 1.6]), jnp.array([0.7, 0.7]))
     start = flows.ShallowNetwork(jnp.array([0.8, 1.2]), jnp.array([0.7, 0.7]))

@@ -126,8 +126,12 @@ def test_basis_pursuit_has_a_certificate(problems):
         null = np.linalg.svd(A)[2][4:]
         for move in 0.1 * np.random.default_rng(0).normal(size=(50, 2)) @ null:
             assert np.sum(weights * np.abs(found.x + move)) >= found.value - 1e-9
-    with pytest.raises(ValueError, match="`A` x = `b` was not solved"):
-        weighted_basis_pursuit(np.zeros((1, 2)), np.ones(1), np.ones(2))
+    # Two rows that nearly coincide.
+    near = np.vstack([A[:3], A[2] + 1e-7 * A[3]])
+    found = weighted_basis_pursuit(near, b, np.ones(6))
+    assert found.gap < 1e-8 and found.misfit < 1e-8
+    with pytest.raises(ValueError, match="`A` must have independent rows"):
+        weighted_basis_pursuit(np.ones((2, 3)), np.ones(2), np.ones(3))
     with pytest.raises(ValueError, match="`weights` may hold one zero"):
         weighted_basis_pursuit(A, b, np.zeros(6))
 

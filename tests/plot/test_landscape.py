@@ -19,15 +19,18 @@ def loss(p):
 
 def test_orbits_are_hyperbolas_and_the_slice_is_the_diagonals():
     ax = gb.plot.landscape(quotient(), loss, (-2.0, 2.0, -2.0, 2.0), orbits=4)
-    orbits = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) > 2]
+    orbits = [
+        np.asarray(line.get_xydata()) for line in ax.lines if len(np.asarray(line.get_xdata())) > 2
+    ]
     assert len(orbits) == 4
     for path in orbits:
         product = path[:, 0] * path[:, 1]
         np.testing.assert_allclose(product, product[0], rtol=1e-9)
-    slices = [c for c in ax.collections if len(np.ravel(c.get_array())) == 1]
+    slices = [c for c in ax.collections if np.size(np.asarray(c.get_array())) == 1]
     (zero,) = slices
     (path,) = zero.get_paths()
-    np.testing.assert_allclose(np.abs(path.vertices[:, 0]), np.abs(path.vertices[:, 1]), atol=0.04)
+    corners = np.abs(np.asarray(path.vertices, float))
+    np.testing.assert_allclose(corners[:, 0], corners[:, 1], atol=0.04)
     assert ax.get_xlabel() == "u" and ax.get_ylabel() == "v"
 
 

@@ -35,9 +35,10 @@ def found(tmp_path_factory):
 def test_cells_are_means_and_those_not_done_stay_empty(found):
     ax = gb.plot.heat_map(found, "ratio", "rate", "scale")
     (mesh,) = [c for c in ax.collections if c.get_array() is not None]
-    values = np.ma.masked_invalid(mesh.get_array()).reshape(4, 3)
+    values = np.ma.masked_invalid(np.ma.asarray(mesh.get_array())).reshape(4, 3)
     np.testing.assert_allclose(values[:, 0], [0.1, 0.2, 0.3, 0.4])
-    assert values.mask[:, 2].all() and not values.mask[:, :2].any()
+    empty = np.ma.getmaskarray(values)
+    assert empty[:, 2].all() and not empty[:, :2].any()
     assert ax.get_xscale() == "log" and ax.get_yscale() == "linear"
     assert ax.get_xlabel() == "rate (1/s)"
 
@@ -51,9 +52,11 @@ def test_a_phase_diagram_has_its_level_and_the_predicted_border(found):
     ax = gb.plot.phase_diagram(
         found, "ratio", "rate", "scale", level=0.3, boundary=lambda rate: 0.3 / rate
     )
-    (border,) = [line for line in ax.lines if len(line.get_xdata()) == 256]
-    np.testing.assert_allclose(border.get_xdata() * border.get_ydata(), 0.3)
-    said = [text.get_text() for text in ax.get_legend().get_texts()]
+    (border,) = [line for line in ax.lines if len(np.asarray(line.get_xdata())) == 256]
+    np.testing.assert_allclose(np.asarray(border.get_xdata()) * np.asarray(border.get_ydata()), 0.3)
+    legend = ax.get_legend()
+    assert legend is not None
+    said = [text.get_text() for text in legend.get_texts()]
     assert said == ["ratio = 0.3", "predicted"]
 
 

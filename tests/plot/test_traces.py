@@ -36,7 +36,9 @@ def runs():
 
 def test_without_noise_the_ratios_are_those_of_conservation(runs):
     ax = gb.plot.norm_ratios(runs["full"], "a", "b")
-    lines = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 15]
+    lines = [
+        np.asarray(line.get_ydata()) for line in ax.lines if len(np.asarray(line.get_ydata())) == 15
+    ]
     assert len(lines) == 4
     for measured, predicted in zip(lines[::2], lines[1::2], strict=True):
         np.testing.assert_allclose(measured, predicted, rtol=0.02)
@@ -45,7 +47,9 @@ def test_without_noise_the_ratios_are_those_of_conservation(runs):
 
 def test_with_noise_they_are_not(runs):
     ax = gb.plot.norm_ratios(runs["minibatch"], "a", "b")
-    lines = [line.get_ydata() for line in ax.lines if len(line.get_ydata()) == 15]
+    lines = [
+        np.asarray(line.get_ydata()) for line in ax.lines if len(np.asarray(line.get_ydata())) == 15
+    ]
     off = [abs(np.log(m[-1] / p[-1])) for m, p in zip(lines[::2], lines[1::2], strict=True)]
     assert max(off) > 0.1
 
@@ -79,7 +83,9 @@ def test_windows_stand_where_the_rank_is_their_own():
         for rank in (1, 2)
     ]
     ax = gb.plot.effective_rank(path, windows)
-    (curve,) = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) > 2]
+    (curve,) = [
+        np.asarray(line.get_xydata()) for line in ax.lines if len(np.asarray(line.get_xdata())) > 2
+    ]
     boxes = [c.get_paths()[0].get_extents() for c in ax.collections]
     assert len(ax.patches) == len(boxes) == sum(not w.empty for w in windows) >= 1
     for box in boxes:

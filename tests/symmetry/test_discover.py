@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gaugebias as gb
+from gaugebias.quotient._grams._gram_diagonal import DiagonalGram
 from gaugebias.symmetry import (
     GeneralLinear,
     LinearFields,
@@ -309,7 +310,7 @@ def test_an_equinox_network_in_float32(network):
 
 def test_the_action_is_usable_everywhere_else(network):
     _, model, found = network
-    assert isinstance(gb.orbit_gram(found.action, model), gb.quotient._grams._gram.DiagonalGram)
+    assert isinstance(gb.orbit_gram(found.action, model), DiagonalGram)
     v = eqx.filter(model, eqx.is_inexact_array)
     lies = found.action.cotangent(model, gb.horizontal(found.action, model, v))
     np.testing.assert_allclose(lies, 0.0, atol=1e-5)

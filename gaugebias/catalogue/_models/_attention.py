@@ -21,10 +21,10 @@ class AttentionLogits(AbstractModel):
 
     Parameters: the tuple `(Q, K)` of shapes `(heads, n, r)` and `(heads, m, r)`; predictor: the
     matrices `W_h = Q_h K_h^T`, shape `(heads, n, m)`, so that the logits are `x_i^T W_h x_j`. Each
-    head is a [`Factorisation`][] of rank `r`: `(Q_h, K_h) -> (Q_h A_h, K_h A_h^-T)`, slice
+    head is a `Factorisation` of rank `r`: `(Q_h, K_h) -> (Q_h A_h, K_h A_h^-T)`, slice
     `Q_h^T Q_h = K_h^T K_h`, and `log det S`, `log pdet K` are the sums over heads. With
     `r < n` the logits do not see all of `K`: densities refer to the Hausdorff measure, or to the
-    singular values. The diagonal subgroup is [`AttentionColumns`][].
+    singular values. The diagonal subgroup is `AttentionColumns`.
 
     **Raises:** `ValueError` naming the argument.
 
@@ -133,12 +133,12 @@ class ValueOutput(AbstractModel):
 
     Parameters: the tuple `(V, O)` of shapes `(heads, n, r)` and `(heads, r, m)`; predictor: the
     matrices `W_h = V_h O_h`, shape `(heads, n, m)` (the heads are weighted differently by their
-    attention, so the loss sees each). Each is a [`Factorisation`][] of rank `r`:
+    attention, so the loss sees each). Each is a `Factorisation` of rank `r`:
     `(V_h, O_h) -> (V_h A_h, A_h^-1 O_h)`, slice `V_h^T V_h = O_h O_h^T`.
 
     **Raises:** `ValueError` naming the argument.
 
-    Source: as [`AttentionLogits`][].
+    Source: as `AttentionLogits`.
 
     !!! example
 
@@ -223,5 +223,5 @@ class ValueOutput(AbstractModel):
         return self._heads.total(self._heads.chain.log_conditioned, w)
 
     def log_spectral_density(self, spectrum: ArrayLike, exponent: ArrayLike) -> Array:
-        """Log density of the heads' ordered singular values, as in [`AttentionLogits`][]."""
+        """Log density of the heads' ordered singular values, as in `AttentionLogits`."""
         return self._heads.log_spectral(spectrum, exponent)

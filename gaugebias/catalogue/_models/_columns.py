@@ -32,7 +32,7 @@ class AttentionColumns(AbstractModel):
     ```
 
     Logits are the **sums** of the `Z_j` of a head: the loss sees less than this predictor, and its
-    whole symmetry is that of [`AttentionLogits`][]. A claim in the diagonal gauge is therefore
+    whole symmetry is that of `AttentionLogits`. A claim in the diagonal gauge is therefore
     one on the columns, not on the logits.
 
     **Raises:** `ValueError` naming the argument.

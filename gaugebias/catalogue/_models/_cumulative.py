@@ -18,7 +18,7 @@ class CumulativeHadamard(AbstractModel):
     **Arguments:** `size` (`n`, the length of the signal), `depth` (`N >= 2`).
 
     Parameters: the tuple `(u_1, ..., u_N)` of arrays of shape `(n,)`; predictor: the signal `w` of
-    shape `(n,)`. Group, slice and `S` are those of [`HadamardProduct`][] in the **increments**
+    shape `(n,)`. Group, slice and `S` are those of `HadamardProduct` in the **increments**
     `d_t = w_t - w_(t-1)`, `d_1 = w_1`, the natural coordinates of the bias; the cumulative sum `C`
     has determinant 1, so that
 
@@ -98,7 +98,7 @@ class CumulativeHadamard(AbstractModel):
         return jnp.cumsum(self._product.invariants(params))
 
     def lift(self, w: ArrayLike) -> tuple[Array, ...]:
-        """Factors of equal size over the increments of `w`, as in [`HadamardProduct`][]."""
+        """Factors of equal size over the increments of `w`, as in `HadamardProduct`."""
         return self._product.lift(self.increments(w))
 
     def init(self, key: Array, balanced: bool = True) -> tuple[Array, ...]:

@@ -43,7 +43,7 @@ class DeepLinear(AbstractModel):
     **not closed** and never meet the slice: the closed forms are those of the balanced points, and
     no law holds.
 
-    Horizontal Ito noise leaves the slice ([`slice_drift`][]) and has no `s = 0` law, except for
+    Horizontal Ito noise leaves the slice (`slice_drift`) and has no `s = 0` law, except for
     `N = 2` with `d_0 = d_2` and for scalar `W` with `r = 1`; with Stratonovich noise it has
     `prod s_i^(e/N - 1 + 1/N) prod_{i<j} |s_i^(2/N) - s_j^(2/N)| e^(-l/T) ds`.
 

@@ -30,7 +30,7 @@ class HadamardProduct(AbstractModel):
 
     All generators are symmetric. Horizontal noise has the law `|w|^-(1 - 1/N) e^(-l/T)`; on a
     leaf `chi = (u^2 - v^2)/2` of `w = uv` the factor is `(w^2 + chi^2)^(-1/4)`
-    ([`log_density_on_leaf`][]).
+    (`log_density_on_leaf`).
 
     **Raises:** `ValueError` naming `shape` or `depth` when they are not of this form.
 

@@ -52,7 +52,7 @@ class ScaleInvariant(AbstractModel):
     direction diffuses at the temperature `T` in the time `int dt/|w|^2`: it tends to
     `e^(-l/T)` with respect to the surface of the sphere whatever the norm does, in logarithmic time
     without weight decay; with decay `lam` the norm settles at `|w|^2 = T (D - 1)/lam`
-    ([`norm_with_decay`][]). Isotropic noise gives the same law of the direction and
+    (`norm_with_decay`). Isotropic noise gives the same law of the direction and
     `E|w|^2 = T D/lam`. On the sphere there is no correction.
 
     **Raises:** `ValueError` naming `dimension`.

@@ -40,7 +40,7 @@ class ShallowReLU(AbstractModel):
     `tr(P A_j) = d - o` for the generator that grows `a_j`: horizontal Ito noise stays on the slice
     only if `d = o`. The laws of the `s_j` (for a loss that depends on them alone) are
     `prod_j s_j^((d + o - 3)/2)` for horizontal noise on the slice, and one power `s_j^(-1/2)` more
-    if conditioned. For one output [`ReLUNeuron`][] has a predictor without redundancy.
+    if conditioned. For one output `ReLUNeuron` has a predictor without redundancy.
 
     **Raises:** `ValueError` naming the argument.
 

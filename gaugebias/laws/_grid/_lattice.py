@@ -79,7 +79,7 @@ def decompose(tensors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def jumps_of(drift: np.ndarray, diffusion: np.ndarray, absorbing: np.ndarray) -> Jumps:
-    """Exponentially fitted rates (Scharfetter-Gummel) along the vectors of [`decompose`][].
+    """Exponentially fitted rates (Scharfetter-Gummel) along the vectors of `decompose`.
 
     In lattice units (nodes at distance 1): `drift` of shape `(*n, m)`, `diffusion` half the
     covariance rate, `(*n, m, m)`, of `d_t p = -div(drift p) + sum_ij d_i d_j (D_ij p)`. A jump by

@@ -140,7 +140,7 @@ def _between(push, x, size, value, where):
 
 
 def _within(push, ticks, size, value, where):
-    """As [`_between`][] on a plane: the lowest minima of the grid, looked at ever closer."""
+    """As `_between` on a plane: the lowest minima of the grid, looked at ever closer."""
     table = np.pad(size.reshape(len(ticks[0]), len(ticks[1])), 1, constant_values=np.inf)
     windows = np.lib.stride_tricks.sliding_window_view(table, (3, 3))
     rows, columns = np.nonzero(windows.min(axis=(2, 3)) >= table[1:-1, 1:-1])

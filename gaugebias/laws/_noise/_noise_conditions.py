@@ -113,7 +113,7 @@ def _variance_condition(profile: HostFunction, pieces, grids, tables, inner) -> 
 
 
 def _at_anchor(piece: Piece, t: np.ndarray, table: np.ndarray):
-    """As [`_least`][], for a variance that vanishes like a power at the anchor; else `None`."""
+    """As `_least`, for a variance that vanishes like a power at the anchor; else `None`."""
     finite = np.nonzero(np.isfinite(table[:, 2]) & (table[:, 2] > 0.0))[0]
     if len(finite) < 11:
         return None

@@ -187,7 +187,7 @@ def continued(piece: Piece, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def continue_cells(cells: Cells, pieces: list[Piece], t: np.ndarray):
-    """[`continued`][] for the nodes `t`, shape `(cells, n)`, of cells of several pieces."""
+    """`continued` for the nodes `t`, shape `(cells, n)`, of cells of several pieces."""
     inside, added = np.empty_like(t), np.empty_like(t)
     for i, piece in enumerate(pieces):
         rows = cells.piece == i
@@ -205,10 +205,10 @@ def build_axis(
 
     **Arguments:**
 
-    - `pieces`: from [`pieces_of`][].
+    - `pieces`: from `pieces_of`.
     - `evaluate`: `x` of shape `(N,)` to log densities with respect to `x`, shape `(N, L)`.
     - `label`: name of the coordinate, for errors.
-    - `setting`: see [`Setting`][].
+    - `setting`: see `Setting`.
 
     **Raises:** [`gaugebias.laws.NotNormalisable`][] where an end cannot be integrated.
     """

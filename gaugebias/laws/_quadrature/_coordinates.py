@@ -44,7 +44,7 @@ class Coordinates(NamedTuple):
         return jnp.sum(jnp.log(x[:-1] - self.lower[0]))
 
     def y(self, x: np.ndarray) -> np.ndarray:
-        """The inverse of [`x`][], on the host."""
+        """The inverse of `x`, on the host."""
         if self.kind == "box":
             return x
         y = np.array(x, dtype=float)

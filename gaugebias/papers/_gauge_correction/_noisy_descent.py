@@ -1,17 +1,16 @@
 """The factored model trained with noise: minibatches, and Langevin noise across the orbits."""
 
-import functools
 from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array
 
 from ..._types import Key
 from ...dynamics import ProjectedLangevin, simulate, train
 from ...symmetry import Rescaling
 from ._linear_descent import LinearProblems
+from ._sgd import plain_sgd
 
 
 def _silent(fraction: float) -> None:
@@ -34,11 +33,6 @@ class SummedLoss(eqx.Module):
         return jnp.sum(self.problems.loss((params["u"] * params["v"]).reshape(seeds, -1)))
 
 
-@functools.cache
-def _optimiser(rate: float) -> optax.GradientTransformation:
-    return optax.sgd(rate)
-
-
 def _predictor(params) -> Array:
     return params["u"] * params["v"]
 
@@ -54,7 +48,7 @@ def minibatch_descent(
 ) -> Array:
     """The predictors after stochastic gradient descent, shape `(seeds, n)`.
 
-    All seeds are one chain of [`gaugebias.train`][]: their losses are added up, so that each moves
+    All seeds are one chain of `gaugebias.train`: their losses are added up, so that each moves
     by its own gradient. They share the numbers of the rows drawn; the rows, and starts, are their
     own and independent.
     """
@@ -63,7 +57,7 @@ def minibatch_descent(
         _squares,
         {"u": start[0], "v": start[1]},
         rows,
-        optimiser=_optimiser(rate),
+        optimiser=plain_sgd(rate),
         batch_size=batch_size,
         key=key,
         chains=1,

@@ -12,7 +12,7 @@ class Optimum:
     - `value`: the objective at `x`.
     - `gap`: `value` less a lower bound from a dual point that is feasible to rounding, over
         `value`: no solution is better by more than that share.
-    - `misfit`: `|A x - b| / |b|` where `A x = b` is asked for, else 0.
+    - `misfit`: relative, of `A x = b` with its rows made orthonormal, where that is asked for.
     """
 
     x: np.ndarray
@@ -27,28 +27,32 @@ def weighted_basis_pursuit(A: np.ndarray, b: np.ndarray, weights: np.ndarray) ->
     At most one weight may be 0 (an entry that costs nothing). Dual: the greatest `b . nu` with
     `|A^T nu|_i <= c_i`; the solver's `nu` is made feasible, so that the gap is a proof.
 
-    **Raises:** `ValueError` where the program is infeasible.
+    **Raises:** `ValueError` where rows of `A` depend on others, or the program was not solved.
     """
     from scipy.optimize import linprog
 
+    if np.sum(weights == 0) > 1:
+        raise ValueError("`weights` may hold one zero at most.")
     n = A.shape[1]
-    done = linprog(
-        np.concatenate([weights, weights]), A_eq=np.hstack([A, -A]), b_eq=b, method="highs"
-    )
+    # Orthonormal rows and targets of size 1: rows that nearly coincide would stop the solver.
+    u, s, rows = np.linalg.svd(A, full_matrices=False)
+    if s[-1] <= np.finfo(float).eps * max(A.shape) * s[0]:
+        raise ValueError("`A` must have independent rows: drop those that depend on others.")
+    target = (u.T @ b) / s
+    size = float(np.max(np.abs(target)))
+    both = np.concatenate([weights, weights])
+    done = linprog(both, A_eq=np.hstack([rows, -rows]), b_eq=target / size, method="highs")
     if done.status != 0:
         raise ValueError(f"`A` x = `b` was not solved by the linear program: {done.message}")
-    x = done.x[:n] - done.x[n:]
+    x = size * (done.x[:n] - done.x[n:])
     value = float(np.sum(weights * np.abs(x)))
     nu = np.asarray(done.eqlin.marginals)
-    free = np.flatnonzero(weights == 0)
-    if free.size > 1:
-        raise ValueError("`weights` may hold one zero at most.")
-    for i in free:
-        nu = nu - (A[:, i] @ nu) / (A[:, i] @ A[:, i]) * A[:, i]
+    for i in np.flatnonzero(weights == 0):
+        nu = nu - (rows[:, i] @ nu) / (rows[:, i] @ rows[:, i]) * rows[:, i]
     kept = weights > 0
-    nu = nu / max(1.0, float(np.max(np.abs(A.T @ nu)[kept] / weights[kept])))
-    misfit = float(np.linalg.norm(A @ x - b) / np.linalg.norm(b))
-    return Optimum(x, value, (value - float(b @ nu)) / value, misfit)
+    nu = nu / max(1.0, float(np.max(np.abs(rows.T @ nu)[kept] / weights[kept])))
+    misfit = float(np.linalg.norm(rows @ x - target) / np.linalg.norm(target))
+    return Optimum(x, value, (value - float(target @ nu)) / value, misfit)
 
 
 def lasso(A: np.ndarray, b: np.ndarray, penalty: float) -> Optimum:

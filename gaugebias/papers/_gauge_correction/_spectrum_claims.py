@@ -168,7 +168,7 @@ def controls_spectrum(settings: SpectrumSettings, result: SpectrumResult) -> tup
         ratio_claim(
             "spectrum-pursuit-error",
             "Basis pursuit fits the noise, and is not what recovers: its test error is 3 times "
-            "that of the Hadamard run or more (0.088 on the published data, a mild draw).",
+            "that of the Hadamard run or more (0.087 on the published data, a mild draw).",
             "control",
             result.pursuit_errors,
             product,

@@ -13,7 +13,10 @@ from ..._types import Key
 from ._settings import Settings
 
 CLOSE = 1e-4  # of the log-likelihood of a datum: done when as near as this to the best end seen
-TRUTH = flows.GaussianMixture(np.array([0.6, 0.4]), np.array([0.0, 1.5]))
+
+
+def _truth() -> flows.GaussianMixture:
+    return flows.GaussianMixture(np.array([0.6, 0.4]), np.array([0.0, 1.5]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +74,8 @@ def _done(gaps: np.ndarray, limit: int) -> int:
 def em_races(settings: Settings, key: Key) -> tuple[Race, ...]:
     """EM with free weights: means apart or together, floored or not."""
     first, second = jr.split(key)
-    n, limit = settings.samples, 2_000
-    draws = jax.vmap(lambda k: TRUTH.sample(k, n))(jr.split(first, settings.pairs))
+    n, limit, truth = settings.samples, 2_000, _truth()
+    draws = jax.vmap(lambda k: truth.sample(k, n))(jr.split(first, settings.pairs))
     data = np.asarray(draws)
     starts = _draw(settings, second, data.mean(axis=1))
     floored = flows.FlooredChart(settings.floor)
@@ -132,24 +135,24 @@ def _descend(model, data, starts, rate, steps):
 def descent_races(settings: Settings, key: Key) -> tuple[Race, ...]:
     """Gradient descent of the likelihood with free weights, each chart at its own rate."""
     first, second = jr.split(key)
-    n, limit = settings.descent_samples, settings.descent_steps
-    data = jax.vmap(lambda k: TRUTH.sample(k, n))(jr.split(first, settings.pairs))
+    n, limit, truth = settings.descent_samples, settings.descent_steps, _truth()
+    data = jax.vmap(lambda k: truth.sample(k, n))(jr.split(first, settings.pairs))
     starts = _draw(settings, second, np.asarray(jnp.mean(data, axis=1)))
     found = {}
     for kind, (chart, differences) in _kinds(settings.floor, starts.near).items():
-        model = flows.MixtureModel(TRUTH, chart, flows.SimplexChart())
-        rate = _rate(flows.fisher_information(model, model.inverse(TRUTH)).matrix)
+        model = flows.MixtureModel(truth, chart, flows.SimplexChart())
+        rate = _rate(flows.fisher_information(model, model.inverse(truth)).matrix)
         begin = [
             model.inverse(_mixture(*each))
             for each in zip(starts.middle, differences, starts.weight, strict=True)
         ]
         found[kind] = np.asarray(_descend(model, data, jnp.stack(begin), rate, limit))
-    best = [flows.mixture_em(x, TRUTH, max_steps=2_000, tol=1e-9).traces[0][-1] / n for x in data]
+    best = [flows.mixture_em(x, truth, max_steps=2_000, tol=1e-9).traces[0][-1] / n for x in data]
     out = []
-    for kind, path in found.items():
+    for (chart, start), path in found.items():
         gaps = np.asarray(best)[:, None] - path
         steps = np.array([_done(each, limit) for each in gaps])
-        out.append(Race("descent", *kind, steps, limit, gaps[0]))
+        out.append(Race("descent", chart, start, steps, limit, gaps[0]))
     return tuple(out)
 
 
@@ -174,7 +177,7 @@ def network_races(settings: Settings, key: Key) -> tuple[Race, ...]:
     outputs = np.stack([2.0 * starts.weight, 2.0 - 2.0 * starts.weight], axis=1)
     nodes, masses = np.polynomial.hermite_e.hermegauss(60)
     out = []
-    for kind, (chart, differences) in _kinds(settings.network_floor, starts.near).items():
+    for (name, start), (chart, differences) in _kinds(settings.network_floor, starts.near).items():
         bounded = flows.BoundedChart(0.1, jnp.ones(2))
         model = flows.NetworkModel(teacher, chart, bounded)
         rate = _rate(model.information(model.inverse(teacher), nodes, masses))
@@ -185,5 +188,5 @@ def network_races(settings: Settings, key: Key) -> tuple[Race, ...]:
         losses = np.asarray(_descend_network(model, x, y, jnp.stack(begin), rate, limit))
         inside = losses <= settings.network_goal
         steps = np.where(inside.any(axis=1), np.argmax(inside, axis=1), limit + 1)
-        out.append(Race("network", *kind, steps, limit, losses[0]))
+        out.append(Race("network", name, start, steps, limit, losses[0]))
     return tuple(out)

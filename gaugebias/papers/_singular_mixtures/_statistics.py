@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .._claim import judge
-from .._deep_matrix._claims import median_interval
+from .._intervals import median_interval
 from ._speed import Race
 
 Z99 = 2.5758293035489004  # of a normal: 99% inside

@@ -17,7 +17,7 @@ from ...symmetry import AbstractAction
 
 @final
 class ModuloDistance(eqx.Module):
-    """What [`gaugebias.distance_modulo`][] found.
+    """What `gaugebias.distance_modulo` found.
 
     - `distance`: the least distance from the orbit of `a` to `b`, shape ().
     - `aligned`: the point of the orbit of `a` (or of an element of `elements` applied to it)

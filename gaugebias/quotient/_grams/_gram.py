@@ -33,7 +33,7 @@ def orbit_gram(action: AbstractAction, params: PyTree) -> AbstractOrbitGram:
     - `action`: who acts.
     - `params`: one point (a pytree of arrays); `vmap` for batches.
 
-    **Returns:** an [`AbstractOrbitGram`][] with `log_det`, `solve`, `sqrt`, `rank`, `vertical`,
+    **Returns:** an `AbstractOrbitGram` with `log_det`, `solve`, `sqrt`, `rank`, `vertical`,
     `mv`, `as_matrix` and `as_operator`. Its `structure` names the form:
 
     | action | form |
@@ -48,7 +48,7 @@ def orbit_gram(action: AbstractAction, params: PyTree) -> AbstractOrbitGram:
 
         `det S` depends on the basis of the algebra. Where `S` is singular the pseudo-determinant
         is constant on orbits only if the basis is orthonormal, up to one factor, for an
-        Ad-invariant inner product; the rotation groups of [`gaugebias.symmetry`][] are.
+        Ad-invariant inner product; the rotation groups of `gaugebias.symmetry` are.
     """
     if not isinstance(action, AbstractAction):
         raise ValueError(

@@ -23,7 +23,7 @@ class LogDetEstimate(NamedTuple):
 
 
 class StochasticLanczosGram(AbstractOrbitGram):
-    """More than 1,000 generators without structure: [`DenseGram`][] with `log_det_estimate`.
+    """More than 1,000 generators without structure: `DenseGram` with `log_det_estimate`.
 
     The estimate is made only where it is asked for by name; all other methods are those of `dense`,
     exact, and cost `O(D k^2)`.

@@ -9,7 +9,7 @@ from .._action import AbstractAction
 
 @final
 class Discovery(eqx.Module):
-    """The symmetries that [`gaugebias.discover`][] found, and how sure it is.
+    """The symmetries that `gaugebias.discover` found, and how sure it is.
 
     - `action`: the group, usable wherever an action is. Recognised groups are `GeneralLinear`,
       `Rescaling`, `RightOrthogonal`, `Scale` and `Translation`, several of them a `Product`; what
