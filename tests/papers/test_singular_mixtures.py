@@ -69,6 +69,8 @@ def right():
                 least[:12] = 1e-6
             spectrum = np.stack([np.full(40, 0.8), least], axis=1)
             fits.append(Fits(truth, floor, loss, 0.04 * (floor > truth), spectrum))
+            if (truth, floor) == (1.0, 0.0):  # the order alone gains little
+                fits.append(Fits(truth, floor, 0.95 * loss, 0.0, spectrum, ordered=True))
     curves = [
         *(curve(chart=c) for c in ("centred", "relative", "absolute")),
         curve(natural=True),
@@ -177,6 +179,15 @@ def test_wrong_fits_are_not_supported():
     assert rows["iris-charts"].verdict == rows["iris-natural"].verdict == "not supported"
 
 
+def test_what_the_order_alone_does_is_no_gain_of_the_floor():
+    result = right()
+    floor = result.fit(1.0, 1.0)
+    order = dataclasses.replace(floor, floor=0.0, ordered=True)
+    fits = tuple(order if each.ordered else each for each in result.fits)
+    row = verdicts(dataclasses.replace(result, fits=fits))["floor-generalises"]
+    assert row.verdict == "not supported" and "0.000 +- 0.000" in row.measured
+
+
 def test_figures():
     panels = MODULE.figures(right())
     assert len(panels) == 10 and all(isinstance(each, plot.CurveData) for each in panels)
@@ -203,11 +214,20 @@ def test_intervals():
         ({"weight": 1.0}, "`weight` must be inside"),
         ({"starts": (0.3,)}, "`starts` must lie between 0 and half of the target 0.5"),
         ({"neuron_starts": ()}, "`neuron_starts` must lie"),
-        ({"pairs": 5}, "`pairs` and `sets` must be at least 10"),
+        ({"pairs": 5}, "`pairs` is 5: give at least 10"),
+        ({"iris_steps": 0}, "`iris_steps` is 0: give at least 1"),
+        ({"iris_draws": 24}, "`iris_draws` is 24: give at least 25"),
+        ({"network_samples": 0}, "`network_samples` is 0: give at least 2"),
+        ({"network_goal": 0.0}, "`network_goal` must be positive"),
+        ({"network_teacher": (2.0, 0.5)}, "`network_teacher` must rise"),
+        ({"truths": (0.0, -1.0)}, "`truths` must hold 0 .* none negative"),
+        ({"truths": (0.0, 1.0, 1.0)}, "`truths` must differ"),
+        ({"floors": (0.0, 0.5, 3.0)}, r"`floors` goes up to 3, which 100 data \(`set_size`\)"),
+        ({"set_size": 10}, "`floors` goes up to 2, which 10 data"),
         ({"near": 0.6}, "`near` must be between 0 and the floors"),
         ({"truths": (1.0, 2.0)}, "`truths` must hold 0"),
         ({"floors": (0.5, 1.0)}, "`floors` must begin with 0"),
-        ({"floors": (0.0, 2.0), "truths": (0.0, 1.0)}, "`floors` must hold one"),
+        ({"floors": (0.0, 2.0), "truths": (0.0, 1.0, 3.0)}, "`floors` must hold one"),
     ],
 )
 def test_what_bad_settings_say(given, says):

@@ -23,6 +23,7 @@ class Fits:
     - `bias`: the least of it over the chart.
     - `spectrum`: eigenvalues of the Fisher matrix in `(m, delta)` at each fit, falling, shape
       `(sets, 2)`.
+    - `ordered`: with a floor of 0, whether the order of the means was still imposed.
     """
 
     truth: float
@@ -30,6 +31,7 @@ class Fits:
     divergence: np.ndarray
     bias: float
     spectrum: np.ndarray
+    ordered: bool = False
 
 
 def _model(weight: float) -> flows.MixtureModel:
@@ -68,15 +70,21 @@ def _closest(weight: float, truth: float, floor: float) -> float:
 
 
 def generalisation(settings: Settings, key: Key) -> tuple[Fits, ...]:
-    """All truths and floors; every floor sees the same data."""
+    """All truths and floors; every floor sees the same data.
+
+    At the smallest truth above 0 also the order alone, which every floor imposes too.
+    """
     w, out = settings.weight, []
+    middle = min(t for t in settings.truths if t > 0)
     model = _model(w)
     for truth, part in zip(settings.truths, jr.split(key, len(settings.truths)), strict=True):
         target = _mixture(w, truth)
         keys = jr.split(part, settings.sets)
         data = np.asarray(jax.vmap(lambda k, t=target: t.sample(k, settings.set_size))(keys))
-        for floor in settings.floors:
+        kinds = [(floor, False) for floor in settings.floors]
+        for floor, ordered in [*kinds, (0.0, True)] if truth == middle else kinds:
             chart = flows.FlooredChart(floor) if floor > 0 else None
+            chart = flows.OrderedChart() if ordered else chart
             means = []
             for x in data:
                 # From both orders: known unequal weights make two maxima.
@@ -95,5 +103,6 @@ def generalisation(settings: Settings, key: Key) -> tuple[Fits, ...]:
                 means.append(np.asarray(fit.mixture.means))
             losses, spectra = _measure(model, target, jnp.asarray(np.stack(means)))
             bias = _closest(w, truth, floor)
-            out.append(Fits(truth, floor, np.asarray(losses), bias, np.asarray(spectra)))
+            spectra = np.asarray(spectra)
+            out.append(Fits(truth, floor, np.asarray(losses), bias, spectra, ordered))
     return tuple(out)

@@ -31,9 +31,12 @@ class Result:
         )  # fmt: skip
         return found
 
-    def fit(self, truth: float, floor: float) -> Fits:
-        """The fits of one truth with one floor."""
-        (found,) = (each for each in self.fits if (each.truth, each.floor) == (truth, floor))
+    def fit(self, truth: float, floor: float, *, ordered: bool = False) -> Fits:
+        """The fits of one truth with one floor, or with the order alone."""
+        (found,) = (
+            each for each in self.fits if (each.truth, each.floor, each.ordered)
+            == (truth, floor, ordered)
+        )  # fmt: skip
         return found
 
 

@@ -1,6 +1,21 @@
 """What is run: our own protocol."""
 
 import dataclasses
+import math
+
+# Settings that count something: the least value.
+_LEAST = {
+    "pairs": 10,  # for intervals of a median
+    "sets": 10,
+    "samples": 10,
+    "descent_samples": 10,
+    "set_size": 10,
+    "descent_steps": 1,
+    "network_samples": 2,
+    "network_steps": 1,
+    "iris_steps": 1,
+    "iris_draws": 25,  # one more than the parameters of the iris mixture
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +43,7 @@ class Settings:
     neuron: float = 0.5
     neuron_target: float = 0.3
     neuron_starts: tuple[float, ...] = (0.06, 0.03)
-    pairs: int = 64
+    pairs: int = 96
     samples: int = 1_000
     near: float = 0.1
     floor: float = 0.5
@@ -39,7 +54,7 @@ class Settings:
     network_floor: float = 0.4
     network_goal: float = 1e-4
     network_steps: int = 6_000
-    sets: int = 192
+    sets: int = 384
     set_size: int = 100
     truths: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0)
     floors: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
@@ -53,18 +68,39 @@ class Settings:
             values = getattr(self, name)
             if not values or min(values) <= 0 or max(values) >= 0.5 * target:
                 raise ValueError(f"`{name}` must lie between 0 and half of the target {target:g}.")
-        if self.pairs < 10 or self.sets < 10:
-            raise ValueError("`pairs` and `sets` must be at least 10, for intervals of a median.")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"`{name}` is {getattr(self, name)}: give at least {least}.")
+        if not self.network_goal > 0:
+            raise ValueError("`network_goal` must be positive: no run ends at a loss of 0.")
+        if tuple(sorted(set(self.network_teacher))) != tuple(self.network_teacher):
+            raise ValueError("`network_teacher` must rise: two neurons that differ.")
         if not 0 < self.near < min(self.floor, self.network_floor):
             raise ValueError("`near` must be between 0 and the floors.")
-        if len(self.truths) < 2 or 0.0 not in self.truths:
-            raise ValueError("`truths` must hold 0 (one component too many) and another.")
+        if len(self.truths) < 2 or 0.0 not in self.truths or min(self.truths) < 0:
+            raise ValueError(
+                "`truths` must hold 0 (one component too many) and another, none negative."
+            )
+        if len(set(self.truths)) < len(self.truths):
+            raise ValueError("`truths` must differ: give each once.")
         if len(self.floors) < 2 or self.floors[0] != 0.0 or list(self.floors) != sorted(
             set(self.floors)
         ):  # fmt: skip
             raise ValueError("`floors` must begin with 0 (none) and rise.")
-        if self.floors[1] > max(self.truths):
-            raise ValueError("`floors` must hold one below the largest of `truths`.")
+        if self.floors[1] > min(t for t in self.truths if t > 0):
+            raise ValueError("`floors` must hold one that is not above any of `truths` but 0.")
+        _spanned("floors", self.floors[-1], "set_size", self.set_size)
+        _spanned("floor", self.floor, "samples", self.samples)
+
+
+def _spanned(name: str, floor: float, count: str, size: int) -> None:
+    """`ValueError` where `size` data may not span `floor`: EM would refuse them."""
+    # n P(all others within a window of this width) for normal data bounds the risk of one set.
+    if size * math.erf(floor / math.sqrt(8.0)) ** (size - 1) > 1e-6:
+        raise ValueError(
+            f"`{name}` goes up to {floor:g}, which {size} data (`{count}`) need not span: give "
+            "smaller floors or more data."
+        )
 
 
 def quick() -> Settings:
@@ -72,11 +108,11 @@ def quick() -> Settings:
     return Settings(
         starts=(0.1, 0.03),
         neuron_starts=(0.06,),
-        pairs=32,
+        pairs=64,
         descent_samples=250,
         descent_steps=1_000,
         network_steps=4_000,
-        sets=96,
+        sets=256,
         truths=(0.0, 1.0, 3.0),
         floors=(0.0, 1.0, 2.0),
         iris_steps=60,
