@@ -37,6 +37,8 @@ _SOLVERS = {
     "nmf": "nmf",
 }
 
+_TABLES = ("columns.csv", "rows.csv", "starts.csv")
+
 
 @dataclasses.dataclass(frozen=True)
 class Options:
@@ -118,6 +120,12 @@ def _check(options: Options) -> None:
         if str(getattr(options, name)) == ".":
             what = "a file" if name == "file" else "a folder of its own"
             raise ValueError(f"`{name}` is the current folder: name {what}.")
+    written = options.out / options.file.name
+    if options.file.name in _TABLES and written.exists() and written.samefile(options.file):
+        raise ValueError(
+            f"`out`: the tables written there would replace {str(options.file)!r}: choose another "
+            "folder."
+        )
     if options.starts < 1:
         raise ValueError(f"`starts` is {options.starts}: give a whole number of at least 1.")
     if not 0 <= options.seed < 2**32:

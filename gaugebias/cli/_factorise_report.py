@@ -211,7 +211,7 @@ def _print_fit(say: Any, solution: Solution) -> None:
     agreeing = int(fit.agreeing.sum())
     say(
         f"Starts: {len(fit.results)}, of which {finished} converged and {agreeing} reached the "
-        f"best {fit.objective} ({fit.objectives[fit.best]:.6g}) to within 1e-4 of it."
+        f"best {fit.objective} ({fit.objectives[fit.best]:.6g}) to within {fit.margin:.2g}."
     )
     off = float(fit.normalised[fit.best])
     if off > 1e-8:

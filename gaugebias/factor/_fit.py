@@ -59,14 +59,18 @@ class Fit(eqx.Module):
         return np.linalg.det(self.basis @ np.swapaxes(self.basis, 1, 2))
 
     @property
-    def agreeing(self) -> np.ndarray:
-        """(S,) booleans: the objective is the best one, to within 1e-4 of it, or 1e-6 of the
-        distance from it to the fit of one component.
+    def margin(self) -> float:
+        """How far above the best objective a start still agrees with it: 1e-4 of it, or 1e-6 of the
+        distance from it to the fit of one component where that is more (an exact fit).
         """
-        best = self.objectives[self.best]
-        way = max(self.one_component - best, 0.0)
+        best = float(self.objectives[self.best])
+        return max(1e-4 * abs(best), 1e-6 * max(self.one_component - best, 0.0))
+
+    @property
+    def agreeing(self) -> np.ndarray:
+        """(S,) booleans: the objective is the best one, to within `margin`."""
         with np.errstate(invalid="ignore"):
-            return self.objectives <= best + max(1e-4 * abs(best), 1e-6 * way)
+            return self.objectives <= self.objectives[self.best] + self.margin
 
     def start(self, number: int | np.integer) -> Factorisation:
         """What start `number`, from 0, found. Raises `ValueError` where it failed."""

@@ -41,6 +41,8 @@ def test_the_health_table_from_the_file_to_the_folder(health, capsys):
     printed = capsys.readouterr()
     assert printed.err == "" and max(map(len, printed.out.splitlines())) <= 100
     assert "Unique: no; a share moves by up to 0.727" in printed.out
+    # An exact fit: 1e-6 of the G^2 of one component, not 1e-4 of one that is 0.
+    assert "to within 5e-05." in printed.out
     assert "The ranges are exact." in printed.out and "54.8 [54.8, 100.0]" in printed.out
     out = health.parent / "out"
     names = {path.name for path in out.iterdir()}
@@ -55,6 +57,16 @@ def test_the_health_table_from_the_file_to_the_folder(health, capsys):
     shares = [float(male[1]) + float(female[1]), float(male[4]) + float(female[4])]
     np.testing.assert_allclose(shares, 1.0)
     assert len(read(out / "rows.csv")) == 6 and len(read(out / "starts.csv")) == 3
+
+
+def test_the_table_itself_is_not_overwritten(tmp_path, capsys):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "rows.csv").write_text(TABLE)
+    words = ["factorise", str(folder / "rows.csv"), "--components", "2", "--out", str(folder)]
+    assert main(words) == 2
+    assert "would replace" in capsys.readouterr().err
+    assert (folder / "rows.csv").read_text() == TABLE
 
 
 def test_three_components_are_drawn_in_a_triangle(tmp_path, make_csv, capsys):

@@ -226,9 +226,15 @@ def test_a_singular_covariance_stops_its_chain_only():
 
 
 def test_coincident_starts_stay_and_are_reported():
-    fit = run(start(0.6, 0.6))
-    assert fit.coincident == (((0, 1),),)
-    assert float(fit.mixture.means[0]) == float(fit.mixture.means[1])
+    fit = run([start(0.6, 0.6), start(0.0, 1.0)])
+    assert fit.coincident == (((0, 1),), ()) and fit.best == 1
+    stuck = fit.mixtures[0].means
+    assert float(stuck[0]) == float(stuck[1])
+    for chart in (None, flows.OrderedChart()):
+        with pytest.raises(
+            ValueError, match=r"`starts`: two components .* \(1 and 2 in the first\)"
+        ):
+            run(start(0.6, 0.6), chart)
     parted = run(start(0.6, 0.6), flows.FlooredChart(0.5))
     assert parted.coincident == (((0, 1),),) and parted.feasible == (False,)
     assert parted.traces[0][-1] > fit.traces[0][-1] + 50

@@ -33,8 +33,8 @@ class MixtureFit(eqx.Module):
     - `traces`: S arrays, the log-likelihood (a sum over the data) at the start and after each
       iteration. It never falls from a feasible start, and never after the first iteration.
     - `feasible`: whether each start was in the closed image of the chart.
-    - `coincident`: for each start its pairs of equal components. Without a constraint that parts
-      them they stay equal for ever.
+    - `coincident`: for each start its pairs of equal components. Without a floor or fixed
+      differences that part them they stay equal for ever.
     - `best`: the start of the largest log-likelihood among those that did not fail; -1 for none.
     """
 
@@ -97,8 +97,9 @@ def mixture_em(
 
     **Returns:** a [`gaugebias.flows.MixtureFit`][].
 
-    **Raises:** `ValueError` for data that are not finite or too few, shapes that do not fit, and
-    floors or differences beyond the range of the data.
+    **Raises:** `ValueError` for data that are not finite or too few, shapes that do not fit,
+    floors or differences beyond the range of the data, and where every start has equal components
+    that no step would part.
 
     Runs on the host, in float64.
 
@@ -119,6 +120,14 @@ def mixture_em(
     points = np.asarray(check_data(data), float)
     for mixture in given:
         _check(points, mixture, chart, weights)
+    coincident = tuple(coincident_components(m) for m in given)
+    if all(coincident) and not isinstance(chart, FlooredChart | FixedChart):
+        i, j = coincident[0][0]
+        raise ValueError(
+            f"`starts`: two components are equal in every one of them ({i + 1} and {j + 1} in the "
+            "first), and no step of EM parts them: start with the means apart, or in a "
+            "`FlooredChart`, which parts them."
+        )
     rows = points.reshape(len(points), -1)
     simplex = None if fixed_weights else weights
     chains = [_chain(rows, m, chart, simplex, covariance, max_steps, tol, least) for m in given]
@@ -128,7 +137,7 @@ def mixture_em(
         results=tuple(c[1] for c in chains),
         traces=tuple(c[2] for c in chains),
         feasible=tuple(_feasible(m, chart) for m in given),
-        coincident=tuple(coincident_components(m) for m in given),
+        coincident=coincident,
         best=int(np.argmax(ends)) if np.isfinite(max(ends)) else -1,
     )
 
