@@ -64,10 +64,11 @@ def minimum_volume(
 
     Over row-stochastic A and G, by majorisation: the concave log-determinant is replaced by its
     tangent, then as in [`gaugebias.factor.alternating_least_squares`][]. \(\lambda\) is `penalty`
-    times RSS_0 / |log det(G_0 G_0^T + delta I)|, where G_0 are the K most extreme rows of P
-    (successive projection, which is QR with column pivoting) and RSS_0 the least residual with
+    times RSS_0 / max(|log det(G_0 G_0^T + delta I)|, 1), where G_0 are the K most extreme rows of
+    P (successive projection, which is QR with column pivoting) and RSS_0 the least residual with
     them; the same for all starts, of which the first is G_0. So the penalty is 0 where K rows of
-    P are pure and there is no noise, and G_0 is the answer.
+    P are pure and there is no noise, and G_0 is the answer. (The published scale has no maximum
+    with 1: it has no bound where these rows share no column.)
 
     The penalty costs fit. For the smallest volume among all solutions with *the same* fit use
     [`gaugebias.factor.identify`][] with "minimum-volume" on any solution.
@@ -97,7 +98,7 @@ def minimum_volume(
     mixing, first = mixing.at[0].set(shares), np.asarray(shares, np.float64)
     residual = float(np.sum((counts.profiles - first @ extreme) ** 2))
     volume = float(np.linalg.slogdet(extreme @ extreme.T + delta * np.eye(k))[1])
-    weight = penalty * residual / abs(volume) if volume else 0.0
+    weight = penalty * residual / max(abs(volume), 1.0)
     return _fit(counts, "minimum volume", mixing, basis, tol, max_steps, weight, delta)
 
 

@@ -175,6 +175,9 @@ def _scattered(factorisation: Factorisation, atol: float) -> Check:
 
 def _spread(fit: Fit) -> Check:
     values = fit.determinants[fit.agreeing]
+    if len(values) < 2:
+        detail = "one start alone reached the best objective, so that there is none to compare with"
+        return Check("determinants", "evidence", None, detail)
     low, high = float(values.min()), float(values.max())
     detail = f"det(G G^T) from {low:.3g} to {high:.3g} over {len(values)} starts of equal objective"
     return Check("determinants", "evidence", bool(high <= 1.01 * low), detail)

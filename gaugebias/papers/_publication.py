@@ -79,8 +79,8 @@ _ALL = (
         "Mixtures and networks near their singular set, in relative coordinates",
         "2206.08598",
         "_singular_mixtures",
-        seconds=180,
-        quick_seconds=80,
+        seconds=220,
+        quick_seconds=120,
     ),
     Publication(
         "nonnegative-factorisation",

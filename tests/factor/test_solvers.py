@@ -101,6 +101,15 @@ def test_minimum_volume_falls_and_is_smaller_the_heavier_the_penalty(make, key):
     assert volumes[2] < volumes[1] < volumes[0]
 
 
+def test_minimum_volume_of_rows_that_share_no_column_does_not_collapse(key):
+    """log det(G_0 G_0^T) is 0 there, and a penalty divided by it has no bound."""
+    fit = minimum_volume(10.0 * np.eye(3), 2, key=key, starts=2)
+    assert fit.factorisation.determinant > 0.3
+    best = alternating_least_squares(10.0 * np.eye(3), 2, key=key, starts=2)
+    rss = np.sum((np.eye(3) - fit.factorisation.profiles) ** 2)
+    assert rss < 1.01 * best.objectives[best.best] + 0.01
+
+
 def test_minimum_volume_recovers_pure_rows(make, key):
     """Separable: the rows that are pure are the components (and the penalty is zero then)."""
     found = make(13)

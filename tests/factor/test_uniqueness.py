@@ -139,6 +139,9 @@ def test_starts_of_one_table_show_what_moves(toy, key):
     (spread,) = [check for check in answer.checks if check.name == "determinants"]
     assert spread.kind == "evidence" and spread.holds is False
     assert answer.verdict == "not unique"
+    alone = expectation_maximisation(toy, 2, key=key, starts=1)
+    (spread,) = [c for c in uniqueness(alone.factorisation, alone).checks if c.kind == "evidence"]
+    assert spread.holds is None and "none to compare" in spread.detail
 
 
 def test_one_component_is_unique(toy, key):

@@ -89,7 +89,8 @@ def _neurons(result: Result) -> Claim:
     return Claim(
         "neurons-collide",
         "Two neurons of one hidden layer that nearly coincide follow the same law, at the rate "
-        "that the expansion gives after all fast directions are projected out, to 2%.",
+        "that the expansion gives after all fast directions are projected out, to 2%, where their "
+        "output weights are equal (else only to a relative O(difference)).",
         "published",
         text,
         judge(worst, 0.0, TWO_PERCENT),

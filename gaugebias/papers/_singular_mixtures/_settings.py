@@ -43,7 +43,7 @@ class Settings:
     neuron: float = 0.5
     neuron_target: float = 0.3
     neuron_starts: tuple[float, ...] = (0.06, 0.03)
-    pairs: int = 96
+    pairs: int = 64
     samples: int = 1_000
     near: float = 0.1
     floor: float = 0.5
@@ -73,8 +73,15 @@ class Settings:
                 raise ValueError(f"`{name}` is {getattr(self, name)}: give at least {least}.")
         if not self.network_goal > 0:
             raise ValueError("`network_goal` must be positive: no run ends at a loss of 0.")
-        if tuple(sorted(set(self.network_teacher))) != tuple(self.network_teacher):
-            raise ValueError("`network_teacher` must rise: two neurons that differ.")
+        if len(self.network_teacher) != 2 or not (
+            self.network_teacher[1] - self.network_teacher[0] > self.network_floor
+        ):
+            raise ValueError(
+                "`network_teacher` must hold two neurons, the second above the first by more than "
+                f"`network_floor`, {self.network_floor:g}."
+            )
+        if not self.floor < 1.5:
+            raise ValueError("`floor` must be below 1.5, the true difference of the means.")
         if not 0 < self.near < min(self.floor, self.network_floor):
             raise ValueError("`near` must be between 0 and the floors.")
         if len(self.truths) < 2 or 0.0 not in self.truths or min(self.truths) < 0:
