@@ -29,7 +29,7 @@ explanation would pass, and a verdict with its numbers. Intervals are 99% over s
 says otherwise. *Supported* means that the whole interval meets the statement, *not supported* that
 none of it does, *undecided* anything else. Statements are ours; where a publication's parameters
 were not available, so is the protocol. `gaugebias reproduce --list` names them, `--quick` runs
-smaller versions; the tables are of the full versions, written by `python -m benchmarks.publications`.
+smaller versions; the tables are of the full ones, written by `python -m benchmarks.publications`.
 """
 
 
