@@ -9,8 +9,10 @@ from ._axis import refuse
 from ._cells import Piece, pieces_of
 from ._coordinates import coordinates_of
 from ._evaluate import HostFunction
+from ._valleys import escape_of
 
-# Above this many coordinates only the corner and the least singular value are tested.
+# Above this many coordinates only the corner and the least singular value are tested, and no
+# valley is looked for.
 _MOST = 16
 
 
@@ -19,7 +21,8 @@ def check_integrable(law: AbstractLaw) -> None:
 
     One coordinate: by its quadrature table, at every break, end and infinity. More: by the local
     exponents along each coordinate, where all coordinates of a corner approach a break together,
-    far out, and for matrices where the least singular value vanishes.
+    far out, and for matrices where the least singular value vanishes; and by the mass of shells
+    along the valleys and curves that lead to infinity (see `_valleys.py`).
     """
     if law.dimension == 1:
         law.table()
@@ -47,6 +50,8 @@ def check_integrable(law: AbstractLaw) -> None:
         _check(law.name, host, start, height, moves, near, "a corner, all coordinates together,")
     if len(law.shape) == 2 and min(law.shape) > 1 and coordinates.kind == "box":
         _check_least_singular_value(law, host, start, near)
+    if m <= _MOST:
+        _check_valleys(law, host, coordinates, height)
 
 
 def _start(host: HostFunction, pieces: list[list[Piece]]) -> tuple[np.ndarray | None, float]:
@@ -120,3 +125,16 @@ def _check_least_singular_value(law: AbstractLaw, host, start, near) -> None:
             False,
             "a `Domain` of singular values away from 0, for `spectral`",
         )
+
+
+def _check_valleys(law: AbstractLaw, host, coordinates, height: float) -> None:
+    escape = escape_of(host, coordinates, height)
+    if escape is None or escape.slope < -2e-3:
+        return
+    point = coordinates.x(escape.point[None, :])[0]
+    with np.printoptions(precision=3):
+        where = (
+            f"infinity along a valley of the density through {point} (exponent of the marginal of "
+            f"coordinate {escape.coordinate})"
+        )
+    refuse(law.name, where, escape.slope - 1.0, True)
