@@ -7,9 +7,9 @@ import numpy as np
 from ...plot import CurveData
 from .._claim import Claim, judge
 from .._intervals import mean_interval
+from .._verdicts import all_of
 from ._completion import CompletionResult, CompletionRuns, CompletionSettings
 from ._curves import as_one
-from ._verdicts import all_of
 
 
 def claims_completion(settings: CompletionSettings, result: CompletionResult) -> tuple[Claim, ...]:
