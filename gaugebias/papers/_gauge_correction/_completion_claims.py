@@ -112,7 +112,7 @@ def _full(result: CompletionResult) -> Claim:
 
 
 def accumulated_drift(result: CompletionResult) -> np.ndarray:
-    """Sum over all steps of the relative size of the noise's drift, `(seeds,)`: a bound on it."""
+    """Relative sizes of the noise's drift added up over all steps, from the records, `(seeds,)`."""
     return np.sum(result.minibatch.drift, axis=1) * float(np.diff(result.steps)[0])
 
 
