@@ -112,3 +112,10 @@ def test_curved_valleys():
             check(weight, whole(2))
     for weight in (hyperbola(0.01), parabola(0.51)):
         check(weight, whole(2))
+
+
+def test_quadrature_refuses_them_too():
+    with pytest.raises(NotNormalisable, match="valley"):
+        DensityLaw(regression(LINE, 0.5), whole(2), 0.1).log_normaliser()
+    two = DensityLaw(regression([[1.0, -1.0], [0.5, 1.0]], 0.5), whole(2), 0.1)
+    assert np.isfinite(two.log_normaliser())

@@ -9,7 +9,7 @@ from ._axis import refuse
 from ._cells import Piece, pieces_of
 from ._coordinates import coordinates_of
 from ._evaluate import HostFunction
-from ._valleys import escape_of
+from ._valleys import check_valleys
 
 # Above this many coordinates only the corner and the least singular value are tested, and no
 # valley is looked for.
@@ -51,7 +51,7 @@ def check_integrable(law: AbstractLaw) -> None:
     if len(law.shape) == 2 and min(law.shape) > 1 and coordinates.kind == "box":
         _check_least_singular_value(law, host, start, near)
     if m <= _MOST:
-        _check_valleys(law, host, coordinates, height)
+        check_valleys(law.name, host, coordinates, height)
 
 
 def _start(host: HostFunction, pieces: list[list[Piece]]) -> tuple[np.ndarray | None, float]:
@@ -125,16 +125,3 @@ def _check_least_singular_value(law: AbstractLaw, host, start, near) -> None:
             False,
             "a `Domain` of singular values away from 0, for `spectral`",
         )
-
-
-def _check_valleys(law: AbstractLaw, host, coordinates, height: float) -> None:
-    escape = escape_of(host, coordinates, height)
-    if escape is None or escape.slope < -2e-3:
-        return
-    point = coordinates.x(escape.point[None, :])[0]
-    with np.printoptions(precision=3):
-        where = (
-            f"infinity along a valley of the density through {point} (exponent of the marginal of "
-            f"coordinate {escape.coordinate})"
-        )
-    refuse(law.name, where, escape.slope - 1.0, True)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._axis import refuse
 from ._coordinates import Coordinates
 from ._evaluate import HostFunction
 
@@ -84,6 +85,23 @@ def _mapped(u: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarra
         y = np.where(np.isinf(high), low + e, np.where(np.isinf(low), high - e, inside))
         logistic = np.log(high - low) - np.logaddexp(0.0, u) - np.logaddexp(0.0, -u)
     return y, np.where(np.isinf(high - low), u, logistic)
+
+
+def check_valleys(law: str, host: HostFunction, coordinates: Coordinates, height: float) -> None:
+    """Raise [`gaugebias.laws.NotNormalisable`][] where mass is lost to infinity: see the module.
+
+    `height` is the log density near a mode.
+    """
+    escape = escape_of(host, coordinates, height)
+    if escape is None or escape.slope < -2e-3:
+        return
+    point = coordinates.x(escape.point[None, :])[0]
+    with np.printoptions(precision=3):
+        where = (
+            f"infinity along a valley of the density through {point} (exponent of the marginal of "
+            f"coordinate {escape.coordinate})"
+        )
+    refuse(law, where, escape.slope - 1.0, True)
 
 
 def escape_of(host: HostFunction, coordinates: Coordinates, height: float) -> Escape | None:
