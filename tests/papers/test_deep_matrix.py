@@ -118,6 +118,14 @@ def test_figures(result):
     np.testing.assert_allclose(np.interp(x, steps, seen)[20:150], y[20:150], rtol=0.1)
 
 
+def test_a_depth_that_fails_is_not_hidden_by_one_that_is_uncertain(result):
+    unsure = dataclasses.replace(result.sensing[-1], errors=np.linspace(0.05, 0.2, 8))
+    fails = dataclasses.replace(result.sensing[-1], errors=np.linspace(0.12, 0.13, 8))
+    for sensing, verdict in (((unsure,), "undecided"), ((unsure, fails), "not supported")):
+        rows = by_name(MODULE.claims(dataclasses.replace(result, sensing=sensing)))
+        assert rows["sensing-recovers"].verdict == verdict
+
+
 def test_what_bad_settings_say():
     with pytest.raises(ValueError, match="`alphas` must have one value for each of `depths`"):
         MODULE.Settings(depths=(2,))
@@ -129,6 +137,14 @@ def test_what_bad_settings_say():
         MODULE.Settings(trap_spectrum=(1.0,))
     with pytest.raises(ValueError, match="`random_steps` must be a multiple"):
         MODULE.Settings(random_steps=10)
+    with pytest.raises(ValueError, match="`depths` is empty"):
+        MODULE.Settings(depths=(), alphas=())
+    with pytest.raises(ValueError, match="`compared_depths` must hold two"):
+        MODULE.Settings(compared_depths=(2,))
+    with pytest.raises(ValueError, match="`sensing_depths` must hold one of 2"):
+        MODULE.Settings(sensing_depths=(1,), sensing_alphas=(0.0,))
+    with pytest.raises(ValueError, match="`random_seeds` and `sensing_seeds` must be at least 8"):
+        MODULE.Settings(random_seeds=0)
 
 
 @pytest.mark.slow

@@ -85,6 +85,7 @@ def test_what_bad_settings_say():
     bad = {
         "`seeds` must be at least 8": {"seeds": 4},
         "`steps` must be a multiple": {"steps": 150},
+        "`steps` is -100: give a number above 0": {"steps": -100},
         "`noise` must be positive": {"noise": 0.0},
         "`start` is balanced already": {"start": (1.0, -1.0)},
         "`learning_rate` is 0.6: it must be positive and below 0.499": {"learning_rate": 0.6},

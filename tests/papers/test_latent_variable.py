@@ -90,6 +90,12 @@ def test_what_bad_settings_say():
         MODULE.Settings(digits_hidden=33)
     with pytest.raises(ValueError, match="`digits_seeds` must be at least 2"):
         MODULE.Settings(digits_seeds=1)
+    with pytest.raises(ValueError, match="`scalings` must hold names of NTK, .*, not 'NTKK'"):
+        MODULE.Settings(scalings=("NTK", "NTKK"))
+    with pytest.raises(ValueError, match="`seeds` and `demonstration_width` must be at least 2"):
+        MODULE.Settings(seeds=0)
+    with pytest.raises(ValueError, match="`times` and `digits_rate` must be positive"):
+        MODULE.Settings(digits_rate=0.0)
 
 
 @pytest.mark.slow

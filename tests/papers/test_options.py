@@ -41,11 +41,42 @@ def test_wrong_words_are_one_sentence(words, message):
         with_options(Settings(), words)
 
 
+def _text(value, separator=","):
+    if type(value) is tuple:
+        return separator.join(_text(each, ":") for each in value)
+    return str(value)
+
+
+def _words(settings, prefix=""):
+    words = []
+    for field in dataclasses.fields(settings):
+        value, name = getattr(settings, field.name), prefix + field.name
+        if dataclasses.is_dataclass(value):
+            words += _words(value, name + ".")
+        else:
+            words.append(f"{name}={_text(value)}")
+    return words
+
+
 @pytest.mark.parametrize("name", names())
 def test_every_setting_of_every_publication_can_be_given(name):
     settings = load(name).quick()
-    words = []
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        words.append(f"{field.name}={','.join(map(str, value)) if type(value) is tuple else value}")
-    assert with_options(settings, words) == settings
+    assert with_options(settings, _words(settings)) == settings
+
+
+def test_settings_of_one_experiment_of_several():
+    before = load("gauge-correction").Settings()
+    after = with_options(before, ["hyperbola.seeds=8", "hyperbola.start=3,0.5", "signal.seeds=9"])
+    assert (after.hyperbola.seeds, after.hyperbola.start, after.signal.seeds) == (8, (3.0, 0.5), 9)
+    assert after.relu == before.relu
+    bad = {
+        "no setting 'relu': .*relu.seeds": "relu=3",
+        "no setting 'seeds'": "seeds=3",
+        "`seeds` must be at least 8": "hyperbola.seeds=3",
+        "'hyperbola.steps' the value 'x'": "hyperbola.steps=x",
+        "'hyperbola.start' the value '3': give 2 values": "hyperbola.start=3",
+        "'signal.segments' the value '1': give 2 values with ':'": "signal.segments=1,2",
+    }
+    for sentence, word in bad.items():
+        with pytest.raises(ValueError, match=sentence):
+            with_options(before, [word])

@@ -336,6 +336,10 @@ def test_what_bad_settings_say():
                 ({"noise_steps": 7}, "`noise_steps` of `steps`"),
                 ({"noise_steps": 100_000}, "`noise_steps` must be at most `steps`"),
                 ({"scales": (1.0, 0.1)}, "`scales` must increase"),
+                ({"scales": ()}, "`scales` is empty"),
+                ({"scales": (1.0,)}, "`scales` must increase"),
+                ({"steps": 0}, "`steps` is 0: give a number above 0"),
+                ({"temperatures": (1e-3, -1.0)}, "`temperatures` is -1"),
             ),
         ),
         (
@@ -348,6 +352,8 @@ def test_what_bad_settings_say():
                 ({"steps": 90}, "`steps` must be a multiple of 60"),
                 ({"noise_steps": 3_000_000}, "`noise_steps` must be at most"),
                 ({"scales": (1.0, 1.0)}, "`scales` must increase"),
+                ({"steps": 0}, "`steps` is 0: give a number above 0"),
+                ({"plain_rate": -1.0}, "`plain_rate` is -1"),
             ),
         ),
     )

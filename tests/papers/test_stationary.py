@@ -35,7 +35,7 @@ def made(
     law="consistent", flat="rejected", cond="rejected", settled=(1.0, 0.01), growth=(1.3, 0.1)
 ):
     numbers = {"consistent": 0.3, "undecided": 1e-5, "rejected": 1e-9}
-    rows = {"horizontal": law, "isotropic": flat}
+    rows = {"horizontal": law, "flat": flat}
     inside = {"horizontal": law, "conditioned": cond}
     rows, inside = (
         {name: row(name, word, numbers[word]) for name, word in each.items()}

@@ -9,8 +9,10 @@ from ._axis import refuse
 from ._cells import Piece, pieces_of
 from ._coordinates import coordinates_of
 from ._evaluate import HostFunction
+from ._valleys import check_valleys
 
-# Above this many coordinates only the corner and the least singular value are tested.
+# Above this many coordinates only the corner and the least singular value are tested, and no
+# valley is looked for.
 _MOST = 16
 
 
@@ -19,7 +21,8 @@ def check_integrable(law: AbstractLaw) -> None:
 
     One coordinate: by its quadrature table, at every break, end and infinity. More: by the local
     exponents along each coordinate, where all coordinates of a corner approach a break together,
-    far out, and for matrices where the least singular value vanishes.
+    far out, and for matrices where the least singular value vanishes; and by the mass of shells
+    along the valleys and curves that lead to infinity (see `_valleys.py`).
     """
     if law.dimension == 1:
         law.table()
@@ -47,6 +50,8 @@ def check_integrable(law: AbstractLaw) -> None:
         _check(law.name, host, start, height, moves, near, "a corner, all coordinates together,")
     if len(law.shape) == 2 and min(law.shape) > 1 and coordinates.kind == "box":
         _check_least_singular_value(law, host, start, near)
+    if m <= _MOST:
+        check_valleys(law.name, host, coordinates, height)
 
 
 def _start(host: HostFunction, pieces: list[list[Piece]]) -> tuple[np.ndarray | None, float]:

@@ -11,6 +11,7 @@ from ._axis import Setting, build_axis, checked, continue_cells, refuse
 from ._cells import Cells, Piece, gauss_legendre, invert, join, pieces_of
 from ._coordinates import Coordinates
 from ._evaluate import HostFunction
+from ._valleys import check_valleys
 
 _BUDGET = 6_000_000
 _KEPT = 25.0
@@ -192,6 +193,7 @@ def tensor_table(fn: HostFunction, coordinates: Coordinates, setting: Setting) -
         return checked(setting.law, y, fn(y))
 
     modes, _ = _find_modes(evaluate, pieces, setting)
+    check_valleys(setting.law, fn, coordinates, float(np.max(evaluate(modes))))
     for _ in range(4):
         axes, final = [], []
         for a in range(m):

@@ -59,6 +59,17 @@ class Settings:
         ):
             if len(getattr(self, one)) != len(getattr(self, other)):
                 raise ValueError(f"`{other}` must have one value for each of `{one}`.")
+            if not getattr(self, one):
+                raise ValueError(f"`{one}` is empty: give at least one depth.")
+        if len(self.compared_depths) < 2:
+            raise ValueError("`compared_depths` must hold two or more.")
+        if max(self.sensing_depths) < 2:
+            raise ValueError("`sensing_depths` must hold one of 2 or more, to compare with 1.")
+        if self.random_seeds < 8 or self.sensing_seeds < 8:
+            raise ValueError(
+                "`random_seeds` and `sensing_seeds` must be at least 8, for an interval of a "
+                "median."
+            )
         if any(a < b for a, b in zip(self.spectrum, self.spectrum[1:], strict=False)):
             raise ValueError("`spectrum` must fall: largest eigenvalue first.")
         if min(self.spectrum) < 0 or sum(v > 0 for v in self.spectrum) < 2:

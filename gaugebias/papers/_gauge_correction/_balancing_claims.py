@@ -8,9 +8,9 @@ import numpy as np
 from ...plot import CurveData
 from .._claim import Claim, judge
 from .._intervals import mean_interval
+from .._verdicts import all_of
 from ._balancing import BalancingResult, BalancingSettings, Runs
 from ._curves import as_one
-from ._verdicts import all_of
 
 
 @dataclasses.dataclass(frozen=True)

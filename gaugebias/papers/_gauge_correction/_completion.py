@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._types import Key
 from ...dynamics import Ensemble, SimulationError, train
+from ._checks import check_positive
 from ._nuclear import NuclearMinimiser, minimise_nuclear_norm
 from ._sgd import plain_sgd
 
@@ -40,6 +41,7 @@ class CompletionSettings:
     control_seeds: int = 16
 
     def __post_init__(self) -> None:
+        check_positive(self, "steps", "scale_u", "scale_v")
         if not 8 <= self.control_seeds <= self.seeds:
             raise ValueError("`control_seeds` must be from 8 to `seeds`, to see their spread.")
         if self.steps % RECORDS:

@@ -7,9 +7,9 @@ import numpy as np
 from ...plot import CurveData
 from .._claim import Claim, judge
 from .._intervals import mean_interval
+from .._verdicts import all_of
 from ._completion import CompletionResult, CompletionRuns, CompletionSettings
 from ._curves import as_one
-from ._verdicts import all_of
 
 
 def claims_completion(settings: CompletionSettings, result: CompletionResult) -> tuple[Claim, ...]:
@@ -112,7 +112,7 @@ def _full(result: CompletionResult) -> Claim:
 
 
 def accumulated_drift(result: CompletionResult) -> np.ndarray:
-    """Sum over all steps of the relative size of the noise's drift, `(seeds,)`: a bound on it."""
+    """Relative sizes of the noise's drift added up over all steps, from the records, `(seeds,)`."""
     return np.sum(result.minibatch.drift, axis=1) * float(np.diff(result.steps)[0])
 
 

@@ -13,6 +13,7 @@ from ...dynamics import Ensemble, train
 from ...plot import CurveData
 from .._claim import Claim, judge
 from .._intervals import mean_interval
+from ._checks import check_positive
 from ._sgd import plain_sgd
 
 RECORDS = 100
@@ -36,6 +37,7 @@ class HyperbolaSettings:
     steps: int = 20_000
 
     def __post_init__(self) -> None:
+        check_positive(self, "steps", "samples", "batch_size")
         if self.seeds < 8:
             raise ValueError("`seeds` must be at least 8, to see their spread.")
         if self.steps % RECORDS:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ..._types import Key
+from ._checks import check_positive
 from ._linear_descent import LinearProblems, PlainModel, ProductModel, descend
 from ._mirror import MirrorReport, mirror_limits, mirror_report
 from ._noisy_descent import horizontal_descent, minibatch_descent
@@ -50,6 +51,18 @@ class SignalSettings:
     noise_steps: int = 25_000
 
     def __post_init__(self) -> None:
+        check_positive(
+            self,
+            "steps",
+            "noise_steps",
+            "learning_rate",
+            "plain_rate",
+            "spread",
+            "plain_spread",
+            "scales",
+            "temperatures",
+            "noise",
+        )
         if self.seeds < 8:
             raise ValueError("`seeds` must be at least 8, to see their spread.")
         if len(self.segments) < 2 or any(length < 1 for _, length in self.segments):
@@ -68,8 +81,10 @@ class SignalSettings:
             )
         if self.noise_steps > self.steps:
             raise ValueError("`noise_steps` must be at most `steps`.")
-        if any(a >= b for a, b in zip(self.scales, self.scales[1:], strict=False)):
-            raise ValueError("`scales` must increase.")
+        if len(self.scales) < 2 or any(
+            a >= b for a, b in zip(self.scales, self.scales[1:], strict=False)
+        ):
+            raise ValueError("`scales` must increase, from a small one to a large one.")
 
     @property
     def size(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ..._types import Key
+from ._checks import check_positive
 from ._linear_descent import LinearProblems, PlainModel, ProductModel, descend
 from ._mirror import MirrorReport, mirror_limits, mirror_report
 from ._noisy_descent import horizontal_descent, minibatch_descent
@@ -52,6 +53,18 @@ class SpectrumSettings:
     noise_steps: int = 50_000
 
     def __post_init__(self) -> None:
+        check_positive(
+            self,
+            "steps",
+            "noise_steps",
+            "learning_rate",
+            "spread",
+            "plain_spread",
+            "penalty",
+            "scales",
+            "temperatures",
+            "noise",
+        )
         if self.seeds < 8:
             raise ValueError("`seeds` must be at least 8, to see their spread.")
         if not 0 < self.nonzero < self.cosines:
@@ -67,8 +80,10 @@ class SpectrumSettings:
             )
         if self.noise_steps > self.steps:
             raise ValueError("`noise_steps` must be at most `steps`.")
-        if any(a >= b for a, b in zip(self.scales, self.scales[1:], strict=False)):
-            raise ValueError("`scales` must increase.")
+        if len(self.scales) < 2 or any(
+            a >= b for a, b in zip(self.scales, self.scales[1:], strict=False)
+        ):
+            raise ValueError("`scales` must increase, from a small one to a large one.")
 
 
 class Spectra(eqx.Module):

@@ -20,10 +20,11 @@ from ...quotient import Domain
 from ...verdicts import Row, compare
 from .._claim import Claim, judge
 from .._intervals import mean_interval
+from ._checks import check_positive
 from ._ratios import median_text
 
 HADAMARD, CUMULATIVE = "Hadamard", "cumulative"
-LAW, FLAT, CONDITIONED = "horizontal", "isotropic", "conditioned"
+LAW, FLAT, CONDITIONED = "horizontal", "flat", "conditioned"
 RECORDS = 8
 
 
@@ -57,6 +58,7 @@ class StationarySettings:
     cut: float = 0.02
 
     def __post_init__(self) -> None:
+        check_positive(self, "steps", "dt", "signal_dt", "noise")
         for name in ("coefficients", "jumps"):
             size = len(getattr(self, name))
             if not 1 < size <= 3:
@@ -334,8 +336,8 @@ def controls_stationary(
     rows = [
         Claim(
             f"stationary-{name.lower()}-flat",
-            f"The same tests reject exp(-l/T) flat in {'w' if name == HADAMARD else 'd'}, the law "
-            "of isotropic noise without decay (below 1e-6).",
+            f"The same tests reject exp(-l/T) flat in {'w' if name == HADAMARD else 'd'}, the "
+            "formal density with s = 1 (below 1e-6).",
             "control",
             _numbers(each.rows[FLAT]),
             _verdict(each.rows[FLAT], "rejected"),

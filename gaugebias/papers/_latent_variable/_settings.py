@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from ...flows import LATENT_SCALINGS
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -31,6 +33,16 @@ class Settings:
     digits_seeds: int = 8
 
     def __post_init__(self) -> None:
+        unknown = [name for name in self.scalings if name not in LATENT_SCALINGS]
+        if unknown or not self.scalings:
+            raise ValueError(
+                f"`scalings` must hold names of {', '.join(LATENT_SCALINGS)}, not "
+                f"{', '.join(map(repr, unknown)) or 'none'}."
+            )
+        if self.seeds < 2 or self.demonstration_width < 2:
+            raise ValueError("`seeds` and `demonstration_width` must be at least 2.")
+        if not (self.times > 0 and self.digits_rate > 0):
+            raise ValueError("`times` and `digits_rate` must be positive.")
         if self.width < 2 or self.width % 2 or any(d < 2 or d % 2 for d in self.widths):
             raise ValueError(
                 "`width` and `widths` must be even: half of a start mirrors the other."
@@ -45,8 +57,8 @@ class Settings:
             raise ValueError("`digits_seeds` must be at least 2, to see their spread.")
         if not 20 <= self.digits_samples <= 1_500:
             raise ValueError("`digits_samples` must be from 20 to 1500 of the 1797.")
-        if self.digits_steps % 100:
-            raise ValueError("`digits_steps` must be a multiple of 100.")
+        if self.digits_steps < 100 or self.digits_steps % 100:
+            raise ValueError("`digits_steps` must be a multiple of 100, not 0.")
 
 
 def quick() -> Settings:
