@@ -17,18 +17,18 @@ _MOST_STEPS = 400_000
 _PILOT = 256
 
 
-def pilot(law: AbstractLaw, key: Array, spectrum: bool) -> Array:
+def pilot(law: AbstractLaw, key: Array, spectrum: bool, many: int = _PILOT) -> Array:
     """Draws of the law, to plan the run by; from the law of the spectrum where it is asked for."""
     if not spectrum:
-        return law.sample(key, _PILOT)
+        return law.sample(key, many)
     values, left, right = jax.random.split(key, 3)
-    s = spectral(law).sample(values, _PILOT)
+    s = spectral(law).sample(values, many)
     n, m = law.shape
-    middle = jnp.zeros((_PILOT, n, m), s.dtype)
+    middle = jnp.zeros((many, n, m), s.dtype)
     index = jnp.arange(s.shape[1])
     middle = middle.at[:, index, index].set(s)
-    turn = jax.random.orthogonal(left, n, (_PILOT,), dtype=s.dtype)
-    return turn @ middle @ jax.random.orthogonal(right, m, (_PILOT,), dtype=s.dtype)
+    turn = jax.random.orthogonal(left, n, (many,), dtype=s.dtype)
+    return turn @ middle @ jax.random.orthogonal(right, m, (many,), dtype=s.dtype)
 
 
 @eqx.filter_jit

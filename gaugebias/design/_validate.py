@@ -11,12 +11,13 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
 from .._arguments import as_key
-from ..dynamics import AbstractSDE, Ensemble, simulate
+from ..dynamics import AbstractSDE, Ensemble, SimulationError, simulate
 from ..laws import DensityLaw, spectral
 from ..quotient import Domain, predictor_log_det
 from ..verdicts import Verdict, compare
+from ._coordinates import After, aligned, kept_side, with_domain
 from ._design import Design, batch_of, temperature_of
-from ._parametrisations import AbstractMap, Factors, Products
+from ._parametrisations import AbstractMap
 from ._plan import pilot, plan_run
 
 DESIGNED, WITHOUT = "designed", "no penalty"
@@ -36,6 +37,10 @@ class Validation(eqx.Module):
     - `jumped`: the part of the chains that ended beyond an infinity of `w` that the parameters
         reach at a finite value. The process does not get there, its discrete steps did: where
         there are any, a law that does not fit is not decided.
+    - `kept`: whether chains that start as draws of the designed law still follow it at the end of
+        the run; looked at where those from one start do not, else `None`. Where it is kept, the
+        law is stationary as far as that time can tell and the run was too short to forget its
+        start: not decided.
     - `statement`: the outcome in words.
     """
 
@@ -49,6 +54,7 @@ class Validation(eqx.Module):
     determinant: float = eqx.field(static=True)
     statement: str = eqx.field(static=True)
     jumped: float = eqx.field(static=True, default=0.0)
+    kept: bool | None = eqx.field(static=True, default=None)
 
     @property
     def holds(self) -> bool:
@@ -62,8 +68,15 @@ class Validation(eqx.Module):
 
     @property
     def exit_code(self) -> int:
-        """0 holds, 1 a verdict differs, 3 a rival is not rejected or steps jumped over infinity."""
-        return 0 if self.holds else 3 if self.agrees or self.jumped > 0.0 else 1
+        """0 holds, 1 an expected law is rejected, 3 not decided.
+
+        That is: a rival is not rejected, an expected law is neither consistent nor rejected, steps
+        jumped over infinity, or the chains are too slow to tell.
+        """
+        if self.holds:
+            return 0
+        rejected = any(self.verdict[name].verdict == "rejected" for name in self.expected)
+        return 1 if rejected and not (self.jumped > 0.0 or self.kept) else 3
 
     def table(self) -> str:
         """The verdict's table and the statement."""
@@ -103,12 +116,15 @@ def validate(
         penalty, `exp(-l/T) dw`.
     - `spectrum`: compare the singular values of `w`, a matrix, with laws of
         [`gaugebias.laws.spectral`][]: `l` and `R` must not change under rotations.
-    - `start`: parameters; default the lift of the law's mean.
+    - `start`: parameters; default the lift of the law's mean. A balanced start of an even number
+        of factors keeps the sign of `w`, and the laws are compared on its side.
     - `chains`, `steps`, `dt`: by default steps of 1/40 of the fastest time scale of the loss along
         the law, for 16 relaxation times of the slowest coordinate (of a Gaussian of its variance).
 
     The designed law is tested at 1e-3; where it fails, twice the chains with half the step and
-    fresh noise decide. A rival is rejected below 1e-6.
+    fresh noise decide. Where these reject it, as many chains start as draws of the law itself: if
+    they keep it, the loss holds chains where they start (wells that noise of this size does not
+    leave in time), and nothing is decided. A rival is rejected below 1e-6.
 
     **Returns:** a [`gaugebias.design.Validation`][]: `.holds`, `.table()`, `.verdict`.
 
@@ -134,10 +150,11 @@ def validate(
             "minibatch descent is `validate_sgd`, gradient flow `from_potential`."
         )
     own = design.temperature if temperature is None else temperature_of(temperature)
-    keys = jax.random.split(jax.random.key(0) if key is None else as_key(key), 4)
+    first = jax.random.key(0) if key is None else as_key(key)
+    keys = jax.random.split(first, 4)
     design, potential = aligned(design, potential)
-    domain = _kept_sign(design)
-    claimed = _with_domain(design.law(potential, own), domain)
+    domain = kept_side(design, start)
+    claimed = with_domain(design.law(potential, own), domain)
     laws: dict[str, Any] = {DESIGNED: claimed}
     if rivals is None:
         rivals = {WITHOUT: without_penalty(design, potential, own, domain)}
@@ -169,6 +186,11 @@ def validate(
             break
         attempts = 2
     jumped = _jumped(design, ens)
+    kept = None
+    if verdict[DESIGNED].verdict == "rejected" and jumped == 0.0:
+        draws = pilot(claimed, jax.random.fold_in(first, 1), spectrum, run["chains"])
+        again = {"key": jax.random.fold_in(first, 2), "observe": see, "regauge": regauge}
+        kept = _kept(design, draws, sde, laws[DESIGNED], {**run, **again}, keys[3])
     kind = "Langevin dynamics" if design.action is None else "horizontal noise"
     kind = kind if isinstance(process, str) else f"{type(sde).__name__} (given)"
     return Validation(
@@ -180,22 +202,42 @@ def validate(
         laws=laws,
         settings={**run, "attempts": attempts},
         determinant=gap,
-        statement=_statement(design, verdict, gap, tuple(rivals), kind, jumped),
+        statement=_statement(design, verdict, gap, tuple(rivals), kind, jumped, kept),
         jumped=jumped,
+        kept=kept,
     )
+
+
+def _kept(design: Design, draws: Array, sde: AbstractSDE, law: Any, run: dict, key: Array):
+    """Whether chains that start as draws of the law still follow it; `None` where they cannot."""
+    start = batch_of(design.lift, draws)
+    finite = [jnp.isfinite(x).reshape(len(draws), -1).all(axis=1) for x in jax.tree.leaves(start)]
+    if not bool(jnp.all(jnp.stack(finite))):
+        return None
+    try:
+        ens = simulate(sde, start, batched=True, **{k: v for k, v in run.items() if k != "chains"})
+    except SimulationError:
+        return None
+    return compare(ens, [law], names=[DESIGNED], key=key)[DESIGNED].verdict == "consistent"
 
 
 def _jumped(design: Design, ens: Ensemble) -> float:
     """The part of the chains that ended beyond infinity: see `Validation`."""
     map = design.parametrisation
-    map = map.inner if isinstance(map, _After) else map
+    map = map.inner if isinstance(map, After) else map
     if not isinstance(map, AbstractMap):
         return 0.0
     return float(jnp.mean(batch_of(map.beyond, jax.tree.map(jnp.asarray, ens.final))))
 
 
 def _statement(
-    design: Design, verdict: Verdict, gap: float, rivals: Sequence[str], kind: str, jumped: float
+    design: Design,
+    verdict: Verdict,
+    gap: float,
+    rivals: Sequence[str],
+    kind: str,
+    jumped: float,
+    kept: bool | None,
 ) -> str:
     word = verdict[DESIGNED].verdict
     left = [name for name in rivals if verdict[name].verdict != "rejected"]
@@ -211,6 +253,19 @@ def _statement(
             "does not reach. The parametrisation is too steep there for steps of any practical "
             "size: lower the weight of the penalty, raise the temperature, or give a loss that "
             "confines w more."
+        )
+    if word != "rejected":
+        reason = verdict[DESIGNED].reason
+        return (
+            f"Not decided: the designed law is neither consistent with the simulation ({kind}) nor "
+            f"rejected{f' ({reason})' if reason else ''}; take more chains or more steps."
+        )
+    if kept:
+        return (
+            f"Not decided: the simulation ({kind}) from one start does not follow the designed law "
+            f"({word}), but chains that start as draws of this law keep it. The run is too short "
+            "to leave the place it starts from, as wells that this noise seldom crosses between: "
+            "give a loss with one minimum, a higher temperature, or more `steps`."
         )
     text = f"The process ({kind}) does not follow the designed law ({word})."
     if gap > 1e-3:
@@ -289,71 +344,3 @@ def _determinant(design: Design, potential, temperature, draws, domain):
         resolution=1e-60 if design.domain.dimension == 1 else 1e-9,
     )
     return (float(np.ptp(off)) if off.size else math.inf), law
-
-
-def _kept_sign(design: Design) -> Domain | None:
-    """Positive coordinates, where balanced starts of an even number of factors keep the sign."""
-    if design.action is None:
-        return None
-    lifted = design.lift(jnp.asarray(design.generic()))
-    factors = jax.tree.leaves(lifted)
-    map = design.parametrisation
-    map = map.inner if isinstance(map, _After) else map
-    if not isinstance(map, Factors | Products) or len(factors) % 2:
-        return None
-    size = design.domain.dimension
-    return Domain(np.maximum(design.domain.lower, 0.0), design.domain.upper, ((),) * size)
-
-
-def _with_domain(law: DensityLaw, domain: Domain | None) -> DensityLaw:
-    if domain is None:
-        return law
-    return DensityLaw(
-        law.weight,
-        domain,
-        law.temperature,
-        volume=law.volume,
-        exponent=law.exponent,
-        name=law.name,
-        conditions=law.conditions,
-        shape=law.shape,
-        resolution=law.resolution,
-    )
-
-
-def aligned(design: Design, potential: Callable) -> tuple[Design, Callable]:
-    """The same design in the coordinates `d = D w` of a `Linear` penalty, where it is one.
-
-    Laws of `d` have their singular points on coordinate planes, which quadrature can follow.
-    """
-    frame = getattr(design.parametrisation, "frame", None)
-    if frame is None or frame.back is None:
-        return design, potential
-    size = design.domain.dimension
-    count = size if frame.count is None else frame.count
-    domain = Domain(
-        np.full(size, -np.inf), np.full(size, np.inf), ((0.0,),) * count + ((),) * (size - count)
-    )
-    inner = Design(
-        _After(frame.to_d, design.parametrisation),
-        _After(design.penalty, frame.to_w),
-        design.temperature,
-        lift=_After(design.lift, frame.to_w),
-        shape=design.shape,
-        action=design.action,
-        domain=domain,
-        closed_form=design.closed_form,
-        formula=design.formula,
-        notes=design.notes,
-    )
-    return inner, _After(potential, frame.to_w)
-
-
-class _After(eqx.Module):
-    """`x -> outer(inner(x))`."""
-
-    outer: Callable
-    inner: Callable
-
-    def __call__(self, x: Any) -> Any:
-        return self.outer(self.inner(x))

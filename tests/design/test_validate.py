@@ -10,6 +10,7 @@ import pytest
 import gaugebias as gb
 from gaugebias.design import (
     L1,
+    Barrier,
     Design,
     Log,
     Lp,
@@ -19,6 +20,7 @@ from gaugebias.design import (
     validate,
     validate_sgd,
 )
+from gaugebias.design._coordinates import kept_side
 
 T = 0.2
 
@@ -192,3 +194,42 @@ def test_bad_input():
             steps=1,
             limits=(0.0, 1.0),
         )
+
+
+def wells(w):
+    """Two wells behind a barrier of 16 T, one lower than the other by T."""
+    return 0.1 * (16.0 * (w**2 - 1.0) ** 2 + 0.5 * w)
+
+
+def test_a_right_law_that_the_chains_are_too_slow_for_is_not_decided():
+    """From one start chains stay in one of two wells: the law is kept, not refuted."""
+    design = from_penalty(L1(0.02, scale=0.05), 0.1)
+    found = validate(design, wells, chains=1000, steps=2000, dt=2e-3)
+    assert found.verdict["designed"].verdict == "rejected", found.table()
+    assert found.kept and found.exit_code == 3 and not found.holds
+    assert found.statement.startswith("Not decided") and "more `steps`" in found.statement
+
+
+@pytest.mark.parametrize("sign", [pytest.param(1.0, marks=SLOW), -1.0])
+def test_balanced_starts_are_compared_on_their_own_side(sign):
+    """An even number of factors keeps the sign of `w`, whichever it is."""
+    design = from_penalty(Log(0.5 * T), T, form="product")
+    start = design.lift(jnp.asarray(0.4 * sign))
+    found = validate(
+        design, lambda w: quadratic(sign * w), start=start, rivals={}, chains=1000, steps=1500,
+        dt=5e-3,
+    )  # fmt: skip
+    assert found.holds, found.table()
+
+
+def test_maps_anchored_off_0_keep_the_side_of_their_anchor():
+    """A box that leaves out 0: products start on one half of it and stay there."""
+    for low, high, side in ((1.0, 2.0, (1.5, 2.0)), (-np.inf, -1.0, (-np.inf, -1.0))):
+        design = from_penalty(Barrier(low, high, 0.05), T, form="product")
+        domain = kept_side(design, None)
+        assert domain is not None
+        assert (float(domain.lower[0]), float(domain.upper[0])) == side
+    box = from_penalty(Barrier(1.0, 2.0, 0.05), T, form="product")
+    lower = kept_side(box, box.lift(jnp.asarray(1.2)))
+    assert lower is not None
+    assert (float(lower.lower[0]), float(lower.upper[0])) == (1.0, 1.5)
