@@ -232,10 +232,11 @@ def check_penalty(penalty: AbstractPenalty, temperature: Array, dimension: int, 
     points = points[points > 0.0] if dimension > 1 else points
     try:
         out = jax.eval_shape(penalty, jax.ShapeDtypeStruct((), jnp.result_type(float)))
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except Exception as error:
+        what = (str(error).splitlines() or [""])[0]
         raise ValueError(
-            f"`penalty` cannot be evaluated at one entry ({type(error).__name__}: "
-            f"{str(error).splitlines()[0]}): it must be a jax function of a scalar w. {WHOLE}"
+            f"`penalty` cannot be evaluated at one entry ({type(error).__name__}: {what}): it must "
+            f"be a jax function of a scalar w. {WHOLE}"
         ) from error
     if getattr(out, "shape", None) != () or not jnp.issubdtype(out.dtype, jnp.floating):
         raise ValueError(
@@ -333,6 +334,12 @@ def _frame(penalty: Any, shape) -> tuple[Frame, tuple[int, ...]]:
     if not isinstance(penalty, Linear):
         return Frame(None, None, None), () if shape is None else _checked(shape)
     p, n = penalty.analysis.shape
+    if math.isfinite(penalty.penalty.lower) or math.isfinite(penalty.penalty.upper):
+        raise ValueError(
+            "`penalty` has walls, and after a linear transform the domain of w is no box, which "
+            "laws need: design d = D w itself with the penalty of one entry, `shape=(p,)`, and "
+            "take w = D^+ d."
+        )
     if shape is not None and _checked(shape) != (n,):
         raise ValueError(f"`shape` must be {(n,)} for an `analysis` of shape {(p, n)}.")
     free = scipy.linalg.null_space(penalty.analysis).T if p < n else np.zeros((0, n))

@@ -45,7 +45,9 @@ def from_potential(
     - `potential`: `R` of one entry, a traceable scalar function, or a separable potential of
         `gaugebias.flows`.
     - `domain`: its open interval.
-    - `base`: the point where `w = 0`.
+    - `base`: a point inside, where Newton's method for the inverse of `R'` starts; by default the
+        middle. It does not move `w`: that is 0 at `x = 0`, or at the end or the middle of a domain
+        without it, and a shift of `w` changes no flow.
 
     **Returns:** a [`gaugebias.design.MirrorDesign`][].
 
@@ -104,7 +106,8 @@ def from_potential(
                 "minimiser of R however small the start"
             )
         closed = None if closed is None else f"x = rho(u) - rho(v), rho: {closed}"
-    if not rho.chart.trivial:
+    far = [abs(y) for y, end in zip(rho.map.reach, inner, strict=True) if not math.isfinite(end)]
+    if not rho.chart.trivial or min(far, default=math.inf) < 1e6:
         ends = [float(rho.chart.x(jnp.asarray(y))) for y in rho.map.reach]
         notes.append(f"exact for x in [{ends[0]:.6g}, {ends[1]:.6g}]; linear in its chart beyond")
     if not target.legendre:
@@ -198,7 +201,14 @@ def _finite_reach(fn: Callable, ends: tuple[float, float]) -> float:
             good = np.abs(size[0]) < 0.5 * np.log(np.finfo(jnp.result_type(float)).max)
             good &= np.ptp(size, axis=0) < 1e-3
         if not np.all(good):
-            reach = min(reach, float(sizes[max(int(np.argmin(good)) - 1, 0)]))
+            bad = int(np.argmin(good))
+            if np.mean(good[bad : bad + 40]) > 0.5:
+                raise ValueError(
+                    f"`potential` has R'' that is 0, infinite or jumps at x = "
+                    f"{origin + sign * sizes[bad]:.4g}: rho is made in one piece from a smooth "
+                    "R''; give a `domain` that ends there, or smooth it."
+                )
+            reach = min(reach, float(sizes[max(bad - 1, 0)]))
     return reach
 
 

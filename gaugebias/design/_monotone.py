@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from ._solve import Growth, grow
+from ._solve import Growth, grow, until
 from ._table import Shape, Side, tabulate
 
 _REACH = 1e8
@@ -35,7 +35,8 @@ class MonotoneMap(eqx.Module):
     - `reach`: the interval of `w` that `u` resolves (`d log w < d log u / 1.5e-8`). Beyond it `h`
         goes on linearly, up to the fold.
     - `accuracy`: largest error of `h` found at seven points of every bin, relative to
-        `max(|w|, 1e-3)`.
+        `max(|w|, 1e-3)`, or of `u` for jumps and the like between nodes of the solution, found at
+        eight points (the nodes are 1% of `w` apart; what is narrower than 0.1% can be missed).
     - `dimension`: `D`; for `D > 1`, distances `w, u >= 0` with `u^(D-1) du = w^(D-1)
         exp(log_density) dw`.
     """
@@ -240,7 +241,8 @@ def monotone(
                 length = abs(bound - anchor)
                 shape = _shape(log_density, anchor, sign, length, dimension, scale, reach)
                 table, error = tabulate(shape, dtype)
-                accuracy, sides[sign] = max(accuracy, error), (shape, table)
+                missed = max(g.missed for g in (shape.near, shape.far) if g is not None)
+                accuracy, sides[sign] = max(accuracy, error, missed), (shape, table)
             ends_of_w[max(sign, 0)] = anchor + sign * float(sides[sign][1].last[1])
             inverses += _inverses(*sides[sign], anchor, sign, dtype)
     ends = {sign: sign * shape.end for sign, (shape, _) in sides.items()}
@@ -277,7 +279,7 @@ def _shape(log_density, anchor, sign, length, dimension, scale, reach) -> Shape:
         half = np.log([0.5 * length])
         split, rest = np.exp(near.log_u_at(half))[0], np.exp(far.log_u_at(half))[0]
         return Shape(near, far, float(split), float(split + rest), float(length))
-    last = min(_REACH * scale, reach)
+    last = until(log_density, anchor, sign, least, min(_REACH * scale, reach), scale)
     near = grow(log_density, anchor, sign, dimension, least, last)
     if near.elasticity[0] < 0.8:
         # w is a high power of u at the anchor: resolve u there as well as w elsewhere.

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ._structures import Group, Linear, Norm, Nuclear, Schatten, TotalVariation
 
 
 def _whole(name: str, value: float) -> int:
-    if value != int(value) or value < 1:
+    if not math.isfinite(value) or value != int(value) or value < 1:
         raise ValueError(f"`{name}` must be a positive integer, but is {value:g}.")
     return int(value)
 

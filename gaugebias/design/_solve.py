@@ -16,6 +16,8 @@ _NODES = 4096
 _TOLERANCE = 1e-12
 _SHORTEST = 2e-4
 _NOTHING = -1e4
+# What `u` may grow by (in logarithm) in tables; what features between two nodes may add to it.
+_MOST, _UNRESOLVED, _BETWEEN = 80.0, 0.02, 8
 
 
 class Ray(eqx.Module):
@@ -34,6 +36,7 @@ class Growth(NamedTuple):
 
     - `t`, `log_u`, `elasticity`: the grid, `log u` there, and `d log u / d log w`, shape `(n,)`.
     - `ray`, `dimension`: what was integrated.
+    - `missed`: what features of the density between the nodes add to `u`, relative, at most.
     """
 
     t: np.ndarray
@@ -41,6 +44,7 @@ class Growth(NamedTuple):
     elasticity: np.ndarray
     ray: Ray
     dimension: int
+    missed: float
 
     def cut(self, stop: int) -> "Growth":
         """The first `stop` nodes."""
@@ -170,7 +174,47 @@ def grow(
             f"{'above' if sign > 0 else 'below'} {anchor:g}: the penalty jumps or oscillates too "
             "fast there; smooth it, or give a `domain` without that point."
         )
+    missed, where = _missed(ray, t, rate, change, log_v, dimension)
+    if missed > _UNRESOLVED:
+        raise ValueError(
+            "the differential equation for the parametrisation cannot be solved near w = "
+            f"{anchor + sign * np.exp(where):.4g}: the penalty jumps, has a pole, or changes "
+            f"within less than 1% of w there, and u would be off by {missed:.1%}; smooth it, or "
+            "give a `domain` that ends at that point."
+        )
     # d log u/dt = (dv/dt)/(D v)
-    return Growth(
-        t, (np.log(dimension) + log_v) / dimension, elasticity / dimension, ray, dimension
-    )
+    log_u = (np.log(dimension) + log_v) / dimension
+    return Growth(t, log_u, elasticity / dimension, ray, dimension, missed)
+
+
+def _missed(ray, t, rate, change, log_v, dimension) -> tuple[float, float]:
+    """How far `v` is off, relative, for what lies between two nodes, and where (`t`).
+
+    Counted where the density differs from its interpolation by a thousandth.
+    """
+    step = t[1] - t[0]
+    rise, da, db = np.diff(rate), step * change[:-1], step * change[1:]
+    gap, seen = np.zeros(len(rise)), np.zeros(len(rise), bool)
+    for x in (np.arange(_BETWEEN) + 0.5) / _BETWEEN:
+        points = t + x * step
+        exact = np.asarray(_rates(ray, jnp.asarray(points))[0])[:-1]
+        exact = np.where(np.isnan(exact), rate[:-1], np.maximum(exact, _NOTHING))
+        cubic = x * (da + x * (3 * rise - 2 * da - db + x * (da + db - 2 * rise)))
+        base = dimension * points[:-1] - log_v[1:]
+        with np.errstate(over="ignore", invalid="ignore"):
+            more = np.exp(base + exact) - np.exp(base + rate[:-1] + cubic)
+        gap += step / _BETWEEN * np.nan_to_num(more, posinf=np.inf)
+        seen |= np.abs(exact - rate[:-1] - cubic) > 1e-3
+    gap = np.where(seen, np.abs(gap), 0.0)
+    worst = int(np.argmax(gap))
+    return float(gap[worst]) / dimension, float(t[worst])
+
+
+def until(log_density: Callable, anchor: float, sign: int, first: float, last: float, scale: float):
+    """`last`, or the distance beyond `scale` up to which the density grows by less than exp(80)."""
+    t = np.linspace(np.log(first), np.log(last), _NODES)
+    ray = Ray(log_density, jnp.asarray(float(anchor)), jnp.asarray(float(sign)))
+    rate = np.asarray(_rates(ray, jnp.asarray(t))[0])
+    middle = min(int(np.searchsorted(t, np.log(scale))), len(t) - 1)
+    steep = np.nonzero(rate[middle:] - rate[middle] > _MOST)[0]
+    return last if not len(steep) else float(np.exp(t[middle + steep[0] - 1]))

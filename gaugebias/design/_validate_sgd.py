@@ -65,6 +65,8 @@ def validate_sgd(
             'one-dimensional quotients; use `form="coordinate"` and `shape=()`.'
         )
     rate = float(number(learning_rate, "learning_rate", positive=True))
+    if isinstance(batch_size, bool) or int(batch_size) != batch_size or batch_size < 1:
+        raise ValueError(f"`batch_size` must be a positive integer, but is {batch_size!r}.")
     low, high = (float(x) for x in limits)
     if not low < high:
         raise ValueError(f"`limits` must be an increasing pair, but is {limits!r}.")

@@ -183,3 +183,33 @@ def test_a_law_that_cannot_be_normalised_is_refused():
         design.law(lambda w: 0.0 * w).log_density(1.0)
     with pytest.raises(ValueError, match="beyond the reach"):
         from_penalty(Lp(1.0, 0.5, 0.0), T, scale=1.0).law(lambda w: 0.5 * (w - 40.0) ** 2)
+
+
+def test_penalties_that_fall_are_solved_as_far_as_u_has_numbers():
+    """`du/dw = exp(|w|)`: `u = sign(w) (e^|w| - 1)`, up to exp(80)."""
+    design = from_penalty(L1(-0.1), 0.1)
+    w = jnp.asarray([-50.0, -0.3, 1e-6, 2.0])
+    np.testing.assert_allclose(design.lift(w), jnp.sign(w) * jnp.expm1(jnp.abs(w)), rtol=1e-8)
+    np.testing.assert_allclose(design(design.lift(w)), w, rtol=1e-8)
+    assert design.reach is not None and 75.0 < design.reach[1] < 85.0
+    from_penalty(Nuclear(L1(-0.1)), 0.1, shape=(2, 2))
+
+
+def test_what_lies_between_nodes_is_seen():
+    """A step is in the stated error; a spike that the table would miss is refused."""
+    step = from_penalty(Penalty(lambda w: jnp.where(w > 1.3, 0.3, 0.0)), 0.1)
+    u = 1.3 + np.exp(-3.0)
+    error = abs(float(step.lift(jnp.asarray(2.3))) - u) / u
+    assert 1e-5 < error < step.parametrisation.map.accuracy  # pyright: ignore
+    with pytest.raises(ValueError, match="near w = 1.3.*u would be off by"):
+        from_penalty(Penalty(lambda w: -0.5 * jnp.exp(-(((w - 1.37) / 3e-3) ** 2))), 0.1)
+
+
+def test_own_functions_that_fail_and_walls_of_transformed_coordinates():
+    def fails(w):
+        raise RuntimeError("boom")
+
+    with pytest.raises(ValueError, match=r"RuntimeError: boom"):
+        from_penalty(fails, 0.1)
+    with pytest.raises(ValueError, match="has walls, and after a linear transform"):
+        from_penalty(Linear(Barrier(-1.0, 1.0, 0.05), [[1.0, -1.0], [1.0, 1.0]]), 0.1)

@@ -117,3 +117,11 @@ def test_bad_input_is_one_sentence(case):
     call, message = REFUSED[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_poles_off_0_and_kinks_are_refused():
+    """Neither a table that goes on as a line beyond a pole, nor `x = w` for `x^2/2 + |x|`."""
+    with pytest.raises(ValueError, match="at x = 1: rho is made in one piece"):
+        from_potential(lambda x: jnp.abs(x - 1.0) ** 1.5)
+    with pytest.raises(ValueError, match="kink at x = .*Smooth it"):
+        from_potential(lambda x: 0.5 * x**2 + jnp.abs(x))

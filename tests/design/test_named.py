@@ -50,3 +50,8 @@ def test_bad_files(tmp_path):
     file.write_text("1 / 0\n")
     with pytest.raises(ValueError, match="fails when it is run .ZeroDivisionError"):
         named(f"{file}:cube")
+
+
+def test_counts_that_are_not_finite():
+    with pytest.raises(ValueError, match="`length` must be a positive integer, but is inf"):
+        named("tv(length=1e999)")

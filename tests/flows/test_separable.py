@@ -1,5 +1,7 @@
 """Potentials given by a function, and multiples of potentials."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -73,3 +75,25 @@ def test_made_within_jit():
 def test_isolated_zeros_of_the_curvature_are_allowed():
     quartic = flows.SeparablePotential(lambda x: x**4)
     np.testing.assert_allclose(quartic.from_dual(jnp.array([-4.0, 32.0])), [-1.0, 2.0])
+
+
+KINKS = {
+    "elastic net": (lambda x: 0.5 * x**2 + jnp.abs(x), 0.0, 2.0),
+    "off 0": (lambda x: x**2 + 1e-3 * jnp.abs(x - 0.3), 0.3, 2e-3),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_kinks_are_not_passed_over(name):
+    """Derivatives are those of the smooth part alone: `x^2/2 + |x|` would be taken for `x^2/2`."""
+    fn, at, jump = KINKS[name]
+    with pytest.raises(ValueError, match="kink at x = .*Smooth it") as caught:
+        flows.SeparablePotential(fn)
+    words = str(caught.value)
+    found = re.findall(r"x = (\S+): its slope jumps by (\S+),", words)[0]
+    np.testing.assert_allclose([float(v) for v in found], [at, jump], rtol=1e-3, atol=1e-9)
+
+
+def test_steep_and_singular_bends_are_no_kinks():
+    for fn in (lambda x: jnp.abs(x) ** 1.05, lambda x: jnp.sqrt(x**2 + 1e-12)):
+        flows.SeparablePotential(fn, base=0.1)

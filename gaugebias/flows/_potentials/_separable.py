@@ -29,8 +29,9 @@ class SeparablePotential(AbstractSeparablePotential):
     - `base`: a point inside, where Newton's method starts.
     - `dual_domain`: ends of the range of `F'`; by default `F'` at the ends of the domain.
 
-    **Raises:** `ValueError` where `F` is not convex, or flat (`F'' = 0`) on an interval, at 401
-    points of the domain (out to 8 from `base` where it is unbounded), naming the place.
+    **Raises:** `ValueError` where `F` is not convex, flat (`F'' = 0`) on an interval, or has a kink
+    (`F'` jumps, which its derivatives do not see), at 401 points of the domain (out to 8 from
+    `base` where it is unbounded) and between them, naming the place.
 
     !!! example
 
@@ -88,6 +89,15 @@ class SeparablePotential(AbstractSeparablePotential):
                 f"{x[at]:g}: no gradient flow is a mirror flow of it. Restrict `domain` to where "
                 "it is convex, or add a quadratic."
             )
+        with evaluated_now():
+            kink = _kink(self.gradient, self.curvature, x)
+        if kink is not None:
+            at, jump = kink
+            raise ValueError(
+                f"`fn` has a kink at x = {at:.6g}: its slope jumps by {jump:.3g}, which the second "
+                "derivative does not see, and a flow has no such bias. Smooth it, as "
+                "sqrt(x^2 + e^2) in place of |x|."
+            )
         flat = (bend[:-1] <= noise) & (bend[1:] <= noise)
         if flat.any():
             first = int(np.argmax(flat))
@@ -131,6 +141,45 @@ class SeparablePotential(AbstractSeparablePotential):
     def conjugate_terms(self, s: ArrayLike) -> Array:
         x = self.from_dual(s)
         return as_float(s) * x - self.terms(x)
+
+
+def _kink(slope: Callable, bend: Callable, x: np.ndarray) -> tuple[float, float] | None:
+    """The place and the size of the largest jump of a slope between the points `x`, by halving.
+
+    A jump keeps its size as the interval around it shrinks; powers of a distance do not.
+    """
+    dtype = jnp.result_type(float)
+    halvings = 36 if dtype == jnp.float64 else 10
+
+    both = jax.jit(lambda points: (slope(points), bend(points)))
+
+    def at(points):
+        values = np.asarray(both(jnp.asarray(points)), np.float64)
+        return np.where(np.isfinite(values), values, 0.0)
+
+    def excess(a, fa, b, fb):  # of the rise over what the curvature accounts for
+        return np.abs(fb[0] - fa[0] - 0.5 * (b - a) * (fa[1] + fb[1]))
+
+    low, high = x[:-1], x[1:]
+    ends = at(x)
+    below, above = ends[:, :-1], ends[:, 1:]
+    floor = 1e4 * np.finfo(dtype).eps * (np.abs(below[0]) + np.abs(above[0]))
+    before = above[0] - below[0]
+    for k in range(halvings):
+        middle = 0.5 * (low + high)
+        here = at(middle)
+        right = excess(middle, here, high, above) > excess(low, below, middle, here)
+        low, high = np.where(right, middle, low), np.where(right, high, middle)
+        below, above = np.where(right, here, below), np.where(right, above, here)
+        if k == halvings // 2:
+            before = above[0] - below[0]
+    jump = above[0] - below[0]
+    sharp = (jump > 0.95 * before) & (jump > floor)
+    sharp &= jump > 10.0 * (high - low) * np.maximum(below[1], above[1])
+    if not sharp.any():
+        return None
+    worst = int(np.argmax(np.where(sharp, jump, 0.0)))
+    return float(low[worst]), float(jump[worst])
 
 
 def _slopes(fn: Callable, low: float, high: float) -> tuple[float, float]:
