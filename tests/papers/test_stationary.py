@@ -16,9 +16,11 @@ from gaugebias.papers._gauge_correction._stationary import (
     Stationary,
     StationaryResult,
     StationarySettings,
+    law_in_roots,
+)
+from gaugebias.papers._gauge_correction._stationary_claims import (
     claims_stationary,
     controls_stationary,
-    law_in_roots,
 )
 from gaugebias.quotient import Domain
 from gaugebias.verdicts import Row

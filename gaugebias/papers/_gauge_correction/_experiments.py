@@ -13,12 +13,8 @@ from ._signal import run_signal
 from ._signal_claims import claims_signal, controls_signal, figures_signal
 from ._spectrum import run_spectrum
 from ._spectrum_claims import claims_spectrum, controls_spectrum, figures_spectrum
-from ._stationary import (
-    claims_stationary,
-    controls_stationary,
-    figures_stationary,
-    run_stationary,
-)
+from ._stationary import run_stationary
+from ._stationary_claims import claims_stationary, controls_stationary, figures_stationary
 
 
 @dataclasses.dataclass(frozen=True)
