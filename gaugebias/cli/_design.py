@@ -1,11 +1,12 @@
 """`gaugebias design`: a penalty in, a parametrisation that has it out."""
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -28,7 +29,7 @@ is run). Weights are in units of the loss.
 Examples:
   gaugebias design --penalty "l1(weight=0.1)" --temperature 0.1
   gaugebias design --penalty "log(weight=0.05)" --temperature 0.1 --form product
-  gaugebias design --penalty my_penalty.py:penalty --temperature 0.2
+  gaugebias design --penalty my_penalty.py:penalty --temperature 0.2 --json
 
 Exit codes: 0 the process follows the law, 1 it does not, 2 bad input, 3 undecided, 130 \
 interrupted."""
@@ -57,6 +58,8 @@ class Options:
     """Do not simulate."""
     out: Path = Path("gaugebias-design")
     """Folder for design.py and design.png; made if it does not exist."""
+    json: _Flag = False
+    """Print one JSON object instead of text."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -101,7 +104,8 @@ def _run(options: Options, console: "Console") -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     module = options.out / "design.py"
     module.write_text(_module(options), encoding="utf-8")
-    _print(console, options, design)
+    if not options.json:
+        _print(console, options, design)
     found: Validation | None = None
     failure = ""
     if not options.unchecked:
@@ -119,12 +123,47 @@ def _run(options: Options, console: "Console") -> int:
         os.replace(part, picture)
     finally:
         part.unlink(missing_ok=True)
-    if found is not None:
+    code = 2 if failure else 0 if found is None else found.exit_code
+    if options.json:
+        said = {"exit_code": code, **_record(options, design, found), "error": failure or None}
+        written = {"module": str(module), "figure": str(picture)}
+        print(json.dumps({**said, "written": written}, indent=1, allow_nan=False))
+    elif found is not None:
         console.print(found.table(), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Written: {module}, {picture}", markup=False, highlight=False, soft_wrap=True)
+    if not options.json:
+        said = f"Written: {module}, {picture}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
     if failure:
         raise ValueError(f"the design is written, but was not validated: {failure}")
-    return 0 if found is None else found.exit_code
+    return code
+
+
+def _record(options: Options, design: "Design", found: "Validation | None") -> dict[str, Any]:
+    """Options, design and verdict as plain numbers and strings."""
+    chosen = dataclasses.asdict(options)
+    del chosen["json"], chosen["out"]
+    return {
+        "options": chosen,
+        "design": {
+            "formula": design.formula,
+            "closed_form": design.closed_form,
+            "holds_at": design.holds_at,
+            "shape": list(design.shape),
+            "symmetric": design.action is not None,
+            "notes": list(design.notes),
+        },
+        "validation": None
+        if found is None
+        else {
+            "holds": found.holds,
+            "process": found.process,
+            "expected": list(found.expected),
+            "rivals": list(found.rivals),
+            "jumped": float(found.jumped),
+            "statement": found.statement,
+            "verdict": found.verdict.to_dict(),
+        },
+    }
 
 
 def _validate(options: Options, design: "Design") -> "Validation":

@@ -25,6 +25,7 @@ row names, the first line column names. Tables and figures go into the folder of
 Examples:
   gaugebias factorise budgets.csv --components 3
   gaugebias factorise sediments.csv --components 3 --model ema --identify outer
+  gaugebias factorise budgets.csv --components 3 --json
 
 Exit codes: 0 the question of uniqueness is answered, 2 bad input, 3 it is undecided or no start \
 converged, 130 interrupted."""
@@ -38,6 +39,7 @@ _SOLVERS = {
 }
 
 _TABLES = ("columns.csv", "rows.csv", "starts.csv")
+_Flag = Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(help_behavior_hint="")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Options:
     """Seed of the starts and of the walk through the solutions."""
     out: Path = Path("gaugebias-factors")
     """Folder for the tables and figures; made if it does not exist."""
+    json: _Flag = False
+    """Print one JSON object instead of text: what summary.json holds, and the tables."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -98,11 +102,19 @@ def run(argv: Sequence[str]) -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=100)
-    print_solution(console, solution)
-    _write(folder, solution, options)
-    console.print(f"Tables and figures: {folder}", highlight=False, markup=False)
+    if not options.json:
+        print_solution(console, solution)
+    summary = {**_settings(options), **solution.summary()}
+    _write(folder, solution, summary)
     converged = (fit.results[fit.agreeing] == 0).any()
-    return 0 if converged and answer.verdict != "undecided" else 3
+    code = 0 if converged and answer.verdict != "undecided" else 3
+    if options.json:
+        tables = {name.removesuffix(".csv"): t for name, t in solution.tables().items()}
+        said = {"exit_code": code, **summary, "tables": tables}
+        print(json.dumps(said, indent=1, allow_nan=False))
+    else:
+        console.print(f"Tables and figures: {folder}", highlight=False, markup=False)
+    return code
 
 
 def _working(text: str) -> Any:
@@ -150,14 +162,8 @@ def _fit(options: Options, table: "CountTable") -> "Fit":
     return solve(table, options.components, key=key, starts=options.starts)
 
 
-def _write(folder: Path, solution: Solution, options: Options) -> None:
-    from .._files import replace_text, written_whole
-
-    for name, lines in solution.tables().items():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        replace_text(folder / name, text.getvalue())
-    settings = {
+def _settings(options: Options) -> dict[str, Any]:
+    return {
         "file": str(options.file),
         "components": options.components,
         "model": options.model,
@@ -165,8 +171,17 @@ def _write(folder: Path, solution: Solution, options: Options) -> None:
         "starts": options.starts,
         "seed": options.seed,
     }
-    summary = json.dumps({**settings, **solution.summary()}, indent=2, allow_nan=False)
-    replace_text(folder / "summary.json", summary + "\n")
+
+
+def _write(folder: Path, solution: Solution, summary: dict[str, Any]) -> None:
+    from .._files import replace_text, written_whole
+
+    for name, lines in solution.tables().items():
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(lines)
+        replace_text(folder / name, text.getvalue())
+    whole = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+    replace_text(folder / "summary.json", whole)
     for name, draw in solution.figures().items():
         with written_whole(folder / name) as part:
             _page(draw).savefig(part, format="png", dpi=160)

@@ -317,10 +317,10 @@ def _cells(shares: Any, low: Any, high: Any, tolerance: float) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A cell of a CSV file: numbers with all their digits, nothing for what is not finite."""
+    """A cell of a table: a number as Python writes it whole, `None` for what is not finite."""
     if isinstance(value, str):
         return value
     number = float(value)
     if not math.isfinite(number):
-        return ""
-    return int(number) if number.is_integer() and abs(number) < 1e15 else repr(number)
+        return None
+    return int(number) if number.is_integer() and abs(number) < 1e15 else number

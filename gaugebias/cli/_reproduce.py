@@ -1,6 +1,7 @@
 """`gaugebias reproduce`: the claims of a publication, measured."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +23,7 @@ into the folder of --out.
 Examples:
   gaugebias reproduce --list
   gaugebias reproduce deep-matrix-factorisation --quick
-  gaugebias reproduce --all --quick
+  gaugebias reproduce --all --quick --json
   gaugebias reproduce nonnegative-factorisation --set table=time_budget.csv --set starts=40
 
 Exit codes: 0 all verdicts as expected, 1 one differs, 2 bad input, 3 undecided, 130 interrupted."""
@@ -55,6 +56,8 @@ class Options:
     """Folder for the claims and figures; made if it does not exist."""
     list: _Flag = False
     """Show the names with their expected run times and stop."""
+    json: _Flag = False
+    """Print one JSON object instead of tables: what the `claims.json` of each holds."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -71,6 +74,10 @@ def run(argv: Sequence[str]) -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
+    if options.list and options.json:
+        known = [dataclasses.asdict(each) for each in papers.publications()]
+        print(json.dumps({"publications": known}, indent=1))
+        return 0
     if options.list:
         _print_list(console, papers.publications())
         return 0
@@ -102,7 +109,10 @@ def _reproduce(chosen: "tuple[Publication, ...]", options: Options, console: "Co
 
     jax.config.update("jax_enable_x64", True)
     stderr = Console(stderr=True)
-    rows, errors = [], 0
+    rows: list[Claim] = []
+    records: list[Any] = []
+    errors: list[str] = []
+    interrupted = False
     for publication in chosen:
         try:
             with _Progress(stderr, publication.name) as progress:
@@ -117,20 +127,28 @@ def _reproduce(chosen: "tuple[Publication, ...]", options: Options, console: "Co
         except KeyboardInterrupt:
             said = "gaugebias reproduce: interrupted; what was finished is kept"
             stderr.print(said, highlight=False, markup=False, soft_wrap=True)
-            return 130
+            interrupted = True
+            break
         except (ValueError, OSError) as error:
             # The others still run; what they find is kept.
-            errors += 1
-            said = f"gaugebias reproduce: {publication.name}: {' '.join(str(error).split())}"
+            errors.append(f"{publication.name}: {' '.join(str(error).split())}")
+            said = f"gaugebias reproduce: {errors[-1]}"
             stderr.print(said, highlight=False, markup=False, soft_wrap=True)
             continue
         rows += done.rows
+        records.append(done.record)
+        if options.json:
+            continue
         text = f"{publication.title} ({publication.arxiv}), {done.seconds:.0f} s"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
         console.print(_table(done.rows), markup=False, highlight=False)
         folder = options.out / publication.name
         console.print(f"claims.json and figure.png: {folder}", highlight=False, markup=False)
-    return 2 if errors else exit_code(rows)
+    code = 130 if interrupted else 2 if errors else exit_code(rows)
+    if options.json:
+        run = {"exit_code": code, "publications": records, "errors": errors}
+        print(json.dumps(run, indent=1, allow_nan=False))
+    return code
 
 
 def _table(rows: "Sequence[Claim]") -> "Table":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import math
 import os
 import sys
@@ -21,7 +22,7 @@ horizontal noise, slice-conditioned) the process follows. Prints one table and w
 case and verdicts.json into the folder of --out.
 
 Examples:
-  gaugebias verify --quick
+  gaugebias verify --quick --json
   gaugebias verify --csv houses.csv --target price --depth 3
   srun --ntasks=8 gaugebias verify --distributed
 
@@ -73,6 +74,8 @@ SLURM, Open MPI, on a TPU pod, or with the next three options. With a number: st
     """The number of this process, from 0 (or JAX_PROCESS_ID)."""
     list: _Flag = False
     """Show the names of the cases and stop."""
+    json: _Flag = False
+    """Print one JSON object instead of the table: what verdicts.json holds."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -91,6 +94,10 @@ def run(argv: Sequence[str]) -> int:
         from ..verify import cases
 
         known = cases()
+        if options.json:
+            listed = [{"name": case.name, "title": case.title} for case in known]
+            print(json.dumps({"cases": listed}, indent=1))
+            return 0
         width = max((len(case.name) for case in known), default=0)
         for case in known:
             stdout.print(f"{case.name:<{width}}  {case.title}", highlight=False, markup=False)
@@ -136,8 +143,11 @@ def run(argv: Sequence[str]) -> int:
     except ProcessLost as error:  # before there was anything to report
         stderr.print(f"gaugebias verify: {error}", highlight=False, markup=False, soft_wrap=True)
         return 2
-    report.print(stdout)
-    stdout.print(f"Figures and verdicts.json: {options.out}", highlight=False, markup=False)
+    if options.json:
+        print(json.dumps(report.to_dict(), indent=1, allow_nan=False))
+    else:
+        report.print(stdout)
+        stdout.print(f"Figures and verdicts.json: {options.out}", highlight=False, markup=False)
     for error in report.errors:
         stderr.print(f"gaugebias verify: {error}", highlight=False, markup=False, soft_wrap=True)
     if report.interrupted:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ._publication import Publication, load
 
 @dataclasses.dataclass(frozen=True)
 class Reproduced:
-    """What became of one publication."""
+    """What became of one publication; `record` is what `claims.json` holds."""
 
     publication: Publication
     settings: Any
@@ -25,6 +25,7 @@ class Reproduced:
     controls: tuple[Claim, ...]
     seconds: float
     figure: Path | None
+    record: Mapping[str, Any]
 
     @property
     def rows(self) -> tuple[Claim, ...]:
@@ -57,7 +58,6 @@ def reproduce(
     result = module.run(settings, jax.random.key(seed), progress)
     claims, controls = tuple(module.claims(result)), tuple(module.controls(result))
     seconds = time.perf_counter() - began
-    done = Reproduced(publication, settings, claims, controls, seconds, None)
     record = {
         "publication": dataclasses.asdict(publication),
         "seed": seed,
@@ -68,6 +68,7 @@ def reproduce(
         "claims": [dataclasses.asdict(each) for each in claims],
         "controls": [dataclasses.asdict(each) for each in controls],
     }
+    done = Reproduced(publication, settings, claims, controls, seconds, None, record)
     replace_text(folder / "claims.json", json.dumps(record, indent=2, allow_nan=False) + "\n")
     panels = module.figures(result)
     if not panels:

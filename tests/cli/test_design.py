@@ -1,10 +1,12 @@
 import importlib.util
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import gaugebias
 from gaugebias.cli import main
 
 
@@ -12,6 +14,11 @@ from gaugebias.cli import main
 def x64():
     yield
     jax.config.update("jax_enable_x64", True)
+
+
+class Picture:
+    def savefig(self, path, **options):
+        path.write_bytes(b"drawn")
 
 
 def load(path):
@@ -34,6 +41,47 @@ def test_a_design_is_printed_validated_drawn_and_written(tmp_path, capsys):
     module = load(out / "design.py")
     np.testing.assert_allclose(module.phi(module.lift(jnp.asarray(0.3))), 0.3)
     assert module.action is not None
+    # Of the run without a simulation, as one JSON object and nothing else.
+    assert main(["design", *words, "--unchecked", "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["exit_code"] == 0 and said["validation"] is None and said["error"] is None
+    assert said["options"]["temperature"] == 0.2 and said["design"]["symmetric"] is True
+    assert said["design"]["closed_form"] in text
+    assert said["written"] == {"module": str(out / "design.py"), "figure": str(out / "design.png")}
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_a_verdict_as_json(tmp_path, capsys, monkeypatch, code):
+    class Verdict:
+        def to_dict(self):
+            return {"rows": [{"law": "designed", "p_value": 0.5}]}
+
+    class Validation:
+        verdict, expected, rivals = Verdict(), ("designed",), ("flat",)
+        process, jumped, statement = "langevin", 0.0, "It follows."
+        holds, exit_code = code == 0, code
+
+    monkeypatch.setattr(gaugebias.design, "validate", lambda *args, **options: Validation())
+    monkeypatch.setattr(gaugebias.plot, "design", lambda *args: Picture())
+    words = ["--penalty", "log(weight=0.1)", "--temperature", "0.2", "--json"]
+    assert main(["design", *words, "--out", str(tmp_path)]) == code
+    said = json.loads(capsys.readouterr().out)
+    assert said["exit_code"] == code and said["validation"]["holds"] is (code == 0)
+    assert said["validation"]["verdict"]["rows"][0]["law"] == "designed"
+
+
+def test_a_design_that_was_not_validated_is_still_told_as_json(tmp_path, capsys, monkeypatch):
+    def fail(*args, **options):
+        raise ValueError("`steps` would be too many:\n raise `dt`.")
+
+    monkeypatch.setattr(gaugebias.design, "validate", fail)
+    monkeypatch.setattr(gaugebias.plot, "design", lambda *args: Picture())
+    words = ["--penalty", "log(weight=0.1)", "--temperature", "0.2", "--json"]
+    assert main(["design", *words, "--out", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    said = json.loads(captured.out)
+    assert said["exit_code"] == 2 and "raise `dt`" in said["error"]
+    assert "was not validated" in captured.err and captured.err.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -57,6 +57,17 @@ def test_the_health_table_from_the_file_to_the_folder(health, capsys):
     shares = [float(male[1]) + float(female[1]), float(male[4]) + float(female[4])]
     np.testing.assert_allclose(shares, 1.0)
     assert len(read(out / "rows.csv")) == 6 and len(read(out / "starts.csv")) == 3
+    # The same again as one JSON object, and nothing else.
+    assert factorise(health, "--components", "2", "--starts", "2", "--json") == 0
+    printed = capsys.readouterr()
+    said = json.loads(printed.out)
+    assert printed.err == "" and said["exit_code"] == 0 and said["model"] == "lba"
+    assert {name: said[name] for name in summary} == summary
+    for name, lines in said["tables"].items():
+        assert [["" if x is None else str(x) for x in line] for line in lines] == read(
+            out / f"{name}.csv"
+        )
+    assert set(said["tables"]) == {"columns", "rows", "starts"}
 
 
 def test_the_table_itself_is_not_overwritten(tmp_path, capsys):

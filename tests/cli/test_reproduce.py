@@ -54,6 +54,28 @@ def test_exit_codes(tmp_path, capsys, fake, verdict, code):
     assert settings == papers.load(NAME).Settings() and key == jax.random.key(5)
 
 
+def test_json_is_the_records_and_nothing_else(tmp_path, capsys, fake):
+    words = ["reproduce", NAME, "--out", str(tmp_path), "--json"]
+    for verdict, code in (("supported", 0), ("not supported", 1)):
+        fake["verdict"] = verdict
+        assert main(words) == code
+        said = json.loads(capsys.readouterr().out)
+        saved = json.loads((tmp_path / NAME / "claims.json").read_text())
+        assert said == {"exit_code": code, "publications": [saved], "errors": []}
+        assert saved["claims"][0]["verdict"] == verdict
+    for error, code, said in (
+        (ValueError("`steps` is wrong:\n raise it."), 2, [f"{NAME}: `steps` is wrong: raise it."]),
+        (KeyboardInterrupt(), 130, []),
+    ):
+        fake["error"] = error
+        assert main(words) == code
+        out = json.loads(capsys.readouterr().out)
+        assert out == {"exit_code": code, "publications": [], "errors": said}
+    assert main(["reproduce", "--list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["publications"]
+    assert [each["name"] for each in listed] == list(papers.names())
+
+
 def test_all_and_quick(tmp_path, capsys, monkeypatch):
     first = papers.publications()[:1]
     monkeypatch.setattr(papers, "publications", lambda: first)

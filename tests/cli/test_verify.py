@@ -47,6 +47,18 @@ def test_exit_codes(tmp_path, capsys, names, code):
     assert "reference measure" in out and "tests: " in out and "False-alarm rate" in out
 
 
+@pytest.mark.parametrize(("names", "code"), [(["good"], 0), (["differs", "good"], 1)])
+def test_json_is_the_record_and_nothing_else(tmp_path, capsys, names, code):
+    words = ["verify", "--out", str(tmp_path), "--json", "--cases", *names]
+    assert main(words) == code
+    said = json.loads(capsys.readouterr().out)
+    assert said == json.loads((tmp_path / "verdicts.json").read_text())
+    assert said["exit_code"] == code and {case["name"] for case in said["cases"]} == set(names)
+    assert main(["verify", "--list", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["cases"]
+    assert listed[0] == {"name": "good", "title": "Fake good"} and len(listed) == 3
+
+
 def test_list_names_the_cases_and_computes_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["verify", "--list"]) == 0

@@ -184,3 +184,15 @@ def test_inside_jit_with_closed_over_and_with_traced_temperature():
     weight, score = traced(0.3, 0.7)
     assert float(weight) == pytest.approx(-0.5 * 0.49 / 0.3)
     assert float(score) == pytest.approx(-0.7 / 0.3)
+
+
+def test_three_correlated_coordinates():
+    """Tables of three coordinates take millions of points: sums over small products in all of them."""
+    mix = np.array([[-1.0, 1.0, 0.0], [0.0, -1.0, 1.0], [3.0**-0.5] * 3])
+    back = jnp.asarray(np.linalg.inv(mix))
+    everywhere = Domain(np.full(3, -np.inf), np.full(3, np.inf), ((),) * 3)
+    law = DensityLaw(lambda d, t: -0.5 * jnp.sum((back @ d - 0.5) ** 2) / 0.1, everywhere)
+    exact = 1.5 * np.log(2 * np.pi * 0.1) + np.log(abs(np.linalg.det(mix)))
+    assert abs(law.log_normaliser() - exact) < 1e-4
+    third = law.marginal(lambda d: d[2])
+    assert abs(float(third.cdf(mix[2] @ np.full(3, 0.5))) - 0.5) < 1e-3

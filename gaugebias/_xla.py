@@ -1,0 +1,49 @@
+"""A fault of the compiler that would change numbers, kept out before anything is compiled."""
+
+import os
+import sys
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+
+_OPTION = "xla_cpu_experimental_ynn_fusion_type"
+_VARIABLE = "XLA_FLAGS"
+_SINCE, _UNTIL = (0, 10), (0, 11)  # jaxlib versions known to have the option; others abort on it
+
+
+def avoid_wrong_fusions() -> None:
+    """Switch off a fusion of XLA on CPUs that computes wrong numbers.
+
+    In jaxlib 0.10, `jit` of a sum over a batch of small matrix-vector products, as the loss
+    `sum((B @ d - b)**2)` under `vmap`, is handed to a library that returns wrong values without
+    a word from row 16,385 on (3 x 3 matrices in float64, 16,385 to about 49,000 rows). The option
+    is set in the environment variable `XLA_FLAGS`, where it is not set already, and reaches all
+    that is compiled in this process; other backends are not concerned.
+
+    Warns with `RuntimeWarning` where something has been compiled already.
+    """
+    flags = os.environ.get(_VARIABLE, "")
+    if _OPTION in flags or not _SINCE <= _jaxlib() < _UNTIL:
+        return
+    os.environ[_VARIABLE] = f"{flags} --{_OPTION}=".strip()
+    if _has_begun():
+        warnings.warn(
+            "jax has computed before gaugebias was imported: sums over batches of more than 16,384 "
+            f"small matrix products can be wrong on CPUs (a fault of jaxlib {version('jaxlib')}). "
+            f"Import gaugebias first, or set `{_VARIABLE}=--{_OPTION}=` in the environment.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def _jaxlib() -> tuple[int, ...]:
+    try:
+        return tuple(int(n) for n in version("jaxlib").split(".")[:2])
+    except (PackageNotFoundError, ValueError):
+        return (0, 0)
+
+
+def _has_begun() -> bool:
+    """Whether jax has a backend already, which has read the variable."""
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    begun = getattr(bridge, "backends_are_initialized", None)
+    return bool(begun()) if callable(begun) else False
