@@ -111,6 +111,23 @@ def _bits() -> tuple[str, bool]:
     return ("random bits are jax's own" if same else "random bits differ from jax's own"), same
 
 
+def _sums() -> tuple[str, bool]:
+    """Sums over many small matrix products, which a fusion of XLA gets wrong where it is left on."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    matrix, rows = rng.normal(size=(3, 3)), rng.normal(size=(20_000, 3))
+    with jax.enable_x64(True):
+        found = jax.jit(jax.vmap(lambda d: jnp.sum(jnp.asarray(matrix) @ d)))(jnp.asarray(rows))
+        wrong = int(np.sum(np.abs(np.asarray(found) - (rows @ matrix.T).sum(-1)) > 1e-9))
+    if not wrong:
+        return "sums over 20,000 small matrix products are right", True
+    cure = "import gaugebias before jax computes, or see docs/numerics.md"
+    return f"sums over small matrix products are wrong in {wrong} of 20,000 rows: {cure}", False
+
+
 def _law() -> tuple[str, bool]:
     """A short simulation of w = u v against the horizontal law, at a false-alarm rate of 1e-6."""
     import jax
@@ -180,6 +197,7 @@ def _store() -> tuple[str, bool]:
 
 _CHECKS: dict[str, Callable[[], tuple[str, bool]]] = {
     "generator": _bits,
+    "sums": _sums,
     "law": _law,
     "store": _store,
 }

@@ -10,7 +10,7 @@ from gaugebias.cli import _doctor, main
 def test_all_checks_pass_here(capsys):
     assert main(["doctor", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert {c["check"] for c in said["checks"]} == {"generator", "law", "store"}
+    assert {c["check"] for c in said["checks"]} == {"generator", "sums", "law", "store"}
     assert all(c["passed"] for c in said["checks"])
     assert said["versions"]["jax"] != "absent"
 
