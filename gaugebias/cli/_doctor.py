@@ -112,7 +112,7 @@ def _bits() -> tuple[str, bool]:
 
 
 def _sums() -> tuple[str, bool]:
-    """Sums over many small matrix products, which a fusion of XLA gets wrong where it is left on."""
+    """Sums over many small matrix products, which a fusion of XLA gets wrong where it is on."""
     import jax
     import jax.numpy as jnp
     import numpy as np

@@ -187,7 +187,7 @@ def test_inside_jit_with_closed_over_and_with_traced_temperature():
 
 
 def test_three_correlated_coordinates():
-    """Tables of three coordinates take millions of points: sums over small products in all of them."""
+    """Tables of three coordinates take millions of points, each a sum over small products."""
     mix = np.array([[-1.0, 1.0, 0.0], [0.0, -1.0, 1.0], [3.0**-0.5] * 3])
     back = jnp.asarray(np.linalg.inv(mix))
     everywhere = Domain(np.full(3, -np.inf), np.full(3, np.inf), ((),) * 3)
