@@ -116,7 +116,8 @@ def test_closed_form_against_the_integrated_network(solved, name):
     np.testing.assert_allclose(flow.alignment(TIMES), zeta, rtol=1e-8, atol=1e-9)
     kernel = flow.scale**2 * (flow.rate_u * norms[1] ** 2 + flow.rate_w * norms[0] ** 2)
     np.testing.assert_allclose(flow.kernel(TIMES), kernel, **close)
-    np.testing.assert_allclose(flow.kernel_change(TIMES), kernel / kernel[0] - 1.0, **close)
+    # A change near 0 is a difference of numbers near 1: what is known of it is known of those.
+    np.testing.assert_allclose(1.0 + flow.kernel_change(TIMES), kernel / kernel[0], **close)
 
 
 def test_the_loss_convention_and_the_published_form_of_xi():

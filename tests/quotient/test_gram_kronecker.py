@@ -211,8 +211,10 @@ def test_float32_at_condition_1000():
         by_values.append(abs(float(found) - exact))
         a, b = (np.linalg.eigvalsh(np.asarray(x.T @ x)) for x in small)
         by_grams.append(abs(np.log(np.abs(a[:, None] + b[None, :])).sum() - exact))
-    assert max(by_values) < 1e-2
-    assert max(by_grams) > 1e-2  # the same figure through U^T U: what forming it would cost
+    assert max(by_values) < 1e-3
+    # The same figure through U^T U: what forming it would cost. How much depends on how a product
+    # is rounded (5e-3 to 1e-1 seen), so it is held against the other way and not against a number.
+    assert np.median(by_grams) > 30.0 * np.median(by_values)
 
 
 def largest(jaxpr):
