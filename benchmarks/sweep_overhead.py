@@ -7,7 +7,6 @@ the dataset back. Both include compilation; `steady` leaves it out of the bare s
 
 import argparse
 import dataclasses
-import json
 import shutil
 import sys
 import tempfile
@@ -21,7 +20,7 @@ import numpy as np
 
 import gaugebias as gb
 
-from ._timing import machine, versions
+from ._timing import save
 
 LIMIT = 1.15
 RATES, SEEDS = 50, 20
@@ -116,8 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     for text, met in checks:
         print("met   " if met else "MISSED", text)
     if options.json:
-        record = {"machine": machine(), "versions": versions(), "rows": rows}
-        Path(options.json).write_text(json.dumps(record, indent=1), encoding="utf-8")
+        save(options.json, "sweep_overhead", rows)
     return 0 if options.quick or all(met for _, met in checks) else 1
 
 

@@ -5,6 +5,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def writable_folder(out: str | Path) -> Path:
@@ -37,3 +43,18 @@ def replace_text(path: Path, text: str) -> None:
     """Write `text` to `path`, all of it or nothing."""
     with written_whole(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def take_lock(file: IO[str]) -> bool:
+    """Lock an open file for this process; `False` where another holds it.
+
+    The system lets go of it when the file is closed or the process ends, however it ends. Where the
+    system has no such locks, nobody is kept out.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

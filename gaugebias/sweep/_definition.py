@@ -13,7 +13,6 @@ import numpy as np
 from .._versions import versions
 from ..dynamics._runs._engine import source
 from ._axes import described
-from ._groups import Layout
 from ._settings import same, written
 
 FORMAT = "gaugebias-sweep"
@@ -77,11 +76,6 @@ def _commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return found.stdout.strip() if found.returncode == 0 else "unknown"
-
-
-def layout_record(layout: Layout) -> dict[str, Any]:
-    """The layout as JSON; the slots are an array of the store."""
-    return {"size": layout.size, "group_of": list(layout.group_of)}
 
 
 def difference(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:

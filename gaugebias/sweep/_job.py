@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ..dynamics._runs._memory import host_memory
+from ..dynamics._runs._memory import available
 from ._definition import provenance
 from ._groups import PADDING, Cell, Group, Layout, default_chunk, lay_out
 from ._outputs import Shapes, check_fits, common_shapes, judged, shapes_of
@@ -132,16 +132,14 @@ class Job:
         if not self.stack:
             return 1
         size = self._rounded(default_chunk(self.groups))
-        free = host_memory()
+        found = available(jax.local_devices()[:1])
         able = [g for g in range(len(self.groups)) if self._traceable(g)]
-        if free is None or jax.default_backend() != "cpu":
-            stats = jax.local_devices()[0].memory_stats() or {}
-            free = stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)
-        if not free or not able:
+        if found is None or not able:
             return size
+        free, _ = found
         largest = max(able, key=lambda g: self.program(g).bytes)
         need = self.program(largest).memory(size, self.mesh)
-        while need > _SHARE * free and size > 1:
+        while need > _SHARE * free and size > self._rounded(1):
             size = self._rounded(max(1, min(size // 2, int(size * _SHARE * free / need))))
             need = self.program(largest).memory(size, self.mesh)
         return size

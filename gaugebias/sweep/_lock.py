@@ -7,28 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-try:
-    import fcntl
-except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+from .._files import take_lock
+
+_PATIENCE = 1.0  # seconds: others look at a lock for an instant
 
 
 def _file(path: Path, process: int) -> Path:
     """Beside the store, which holds nothing but Zarr."""
     return path.parent / f".{path.name}.lock-{process}"
-
-
-_PATIENCE = 1.0  # seconds: others look at a lock for an instant
-
-
-def _take(file: IO[str]) -> bool:
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 @contextlib.contextmanager
@@ -62,7 +48,7 @@ def _held(name: Path) -> IO[str] | None:
     end = time.monotonic() + _PATIENCE
     while True:
         file = name.open("w", encoding="ascii")
-        if _take(file) and _is_at(file, name):  # else its owner has just removed it
+        if take_lock(file) and _is_at(file, name):  # else its owner has just removed it
             return file
         file.close()
         if time.monotonic() > end:
@@ -81,6 +67,6 @@ def is_held(path: Path, process: int) -> bool:
     """Whether a process holds its lock, that is, is at work."""
     try:
         with _file(path, process).open("r+", encoding="ascii") as file:
-            return not _take(file)
+            return not take_lock(file)
     except FileNotFoundError:
         return False

@@ -12,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from ..dynamics._runs._fingerprint import digest_of
+from ..dynamics._runs._path import folded_keys
 from ._groups import Cell, Group
 from ._settings import replaced, traced
 
@@ -51,9 +52,7 @@ def stacked_values(cells: Sequence[Cell], stacked: Sequence[str], settings: Any)
 
 def seed_keys(key: Array, cells: Sequence[Cell]) -> Array:
     """`fold_in(key, seed)` of every cell: cells of one seed share their random numbers."""
-    return jax.vmap(lambda s: jr.fold_in(key, s))(
-        jnp.asarray([cell.seed for cell in cells], jnp.uint32)
-    )
+    return folded_keys(key, jnp.asarray([cell.seed for cell in cells], jnp.uint32))
 
 
 class Program:
@@ -95,6 +94,7 @@ class Program:
         self.stacked = tuple(sorted(stacked))  # the order of a dictionary's leaves
         self.settings = settings
         self.key = key
+        self._first = group.cells[0]
         self._call = jaxpr_as_fun(closed)
         self._compiled: dict[int, Any] = {}
 
@@ -108,25 +108,15 @@ class Program:
                     values, key_data
                 )
 
-            args = self._arguments([None] * size, mesh)
+            args = self._arguments([self._first] * size, mesh)
             self._compiled[size] = run.lower(*args).compile()
         return self._compiled[size]
 
     def _arguments(self, cells: Sequence[Cell | None], mesh: Mesh | None) -> tuple[Any, Any]:
-        first = next((c for c in cells if c is not None), None)
-        filled = [c if c is not None else first for c in cells]
-        data = jr.key_data(self.key)
-        if first is None:  # shapes alone
-            one = {n: getattr(self.settings, n) for n in self.stacked}
-            values = {
-                n: jnp.zeros(len(cells), jnp.result_type(int if isinstance(x, int) else float))
-                for n, x in one.items()
-            }
-            keys = jnp.zeros((len(cells), *data.shape), data.dtype)
-        else:
-            whole = [c for c in filled if c is not None]
-            values = stacked_values(whole, self.stacked, self.settings)
-            keys = jr.key_data(seed_keys(self.key, whole))
+        first = next(cell for cell in cells if cell is not None)
+        whole = [cell or first for cell in cells]
+        values = stacked_values(whole, self.stacked, self.settings)
+        keys = jr.key_data(seed_keys(self.key, whole))
         if mesh is None:
             return values, keys
         cut = NamedSharding(mesh, PartitionSpec(mesh.axis_names[0]))

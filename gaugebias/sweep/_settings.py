@@ -116,7 +116,9 @@ def written(value: Any) -> Any:
     if isinstance(value, float):
         return value if np.isfinite(value) else repr(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: written(getattr(value, field.name)) for field in _fields(value)}
+        return {
+            field.name: written(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
     if isinstance(value, list | tuple):
         return [written(v) for v in value]
     if isinstance(value, Mapping):
@@ -131,10 +133,6 @@ def written(value: Any) -> Any:
         return source(value)
     text = repr(value)
     return type(value).__qualname__ if " at 0x" in text else text
-
-
-def _fields(settings: Any) -> tuple[Any, ...]:
-    return dataclasses.fields(settings)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 import sweep_models
 
 import gaugebias as gb
+from gaugebias.distributed._launch import free_port
 
 SCRIPT = Path(sweep_models.__file__)
 
@@ -72,12 +72,6 @@ def test_killed_twenty_times_at_random(tmp_path, whole):
     process.communicate(timeout=300)
     assert process.returncode == 0
     same(path, whole)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 @pytest.mark.slow

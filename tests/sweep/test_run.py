@@ -277,3 +277,13 @@ def test_outputs_that_do_not_fit_together_are_refused(bad, said, tmp_path):
     with pytest.raises(ValueError, match=said):
         gb.sweep.run(bad, Settings(), over, path=tmp_path / "s", key=jr.key(0))
     assert not (tmp_path / "s").exists()
+
+
+def test_chunks_shrink_to_the_memory_there_is_but_not_below_one_cell(tmp_path, monkeypatch):
+    from gaugebias.dynamics._runs import _memory
+    from gaugebias.sweep._store import Store
+
+    monkeypatch.setattr(_memory, "host_memory", lambda: 1)
+    over = {"start": [0.1 * k for k in range(1, 9)]}
+    gb.sweep.run(descend, Settings(), over, path=tmp_path / "s", key=jr.key(0))
+    assert Store(tmp_path / "s").size == 1

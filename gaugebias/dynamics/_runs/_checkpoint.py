@@ -1,6 +1,5 @@
 """Checkpoints: a killed run goes on from the last one, and ends as if nothing had happened."""
 
-import fcntl
 import hashlib
 import io
 import json
@@ -15,6 +14,7 @@ import equinox as eqx
 import jax
 from jaxtyping import PyTree
 
+from ..._files import take_lock
 from .._checks import count
 from ._fingerprint import differences
 from ._progress import Position
@@ -100,14 +100,12 @@ class Keeper:
                 "does: choose a folder of its own."
             )
         self._lock = open(self._folder / "lock", "w", encoding="utf-8")  # noqa: SIM115
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not take_lock(self._lock):
             self._lock.close()
             raise ValueError(
                 f"`checkpoint` {str(self._folder)!r} is in use by another process: choose another "
                 "folder, or wait for it."
-            ) from None
+            )
 
     def close(self) -> None:
         """Let other processes have the folder."""

@@ -1,5 +1,8 @@
 """How much memory a run needs, before anything is compiled."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -19,9 +22,8 @@ def size_of(tree: PyTree) -> int:
     return total
 
 
-def available(layout: Layout) -> tuple[int, str] | None:
-    """Free bytes for all devices together, and where; `None` where nobody says."""
-    devices = jax.local_devices()[:1] if layout.mesh is None else list(layout.mesh.devices)
+def available(devices: Sequence[Any]) -> tuple[int, str] | None:
+    """Free bytes of all `devices` together, and where; `None` where nobody says."""
     stats = [device.memory_stats() for device in devices]
     if all(s and "bytes_limit" in s for s in stats):
         free = sum(s["bytes_limit"] - s.get("bytes_in_use", 0) for s in stats if s)
@@ -59,7 +61,8 @@ def check_memory(
     A lower bound: the state before and after a step, its drift and noise, the reductions twice, the
     draws of a chunk, and on the host all draws that are kept. What the loss needs is not counted.
     """
-    found = available(layout)
+    mesh = layout.mesh
+    found = available(jax.local_devices()[:1] if mesh is None else list(mesh.devices))
     if found is None:
         return
     free, where = found

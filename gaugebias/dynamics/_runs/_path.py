@@ -16,11 +16,12 @@ from ._threefry import folded_words, is_unrolled, words_at
 
 def chain_keys(key, chains: int, first: int = 0) -> Array:
     """The keys of chains `first .. first + chains`: `fold_in(key, chain)`."""
-    return _folded(as_key(key), jnp.arange(first, first + chains))
+    return folded_keys(as_key(key), jnp.arange(first, first + chains))
 
 
 @jax.jit
-def _folded(key: Array, numbers: Array) -> Array:
+def folded_keys(key: Array, numbers: Array) -> Array:
+    """`fold_in(key, n)` of every number."""
     return jax.vmap(lambda i: jr.fold_in(key, i))(numbers)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from ..._compile import compiled_once, evaluated_now
 
-_SMALL, _LARGE = 2048, 16384
+_SMALL, _LARGE = 2048, 16384  # no more: see `gaugebias._xla`, which may come too late
 
 
 @compiled_once
