@@ -40,7 +40,8 @@ def test_noise_is_the_same_bits_on_any_number_of_devices(found):
 def test_states_and_statistics_are_the_same_bits_with_64_chains_a_device(found):
     assert len(set(found["small"])) == 1
     assert len(set(found["large"])) == 1
-    assert len(found["small"]) == 5 and len(found["large"]) == 2
+    assert len(set(found["trained"])) == 1
+    assert len(found["small"]) == 5 and len(found["large"]) == len(found["trained"]) == 2
 
 
 @pytest.mark.slow
@@ -51,6 +52,7 @@ def test_states_agree_to_rounding_with_fewer_chains_a_device(found):
 @pytest.mark.slow
 def test_nothing_passes_between_devices(found):
     assert found["partitioned"] and found["collectives"] == []
+    assert not found["trained together"]
     # diffrax checks that its grid of times, here (0, 1), increases; the check's other branch, which
     # is never taken, tells all devices. No array of chains is ever summed or sent.
     assert set(found["summed"]) <= {"f32[2]{0}"}
