@@ -328,7 +328,7 @@ def step(_, y):  # each frame is a new one, and never far from random
     return u + 0.1 * moved[0], v + 0.1 * moved[1]
 
 
-jax.block_until_ready(jax.jit(lambda y: jax.lax.fori_loop(0, 40, step, y))((u, v)))
+jax.block_until_ready(jax.jit(lambda y: jax.lax.fori_loop(0, 200, step, y))((u, v)))
 """
 
 
