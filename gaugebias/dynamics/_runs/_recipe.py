@@ -13,6 +13,7 @@ from jaxtyping import Array, PyTree
 from .._processes._matched import squared_norm
 from .._processes._minibatch import centred, noise_dtype, sampling_factor
 from .._processes._samples import PerSample
+from ._products import written_out
 
 if TYPE_CHECKING:
     import optax
@@ -34,12 +35,37 @@ class Recipe(eqx.Module):
     def transformation(self, rate: Array) -> "optax.GradientTransformation":
         return self.optimiser(rate) if self.scanned else self.optimiser
 
-    def gradient(self, params: PyTree, key: Array) -> PyTree:
+    def chosen(self, key: Array) -> PyTree:
+        """What a step's key says of its batch: rows of the data, keys of fresh samples; or itself.
+
+        `gradient(params, batch(chosen(key)))` is the gradient of a step. The three are apart so
+        that a loop can make each in another turn, where they do not wait for one another.
+        """
+        if self.noise != "minibatch":
+            return key
+        if self.draw is not None:
+            return jr.split(key, self.batch_size)
+        if self.replacement:
+            return jr.randint(key, (self.batch_size,), 0, self.samples.size)
+        return jr.choice(key, self.samples.size, (self.batch_size,), replace=False)
+
+    def batch(self, chosen: PyTree) -> PyTree:
+        """Fresh samples are drawn here; rows of a data set are looked up where they are used."""
+        fresh = self.noise == "minibatch" and self.draw is not None
+        return jax.vmap(written_out(self.draw))(chosen) if fresh else chosen
+
+    def gradient(self, params: PyTree, batch: PyTree) -> PyTree:
+        return written_out(self._gradient)(params, batch)
+
+    def _gradient(self, params: PyTree, key: Any) -> PyTree:
         samples, n, b = self.samples, self.samples.size, self.batch_size
         if self.noise == "full":
             return samples.gradient(params)
         if self.noise == "minibatch":
-            return self._batch_gradient(params, self._batch(key))
+            batch = key
+            if self.draw is None:
+                batch = jax.tree.map(lambda x: jnp.take(x, key, axis=0), samples.data)
+            return self._batch_gradient(params, batch)
         factor = sampling_factor(n, b, self.replacement) ** 0.5
         dtype = noise_dtype(params)
         if self.noise == "gaussian":
@@ -57,16 +83,6 @@ class Recipe(eqx.Module):
             for x, z in zip(leaves, jnp.split(flat, cuts), strict=True)
         ]
         return jax.tree.map(jnp.add, g, jax.tree.unflatten(treedef, noise))
-
-    def _batch(self, key: Array) -> PyTree:
-        b, n = self.batch_size, self.samples.size
-        if self.draw is not None:
-            return jax.vmap(self.draw)(jr.split(key, b))
-        if self.replacement:
-            rows = jr.randint(key, (b,), 0, n)
-        else:
-            rows = jr.choice(key, n, (b,), replace=False)
-        return jax.tree.map(lambda x: jnp.take(x, rows, axis=0), self.samples.data)
 
     def _batch_gradient(self, params: PyTree, batch: PyTree) -> PyTree:
         point, still = eqx.partition(params, eqx.is_inexact_array)

@@ -29,10 +29,10 @@ def train_chunk(
     **Returns:** as `_runs._program.run_chunk`, without the domain.
     """
 
-    def update(state, key, rate):
+    def update(state, batch, rate):
         moving, carry = state
         params = eqx.combine(moving, still)
-        gradient = recipe.gradient(params, key)
+        gradient = recipe.gradient(params, batch)
         changes, carry = recipe.transformation(rate).update(gradient, carry, moving)
         moved = jax.tree.map(lambda p, u: p + u.astype(p.dtype), moving, changes)
         return moved, carry
@@ -41,14 +41,21 @@ def train_chunk(
     over = jax.vmap(update, in_axes=(axis, 0, 0), out_axes=axis)
     see = observer(watch.observe, still, axis)
 
+    # A step's batch is chosen two turns ahead and drawn one turn ahead: what takes part in a turn
+    # waits for nothing of it, and random numbers do not fuse with a gradient that slows them down.
+    choose = jax.vmap(lambda key, number: recipe.chosen(jr.fold_in(key, number)), (0, None))
+    drawn = jax.vmap(recipe.batch)
+
     def record(i, carry):
-        y, states, kept = carry
+        y, ahead, states, kept = carry
+        first = numbers.first + i * numbers.steps
 
-        def step(j, y):
-            number = numbers.first + i * numbers.steps + j
-            return over(y, jax.vmap(lambda k: jr.fold_in(k, number))(keys), rates)
+        def step(j, carry):
+            y, (batch, chosen) = carry
+            y = over(y, batch, rates)
+            return y, (drawn(chosen), choose(keys, first + j + 2))
 
-        y = jax.lax.fori_loop(0, numbers.steps, step, y)
+        y, ahead = jax.lax.fori_loop(0, numbers.steps, step, (y, ahead))
         seen = see(y[0])
         slot = jnp.minimum(i, shape.most - 1)
         kept = jax.tree.map(lambda all_, x: all_.at[slot].set(x), kept, seen)
@@ -60,12 +67,13 @@ def train_chunk(
                 states,
                 seen,
             )
-        return y, states, kept
+        return y, ahead, states, kept
 
     shapes = jax.eval_shape(see, y[0])
     kept = jax.tree.map(lambda s: jnp.zeros((shape.most, *s.shape), s.dtype), shapes)
     kept = layout.constrain(kept, 1)
-    y, states, kept = jax.lax.fori_loop(0, numbers.records, record, (y, states, kept))
+    ahead = drawn(choose(keys, numbers.first)), choose(keys, numbers.first + 1)
+    y, _, states, kept = jax.lax.fori_loop(0, numbers.records, record, (y, ahead, states, kept))
     states = watch.constrain(states, layout)
     return layout.constrain(y, axis), states, kept, finite_chains(y[0], axis)
 

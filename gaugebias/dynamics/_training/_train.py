@@ -32,6 +32,7 @@ from .._runs._program import Numbers, Watch, first_look
 from .._runs._progress import Position, beginning, drive
 from .._runs._recipe import NOISES, Recipe, carried, check_moves
 from .._runs._reductions import as_reductions, check_reductions
+from .._runs._threefry import fastest
 from .._runs._together import agree, collected, reporting
 from ._program import Shape, first_carry, train_chunk
 
@@ -167,7 +168,7 @@ def train(
     axis = -1 if size <= SMALL_STATE else 0
     y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), y)
     y = layout.place(y, axis)
-    keys = layout.place(folded_keys(key, jnp.asarray(rows % chains)), 0)
+    keys = layout.place(fastest(folded_keys(key, jnp.asarray(rows % chains))), 0)
     rate_of = layout.place(jnp.asarray(np.asarray(rates)[rows // chains]), 0)
     recipe, still = layout.everywhere((recipe, still))
     if carry is None:

@@ -1,0 +1,115 @@
+"""Small matrix products as sums: the same numbers, in a program without them."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+
+import gaugebias as gb
+from gaugebias.dynamics._runs._products import LONGEST, LONGEST_OF_BATCH, written_out
+
+# Shapes and axes of both sides: matrix and vector products, outer ones, batches, two summed axes.
+CASES = {
+    "matrices": ((4, 3), (3, 5), (((1,), (0,)), ((), ()))),
+    "transposed": ((3, 4), (5, 3), (((0,), (1,)), ((), ()))),
+    "vectors": ((8,), (8,), (((0,), (0,)), ((), ()))),
+    "outer": ((3,), (2,), (((), ()), ((), ()))),
+    "batch": ((6, 2, 4), (4, 6, 3), (((2,), (0,)), ((0,), (1,)))),
+    "batch of 16": ((2, 16), (2, 16, 3), (((1,), (1,)), ((0,), (0,)))),
+    "two axes": ((2, 3, 4), (4, 5, 2), (((0, 2), (2, 0)), ((), ()))),
+    "two batch axes": ((2, 3, 4), (3, 2, 4), (((2,), (2,)), ((0, 1), (1, 0)))),
+}
+
+
+def operands(shapes, dtype=jnp.float64):
+    one, other = jr.split(jr.key(0))
+    return jr.normal(one, shapes[0], dtype), jr.normal(other, shapes[1], dtype)
+
+
+def products(fn, *args) -> int:
+    return str(jax.make_jaxpr(fn)(*args)).count("dot_general")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_numbers(name):
+    left, right, numbers = CASES[name]
+    a, b = operands((left, right))
+
+    def product(a, b):
+        return jax.lax.dot_general(a, b, numbers)
+
+    ours = written_out(product, "cpu")
+    assert products(product, a, b) == 1 and products(ours, a, b) == 0
+    np.testing.assert_allclose(ours(a, b), product(a, b), rtol=1e-12, atol=1e-13)
+
+
+def test_long_sums_and_other_kinds_stay_products():
+    for length, batch in ((LONGEST + 1, ()), (LONGEST_OF_BATCH + 1, (2,))):
+        a, b = operands(((*batch, 3, length), (*batch, length, 3)))
+        assert products(written_out(jnp.matmul, "cpu"), a, b) == 1
+    whole = jnp.ones((2, 2), jnp.int32)
+    assert products(written_out(jnp.matmul, "cpu"), whole, whole) == 1
+    a, b = operands(((2, 2), (2, 2)), jnp.float32)
+
+    def wide(a, b):
+        numbers = (((1,), (0,)), ((), ()))
+        return jax.lax.dot_general(a, b, numbers, preferred_element_type=jnp.float64)
+
+    assert products(written_out(wide, "cpu"), a, b) == 1
+
+
+def test_elsewhere_the_function_itself():
+    assert written_out(jnp.matmul, "gpu") is jnp.matmul
+
+
+def test_gradients_batches_and_calls_within_calls():
+    w, x = operands(((5, 3), (7, 3)))
+
+    @jax.jit
+    def inner(w, x):
+        return jax.nn.relu(w @ x), {"norm": jnp.linalg.norm(w)}
+
+    def loss(w, x):
+        out, rest = inner(w, x)
+        total = jax.lax.fori_loop(0, 3, lambda i, s: s + jnp.sum(w[:3] @ x), 0.0)
+        return jnp.sum(out**2) + rest["norm"] + total
+
+    grad = jax.grad(lambda w: jnp.mean(jax.vmap(loss, (None, 0))(w, x)))
+    ours = written_out(grad, "cpu")
+    np.testing.assert_allclose(jax.jit(ours)(w), grad(w), rtol=1e-12)
+    both = jax.vmap(ours)(jnp.stack([w, 2 * w]))
+    np.testing.assert_allclose(both[1], grad(2 * w), rtol=1e-12)
+    # and differentiated once more
+    second = jax.jvp(ours, (w,), (jnp.ones_like(w),))[1]
+    np.testing.assert_allclose(second, jax.jvp(grad, (w,), (jnp.ones_like(w),))[1], rtol=1e-11)
+
+
+def test_results_without_arrays_of_their_own():
+    """Constants, arguments passed on, numbers of Python and `None` come out as they would."""
+    fn = written_out(lambda x: (x, None, 1.5, {"two": jnp.arange(2.0)}), "cpu")
+    out = fn(jnp.ones(3))
+    assert out[1] is None and float(out[2]) == 1.5
+    np.testing.assert_array_equal(out[3]["two"], [0.0, 1.0])
+
+
+def test_a_training_run_is_that_of_plain_products():
+    """Batches are drawn ahead, products are sums: held against a loop in numpy."""
+    x, y = operands(((32, 3), (32,)))
+    w0 = jnp.array([0.3, -0.2, 0.1])
+
+    def loss(w, sample):
+        return 0.5 * (sample[0] @ w - sample[1]) ** 2
+
+    options = dict(optimiser=optax.sgd(0.1), batch_size=4, key=jr.key(3), chains=3, steps=11)
+    run = gb.train(loss, w0, (x, y), **options)
+    for chain in range(3):
+        w = np.asarray(w0)
+        for step in range(11):
+            key = jr.fold_in(jr.fold_in(jr.key(3), chain), step)
+            rows = np.asarray(jr.randint(key, (4,), 0, 32))
+            a, b = np.asarray(x)[rows], np.asarray(y)[rows]
+            w = w - 0.1 * a.T @ (a @ w - b) / 4
+        np.testing.assert_allclose(run.final[chain], w, rtol=1e-12)
+    assert not np.allclose(run.final[0], run.final[1])
