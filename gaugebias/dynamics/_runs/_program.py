@@ -81,15 +81,30 @@ class Numbers(NamedTuple):
         return cls(*counts, np.asarray(keep))
 
 
-def compiler_options(backend: str) -> dict[str, bool | int] | None:
+LARGE_STATE = 4096  # numbers a chain; from here its matrix products are worth several threads
+
+
+def compiler_options(backend: str, size: int) -> dict[str, bool | int] | None:
     """What the compiler is told about the long loops of small steps that runs are made of.
 
-    On CPUs vectors of 512 bits: XLA's default of 256 halves the speed of the noise where the
-    hardware has them, and where it does not the option has no effect.
+    `size` is that of a chain's state. On CPUs:
+
+    - Vectors of 512 bits: XLA's default of 256 halves the speed of the noise where the hardware has
+        them, and where it does not the option has no effect.
+    - Copies of what a loop carries are left out where nothing needs them, as XLA does elsewhere: a
+        small step makes as many copies as sums.
+    - Operations of small states stay on one thread. Cutting a step of microseconds into tasks for
+        every core costs more than the step; independent operations still run side by side.
     """
     if backend != "cpu":
         return None
-    return {"xla_cpu_prefer_vector_width": 512}
+    options: dict[str, bool | int] = {
+        "xla_cpu_prefer_vector_width": 512,
+        "xla_cpu_copy_insertion_use_region_analysis": True,
+    }
+    if size < LARGE_STATE:
+        options["xla_cpu_multi_thread_eigen"] = False
+    return options
 
 
 def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: Numbers):
@@ -157,28 +172,34 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
     return plan.layout.constrain(y, plan.axis), states, kept, finite_chains(y, plan.axis), left
 
 
-class _Compiled:
-    """A function compiled with the options of the backend that is there when it is called."""
+class Compiled:
+    """A function `(process, state, statistics, still leaves, keys, ...)` of many steps, compiled.
+
+    The options are those for the backend that is there when it is called, and for the size of the
+    state.
+    """
 
     def __init__(self, fn: Callable):
         self._fn = fn
-        self._compiled: dict[str, Callable] = {}
+        self._compiled: dict[tuple, Callable] = {}
 
-    def _here(self) -> Any:
+    def _of(self, y: PyTree, keys: Array) -> Any:
+        size = sum(x.size for x in jax.tree.leaves(y)) // max(keys.size, 1)
         backend = jax.default_backend()
-        if backend not in self._compiled:
-            options = compiler_options(backend)
-            self._compiled[backend] = eqx.filter_jit(self._fn, compiler_options=options)  # pyright: ignore[reportCallIssue]
-        return self._compiled[backend]
+        options = compiler_options(backend, size)
+        kind = (backend, None if options is None else tuple(options))
+        if kind not in self._compiled:
+            self._compiled[kind] = eqx.filter_jit(self._fn, compiler_options=options)  # pyright: ignore[reportCallIssue]
+        return self._compiled[kind]
 
-    def __call__(self, *args):
-        return self._here()(*args)
+    def __call__(self, process, y, statistics, still, keys, *rest):
+        return self._of(y, keys)(process, y, statistics, still, keys, *rest)
 
-    def lower(self, *args):
-        return self._here().lower(*args)
+    def lower(self, process, y, statistics, still, keys, *rest):
+        return self._of(y, keys).lower(process, y, statistics, still, keys, *rest)
 
 
-run_chunk = _Compiled(_chunk)
+run_chunk = Compiled(_chunk)
 
 
 @eqx.filter_jit

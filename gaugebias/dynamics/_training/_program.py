@@ -8,7 +8,7 @@ from jaxtyping import Array, PyTree
 
 from .._runs._devices import Layout
 from .._runs._engine import finite_chains, observer
-from .._runs._program import Numbers, Watch
+from .._runs._program import Compiled, Numbers, Watch
 from .._runs._recipe import Recipe
 
 
@@ -20,8 +20,7 @@ class Shape(eqx.Module):
     layout: Layout
 
 
-@eqx.filter_jit
-def train_chunk(
+def _chunk(
     recipe: Recipe, y, states, still, keys, rates, watch: Watch, shape: Shape, numbers: Numbers
 ):
     """`numbers.records` times `numbers.steps` updates of all chains.
@@ -76,6 +75,9 @@ def train_chunk(
     y, _, states, kept = jax.lax.fori_loop(0, numbers.records, record, (y, ahead, states, kept))
     states = watch.constrain(states, layout)
     return layout.constrain(y, axis), states, kept, finite_chains(y[0], axis)
+
+
+train_chunk = Compiled(_chunk)
 
 
 @eqx.filter_jit
