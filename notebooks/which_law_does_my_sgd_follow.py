@@ -149,11 +149,11 @@ except ValueError as error:
 # %% [markdown]
 # ## What the descent follows
 #
-# Real descent first: `train`, 4,096 runs, the last iterate of each. The expected law is tested at
+# Real descent first: `train`, 3,072 runs, the last iterate of each. The expected law is tested at
 # 1e-3, a rival is rejected below 1e-6.
 
 # %%
-settings = {"chains": 4096, "steps": 600, "observe": phi}
+settings = {"chains": 3072, "steps": 400, "observe": phi}
 sgd = gb.train(
     loss,
     start,

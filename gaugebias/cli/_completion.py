@@ -25,8 +25,12 @@ Exit codes: 0 done, 2 bad input."""
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positional]
-    """The shell."""
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="SHELL", help_behavior_hint=""),
+    ]
+    """bash, zsh or fish."""
 
 
 def run(argv: Sequence[str]) -> int:

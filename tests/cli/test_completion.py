@@ -56,3 +56,10 @@ def test_another_shell_is_one_sentence(capsys):
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     assert "bash, zsh, fish" in captured.err and "'tcsh'" in captured.err
+
+
+def test_no_shell_is_one_sentence(capsys):
+    assert main(["completion"]) == 2
+    assert capsys.readouterr().err == (
+        "gaugebias completion: `SHELL` is missing (see `gaugebias completion --help`).\n"
+    )
