@@ -24,12 +24,14 @@ README = ROOT / "README.md"
 MARKS = ("<!-- claims: written by benchmarks.publications -->", "<!-- end of claims -->")
 HEAD = """# Publications
 
-What `gaugebias reproduce` finds: each published claim made measurable, with controls that a rival
-explanation would pass, and a verdict with its numbers. Intervals are 99% over seeds unless a row
-says otherwise. *Supported* means that the whole interval meets the statement, *not supported* that
-none of it does, *undecided* anything else. Statements are ours; where a publication's parameters
-were not available, so is the protocol. `gaugebias reproduce --list` names them, `--quick` runs
-smaller versions; the tables are of the full ones, written by `python -m benchmarks.publications`.
+What `gaugebias reproduce` finds: each published claim made measurable, with controls that tell the
+explanation given from its rivals, and a verdict with its numbers. Intervals are 99% over seeds
+unless a row says otherwise. *Supported* means that the whole interval meets the statement, *not
+supported* that none of it does, *undecided* anything else. Statements are ours; where a
+publication's parameters were not available, so is the protocol, and a verdict is on that protocol
+only. In particular the relative coordinates of 2206.08598 are our reading of it.
+`gaugebias reproduce --list` names the publications, `--quick` runs smaller versions; the tables are
+of the full ones, written by `python -m benchmarks.publications`.
 """
 
 

@@ -124,10 +124,7 @@ for ax, variable, options in (
     limits = ax.get_xlim(), ax.get_ylim()
     ax.plot(eta, 4 / eta, color="#D55E00", ls=":", lw=1.6, label="4 / rate")
     ax.set(xlim=limits[0], ylim=limits[1])
-    ax.set_xticks([0.25, 0.5, 1, 2, 4, 8], ["0.25", "0.5", "1", "2", "4", "8"])
-    ax.set_yticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
-    ax.minorticks_off()
-    ax.legend(fontsize=7, facecolor="0.35", labelcolor="white", framealpha=0.8, loc="lower left")
+    ax.legend(fontsize=7, framealpha=0.9, loc="lower left")
 
 # %% [markdown]
 # ## Against the prediction, in numbers

@@ -45,7 +45,7 @@ validation = gb.design.validate(design, potential, chains=2048, key=jax.random.k
 print(validation.table())
 
 # %%
-gb.plot.design(design, validation)
+axes = gb.plot.design(design, validation)
 
 # %% [markdown]
 # ## A penalty of your own

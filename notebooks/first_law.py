@@ -43,10 +43,12 @@ print(gb.check_invariance(phi, act, start))
 # %% [markdown]
 # ## Two kinds of noise, two laws
 #
-# The law of $w$ depends on the noise, not on the loss alone. Noise *across* the orbits, as
-# minibatches make it, has a density $e^{-l/T} |w|^{-1/2}$: it prefers small $w$. Noise of the same
-# strength in *all* directions, with a little weight decay, has the push-forward of the Gibbs
-# measure. Without weight decay that one has no stationary law at all, and the package refuses it.
+# The law of $w$ depends on the noise, not on the loss alone. Noise of constant strength *across*
+# the orbits has a density $e^{-l/T} |w|^{-1/2}$: it prefers small $w$. Noise of the same strength
+# in *all* directions, with a little weight decay, has the push-forward of the Gibbs measure.
+# Without weight decay that one has no stationary law at all, and the package refuses it.
+# (Minibatch noise is across the orbits too, but its strength changes with $w$: it has a law of its
+# own, see `which_law_does_my_sgd_follow`.)
 
 # %%
 domain = gb.quotient.Domain.line(lower=0.0)  # a balanced start keeps the sign of w
@@ -102,7 +104,9 @@ ax = gb.plot.verdict(verdict, ax=right)
 # ## The same loss, four laws
 #
 # The sign of the correction is a property of the dynamics: isotropic noise favours large orbits,
-# horizontal noise is neutral on the quotient, conditioning favours small orbits.
+# horizontal noise is neutral on the quotient, conditioning favours small orbits. The dotted line is
+# the formula for isometric actions; rescaling is not isometric, and no process is claimed to follow
+# it here.
 
 # %%
 figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")

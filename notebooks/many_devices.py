@@ -156,7 +156,7 @@ legend = ax.legend(frameon=False)
 #
 # | launcher | what to write |
 # |---|---|
-# | SLURM | `srun --ntasks-per-node=1 python run.py`, one process a node, and in it as above |
+# | SLURM | `srun --ntasks-per-node=8 python run.py` on nodes of eight GPUs: one process a GPU |
 # | Open MPI, Cloud TPU, Kubernetes | as above: jax finds address, number and id |
 # | any other | the variables `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES`, `JAX_PROCESS_ID` |
 #

@@ -153,5 +153,5 @@ fig.tight_layout()
 
 # %% [markdown]
 # A floor above the truth costs likelihood, whatever the number of data; one at or below it is
-# knowledge, and helps small samples. Run `gaugebias reproduce singular-mixtures` for the ensembles
-# behind this.
+# knowledge, and can help small samples. Run `gaugebias reproduce singular-mixtures` for the
+# ensembles behind this.

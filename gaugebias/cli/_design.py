@@ -114,12 +114,12 @@ def _run(options: Options, console: "Console") -> int:
         except (SimulationError, ValueError) as error:
             # The design itself is kept and drawn.
             failure = str(error)
-    from ..plot import design as figure
+    from ..plot import design_page
 
     picture = options.out / "design.png"
     part = picture.with_name(f".{picture.name}.{os.getpid()}.part")
     try:
-        figure(design, found).savefig(part, format="png", dpi=160)
+        design_page(design, found).savefig(part, format="png", dpi=160)
         os.replace(part, picture)
     finally:
         part.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "catalogue": "models with their symmetry, closed forms and laws; checked in three ways",
+    "completion": "the script with which bash, zsh or fish completes subcommands and options",
     "design": "a penalty in, a parametrisation whose noise has that bias out",
     "discover": "the continuous symmetries of a model in a Python file, found and named",
     "doctor": "devices, versions, precision, and a check in ten seconds that all is well",

@@ -76,7 +76,8 @@ _ALL = (
     ),
     Publication(
         "singular-mixtures",
-        "Mixtures and networks near their singular set, in relative coordinates",
+        "On the influence of enforcing model identifiability on learning dynamics of Gaussian "
+        "mixture models",
         "2206.08598",
         "_singular_mixtures",
         seconds=140,

@@ -9,7 +9,7 @@ import numpy as np
 from .._files import written_whole
 from ._data import FigureData
 from ._page import page_of
-from ._style import DASHES, HISTOGRAM, PALETTE, PANEL, axes, tidy
+from ._style import DASHES, HISTOGRAM, PALETTE, PANEL, axes, legend_below, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,18 +55,10 @@ def case_figure(figure_data: FigureData, ax: Any = None) -> "Axes":
         dashes += not solid
     ax.set(xlim=(low, high), ylim=(0.0, 1.08 * (top or 1.0)))
     ax.set(xlabel=figure_data.xlabel, ylabel="density", title=figure_data.title)
-    # Below the axes, where no curve can run through it; long names stand one below the other.
-    longest = max(map(len, ax.get_legend_handles_labels()[1]), default=0)
-    ax.legend(
-        fontsize=7,
-        frameon=False,
-        handlelength=2.2,
-        columnspacing=1.2,
-        ncols=2 if longest <= 30 else 1,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.2),
-    )
     tidy(ax)
+    # Long names stand one below the other.
+    longest = max(map(len, ax.get_legend_handles_labels()[1]), default=0)
+    legend_below(ax, 2 if longest <= 30 else 1, handlelength=2.2, columnspacing=1.2)
     return ax
 
 

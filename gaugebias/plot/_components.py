@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._style import PALETTE, axes, tidy
+from ._style import PALETTE, axes, legend_below, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +30,7 @@ def components(
     **Returns:** the axes. Raises `ValueError` where names do not match.
     """
     k, size = factorisation.basis.shape
+    label = "" if columns else "column"
     columns, names = _names(columns, size, "columns"), _names(names, k, "names")
     ax = axes(ax, (4.8, 0.9 + 0.13 * size * max(2, k)))
     for component in range(k):
@@ -50,8 +51,8 @@ def components(
         ax.axhline(place - 0.5, color="0.93", linewidth=0.6, zorder=0)
     _ticks(ax, columns)
     # A little below 0, so that the marks of shares that are 0 are whole.
-    ax.set(xlabel="share", xlim=(-0.015 * ax.get_xlim()[1], None))
-    _legend(ax, 0.55)
+    ax.set(xlabel="share of the component", ylabel=label, xlim=(-0.015 * ax.get_xlim()[1], None))
+    legend_below(ax, 4)
     return ax
 
 
@@ -66,6 +67,7 @@ def mixtures(
     **Returns:** the axes. Raises `ValueError` where names do not match.
     """
     size, k = factorisation.mixing.shape
+    label = "" if rows else "row"
     rows, names = _names(rows, size, "rows"), _names(names, k, "names")
     ax = axes(ax, (4.8, 0.9 + 0.16 * size))
     left = np.zeros(size)
@@ -81,8 +83,8 @@ def mixtures(
         )
         left = left + shares
     _ticks(ax, rows)
-    ax.set(xlabel="share", xlim=(0.0, 1.0))
-    _legend(ax, 0.55)
+    ax.set(xlabel="share of the row", ylabel=label, xlim=(0.0, 1.0))
+    legend_below(ax, 4)
     return ax
 
 
@@ -97,18 +99,6 @@ def _ticks(ax: "Axes", labels: Sequence[str]) -> None:
     ax.set_yticks(range(len(labels)), [_short(label) for label in labels])
     ax.tick_params(axis="y", labelsize=7, length=0)
     ax.set_ylim(len(labels) - 0.5, -0.5)
-
-
-def _legend(ax: "Axes", inches: float) -> None:
-    figure: Any = ax.get_figure(root=True)
-    height = figure.get_size_inches()[1]
-    ax.legend(
-        fontsize=7,
-        frameon=False,
-        ncols=4,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -inches / height),
-    )
 
 
 def _short(label: str) -> str:

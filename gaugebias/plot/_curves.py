@@ -9,7 +9,8 @@ import numpy as np
 
 from .._files import written_whole
 from ._page import page_of
-from ._style import DASHES, PALETTE, PANEL, axes, tidy
+from ._style import DASHES, PALETTE, PANEL, axes, legend_below, tidy
+from ._ticks import log_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,27 +83,26 @@ def curve_figure(data: CurveData, ax: Any = None) -> "Axes":
         )
     ax.set(xscale=data.xscale, yscale=data.yscale, title=data.title)
     ax.set(xlabel=data.xlabel, ylabel=data.ylabel)
-    for axis, scale in ((ax.xaxis, data.xscale), (ax.yaxis, data.yscale)):
-        if scale == "log":
-            axis.set_minor_formatter("")
     end = max(float(np.max(x)) for x, _ in data.curves.values())
     for first, last in data.ranges:
         ax.axvspan(first, min(last, end), color="0.92", zorder=-1)
     ax.set_xlim(right=end)
     if data.limits is not None:
         ax.set_ylim(*data.limits)
+    for axis, scale in ((ax.xaxis, data.xscale), (ax.yaxis, data.yscale)):
+        if scale == "log":
+            log_ticks(axis)
+    if data.xscale == "linear" and all(_whole(x) for x, _ in data.curves.values()):
+        whole_ticks(ax.xaxis)
     longest = max(map(len, data.curves))
-    ax.legend(
-        fontsize=7,
-        frameon=False,
-        handlelength=2.0,
-        columnspacing=1.2,
-        ncols=2 if longest <= 26 else 1,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.2),
-    )
     tidy(ax)
+    legend_below(ax, 2 if longest <= 26 else 1, handlelength=2.0, columnspacing=1.2)
     return ax
+
+
+def _whole(x: Any) -> bool:
+    x = np.asarray(x, float)
+    return bool(np.all(x == np.round(x)))
 
 
 def curve_page(panels: Sequence[CurveData]) -> "Figure":

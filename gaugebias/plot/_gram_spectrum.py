@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._style import DASHES, PALETTE, axes, tidy
+from ._ticks import log_ticks, whole_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,10 @@ def gram_spectrum(action: Any, points: Mapping[str, Any], ax: Any = None) -> "Ax
         jacobian = np.asarray(orbit_jacobian(action, params))
         if not jacobian.size:
             raise ValueError("`action` has no generators: there is no spectrum to draw.")
-        found = np.linalg.svd(jacobian.reshape(jacobian.shape[0], -1), compute_uv=False) ** 2
+        jacobian = jacobian.reshape(jacobian.shape[0], -1)
+        found = np.linalg.svd(jacobian, compute_uv=False) ** 2
+        # More generators than parameters: the others are linear combinations of these.
+        found = np.pad(found, (0, jacobian.shape[1] - len(found)))
         tiny = float(found[0]) * np.finfo(jacobian.dtype).eps ** 2
         style = "-" if number == 0 else DASHES[(number - 1) % len(DASHES)]
         ax.plot(
@@ -47,6 +51,8 @@ def gram_spectrum(action: Any, points: Mapping[str, Any], ax: Any = None) -> "Ax
             label=name,
         )
     ax.set(yscale="log", xlabel="direction", ylabel="eigenvalue of the orbit Gram")
+    log_ticks(ax.yaxis)
+    whole_ticks(ax.xaxis)
     ax.legend(fontsize=7, frameon=False)
     tidy(ax)
     return ax

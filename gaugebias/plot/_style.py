@@ -20,6 +20,7 @@ PALETTE: tuple[str, ...] = (
 HISTOGRAM = "#C8CDD2"
 DASHES: tuple[Any, ...] = ("--", (0, (4, 1.2, 1, 1.2)), (0, (1.2, 1.2)), (0, (7, 2)))
 PANEL = (3.4, 2.6)
+_BELOW = 0.38  # inches from the axes to a legend under their tick labels and label
 
 
 def axes(ax: Any = None, size: tuple[float, float] = PANEL) -> "Axes":
@@ -38,3 +39,21 @@ def tidy(ax: "Axes") -> None:
     ax.xaxis.label.set_fontsize(9)
     ax.yaxis.label.set_fontsize(9)
     ax.title.set_fontsize(9)
+
+
+def legend_below(ax: "Axes", ncols: int, **options: Any) -> None:
+    """A legend under the axes and their label, where no curve can run through it."""
+    from matplotlib.transforms import ScaledTranslation
+
+    figure: Any = ax.get_figure(root=True)
+    # In inches: the label is as far below high axes as below low ones.
+    offset = ScaledTranslation(0.0, -_BELOW, figure.dpi_scale_trans)
+    ax.legend(
+        fontsize=7,
+        frameon=False,
+        ncols=ncols,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        bbox_transform=ax.transAxes + offset,
+        **options,
+    )

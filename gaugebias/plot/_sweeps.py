@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._style import axes, tidy
+from ._ticks import log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,10 +52,13 @@ def heat_map(
     )
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02)
     bar.ax.tick_params(labelsize=7)
+    if log:
+        log_ticks(bar.ax.yaxis)
     bar.set_label(f"{variable} ({reduce})", fontsize=8)
     for name, (_, scale, labels), axis in ((x, edges[0], ax.xaxis), (y, edges[1], ax.yaxis)):
         if scale == "log":
             (ax.set_xscale if axis is ax.xaxis else ax.set_yscale)("log")
+            log_ticks(axis)
         if labels is not None:
             axis.set_ticks(range(len(labels)), labels)
         units = dataset[name].attrs.get("units", "")
@@ -87,12 +91,18 @@ def phase_diagram(
 
     **Returns:** the axes.
     """
+    from matplotlib.patheffects import withStroke
+
     ax = heat_map(dataset, variable, x, y, ax=ax, **options)
     left, right, bottom, top = *ax.get_xlim(), *ax.get_ylim()
     if level is not None:
         found = _plane(dataset, variable, x, y, options.get("reduce", "mean")).transpose(y, x)
-        ax.contour(found[x].values, found[y].values, found.values, [level], colors="white")
-        ax.plot([], [], color="white", label=f"{variable} = {level:g}")
+        # White on any colour of the map needs a dark edge.
+        edge = [withStroke(linewidth=3.0, foreground="0.15")]
+        line = ax.contour(found[x].values, found[y].values, found.values, [level], colors="white")
+        line.set(path_effects=edge)
+        name = f"{variable} = {level:g}"
+        ax.plot([], [], color="white", path_effects=edge, label=name)
     if boundary is not None:
         logarithmic = ax.get_xscale() == "log"
         at = (np.geomspace if logarithmic else np.linspace)(left, right, 256)
@@ -100,7 +110,7 @@ def phase_diagram(
         ax.plot(at, border, color="#D55E00", linestyle="--", linewidth=1.6, label=label)
     ax.set(xlim=(left, right), ylim=(bottom, top))
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=7, facecolor="0.35", labelcolor="white", framealpha=0.8)
+        ax.legend(fontsize=7, framealpha=0.9)
     return ax
 
 

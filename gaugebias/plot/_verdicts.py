@@ -64,7 +64,8 @@ def verdict(verdict: Any, ax: Any = None, level: float = 1e-3) -> "Axes":
     ax.set_yticks(range(len(rows)), [row.law for row in rows])
     ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel="Kolmogorov-Smirnov distance")
     ax.set_xlim(left=0.0)
-    ax.legend(fontsize=7, frameon=False, loc="best")
+    # Above the axes: an interval may be anywhere in them.
+    ax.legend(fontsize=7, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     tidy(ax)
     return ax
 

@@ -62,7 +62,7 @@ def test_a_verdict_as_json(tmp_path, capsys, monkeypatch, code):
         holds, exit_code = code == 0, code
 
     monkeypatch.setattr(gaugebias.design, "validate", lambda *args, **options: Validation())
-    monkeypatch.setattr(gaugebias.plot, "design", lambda *args: Picture())
+    monkeypatch.setattr(gaugebias.plot, "design_page", lambda *args: Picture())
     words = ["--penalty", "log(weight=0.1)", "--temperature", "0.2", "--json"]
     assert main(["design", *words, "--out", str(tmp_path)]) == code
     said = json.loads(capsys.readouterr().out)
@@ -75,7 +75,7 @@ def test_a_design_that_was_not_validated_is_still_told_as_json(tmp_path, capsys,
         raise ValueError("`steps` would be too many:\n raise `dt`.")
 
     monkeypatch.setattr(gaugebias.design, "validate", fail)
-    monkeypatch.setattr(gaugebias.plot, "design", lambda *args: Picture())
+    monkeypatch.setattr(gaugebias.plot, "design_page", lambda *args: Picture())
     words = ["--penalty", "log(weight=0.1)", "--temperature", "0.2", "--json"]
     assert main(["design", *words, "--out", str(tmp_path)]) == 2
     captured = capsys.readouterr()

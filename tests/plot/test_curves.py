@@ -44,3 +44,10 @@ def test_bad_data(kwargs, message):
 def test_an_empty_page():
     with pytest.raises(ValueError, match="`panels` is empty"):
         plot.curve_page([])
+
+
+def test_depths_have_no_ticks_between_them():
+    depths = np.asarray([1.0, 2.0, 3.0])
+    ax = plot.curve_figure(data(curves={"seen": (depths, depths)}, dashed=()), Figure().subplots())
+    assert set(ax.get_xticks()) >= {1.0, 2.0, 3.0}
+    assert all(tick == round(tick) for tick in ax.get_xticks())

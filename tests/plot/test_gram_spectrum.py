@@ -19,3 +19,11 @@ def test_eigenvalues_are_those_of_the_closed_form_and_degenerate_directions_show
     assert ax.get_yscale() == "log"
     with pytest.raises(ValueError, match="`points` must be a dictionary"):
         gb.plot.gram_spectrum(act, {})
+
+
+def test_more_generators_than_parameters():
+    ax = gb.plot.gram_spectrum(gb.symmetry.Orthogonal(lambda x: x, axis=0), {"vector": jnp.ones(4)})
+    found = np.asarray(ax.lines[0].get_ydata())
+    assert len(found) == 6  # of SO(4): the orbit of a vector is a sphere of dimension 3
+    np.testing.assert_allclose(found[:3], 4.0)
+    assert np.all(found[3:] < 1e-20)
