@@ -156,7 +156,7 @@ def finish_lags(state: LagState, draws: int) -> AutocorrelationSummary:
     shape = state.shift.shape[1:]
     chains = state.shift.shape[0]
     ess, block = np.zeros(shape), np.ones(shape, np.int64)
-    resolved = np.zeros(shape, bool)
+    resolved, done = np.zeros(shape, bool), np.zeros(shape, bool)
     correlation = np.zeros((min(lags, draws), *shape))
     variance = np.zeros(shape)
     shift = np.asarray(state.shift, np.float64)
@@ -179,14 +179,14 @@ def finish_lags(state: LagState, draws: int) -> AutocorrelationSummary:
         if level == 0:
             variance, correlation = total, np.where(total > 0, rho, 0.0)
         time, ended = _geyer(rho)
-        ended = ended | (blocks <= lags)
         time = np.maximum(time, 1.0 / np.log10(chains * blocks))
         # The mean's variance is total * time / (chains * blocks).
         here = np.where(total > 0, variance / safe * chains * blocks / time, 0.0)
-        new = ~resolved
+        new = ~done
         ess, block = np.where(new, here, ess), np.where(new, 1 << level, block)
-        resolved = resolved | ended
-        if resolved.all():
+        resolved = resolved | (new & ended)
+        done = done | ended | (blocks <= lags)  # coarser levels have no lags that this one lacks
+        if done.all():
             break
     time = np.where(ess > 0, chains * draws / np.where(ess > 0, ess, 1.0), np.inf)
     return AutocorrelationSummary(ess, time, correlation, block, resolved, chains, draws)
