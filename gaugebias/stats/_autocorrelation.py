@@ -23,8 +23,9 @@ class AutocorrelationSummary(eqx.Module):
         `ess` is 0).
     - `correlation`: autocorrelations at lags `0, 1, ...`, shape `(lags, *shape)`.
     - `block`: draws averaged into one before the sum over lags, a power of 2.
-    - `resolved`: whether the sum over lags ended before the lags did. Where it is false, draws
-        are correlated over most of the run and `ess` says little more than that.
+    - `resolved`: whether the sum over lags ended before the lags kept did, or took all lags of the
+        run. Where it is false, correlations outlast the lags kept, and `ess` is too large. Chains
+        that do not mix are resolved: by the spread of their means each counts as one draw at most.
     - `chains`, `draws`: how many chains, and draws of each.
     """
 
@@ -156,7 +157,7 @@ def finish_lags(state: LagState, draws: int) -> AutocorrelationSummary:
     shape = state.shift.shape[1:]
     chains = state.shift.shape[0]
     ess, block = np.zeros(shape), np.ones(shape, np.int64)
-    resolved, done = np.zeros(shape, bool), np.zeros(shape, bool)
+    resolved = np.zeros(shape, bool)
     correlation = np.zeros((min(lags, draws), *shape))
     variance = np.zeros(shape)
     shift = np.asarray(state.shift, np.float64)
@@ -179,14 +180,14 @@ def finish_lags(state: LagState, draws: int) -> AutocorrelationSummary:
         if level == 0:
             variance, correlation = total, np.where(total > 0, rho, 0.0)
         time, ended = _geyer(rho)
+        ended = ended | (blocks <= lags)
         time = np.maximum(time, 1.0 / np.log10(chains * blocks))
         # The mean's variance is total * time / (chains * blocks).
         here = np.where(total > 0, variance / safe * chains * blocks / time, 0.0)
-        new = ~done
+        new = ~resolved
         ess, block = np.where(new, here, ess), np.where(new, 1 << level, block)
-        resolved = resolved | (new & ended)
-        done = done | ended | (blocks <= lags)  # coarser levels have no lags that this one lacks
-        if done.all():
+        resolved = resolved | ended
+        if resolved.all():
             break
     time = np.where(ess > 0, chains * draws / np.where(ess > 0, ess, 1.0), np.inf)
     return AutocorrelationSummary(ess, time, correlation, block, resolved, chains, draws)

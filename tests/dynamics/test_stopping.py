@@ -73,6 +73,18 @@ def test_what_cannot_be_reached_stops_at_the_limit_and_says_how_far_it_got():
             run(**(dict(until_ess=10, steps=640) | options))
 
 
+def test_chains_that_do_not_mix_count_as_one_draw_each_at_most():
+    """64 chains in two wells, none of which changes over: no more draws than chains, ever."""
+    well = Langevin(lambda x: 10.0 * (x**2 - 1.0) ** 2, 0.05)
+    start = jnp.where(jnp.arange(64) < 32, -1.0, 1.0)
+    with pytest.warns(RuntimeWarning, match="is [34][0-9.]+; chains have hardly mixed"):
+        ens = gb.simulate(
+            well, start, batched=True, key=KEY, steps=2000, every=4, dt=0.005, until_ess=100
+        )
+    np.testing.assert_array_equal(np.sign(ens.final), start)
+    assert ens.steps[-1] == 2000
+
+
 def test_looks_depend_on_the_plan_alone_and_thin_out():
     plan = [(1, 10, False)] * 3 + [(1, 10, True)] * 40 + [(1, 3, False)]
     found = sorted(looks(plan))

@@ -106,7 +106,7 @@ def simulate(
         so where the limit came first. Stopping on the effective sample size is not stopping on
         the mean: the rule looks at how draws of a chain resemble each other, not at where they
         are, and to first order leaves the mean unbiased and its intervals at their level. It does
-        not judge the start: `burn_in` does.
+        not judge the start: `burn_in` does. Chains that do not mix count as one draw each at most.
     - `checkpoint`: a folder, or a [`gaugebias.dynamics.Checkpoint`][]. What is known is written
         there every minute, whole or not at all; the same call after the process was killed goes
         on from there and ends bit for bit as one that was not. A finished run is read back. A

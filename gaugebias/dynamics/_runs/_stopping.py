@@ -66,7 +66,7 @@ class Stop:
     def _effective(self, position: Position) -> tuple[float, bool, str]:
         """The smallest effective sample size of any entry so far, and whether all are resolved.
 
-        Where it is nought, also why.
+        Also why it is small, where more steps may not help.
         """
         if position.chunks not in self._known:
             self._known[position.chunks] = self._look(position)
@@ -83,27 +83,30 @@ class Stop:
         summaries = jax.tree.leaves(found, is_leaf=lambda x: isinstance(x, AutocorrelationSummary))
         reached = min(float(s.ess.min()) for s in summaries)
         finite = all(np.all(np.isfinite(x[..., kept])) for x in jax.tree.leaves(state))
-        why = (
-            "an entry of the observable never changes"
-            if finite
-            else "`observe` gave numbers that are not finite"
-        )
+        why = ""
+        if reached == 0:
+            why = (
+                "an entry of the observable never changes"
+                if finite
+                else "`observe` gave numbers that are not finite"
+            )
+        elif reached < kept.sum():
+            why = (
+                "chains have hardly mixed, none counts as one draw, and steps tell little about it"
+            )
         return reached, all(s.resolved.all() for s in summaries), why
 
     def fell_short(self, end: Position) -> str | None:
         """What is said where the step limit came first."""
         if self._target is None:
             return None
-        reached, resolved, nought = self._effective(end)
+        reached, resolved, why = self._effective(end)
         if resolved and reached >= self._target:
             return None
-        why = (
-            nought
-            if reached == 0
-            else "draws are correlated over most of the run, so that even this is a guess"
-            if not resolved
-            else f"about {end.steps * self._target / reached:.3g} steps would reach it"
-        )
+        if reached > 0 and not resolved:
+            why = "draws are correlated over most of the run, so that even this is a guess"
+        elif not why:
+            why = f"about {end.steps * self._target / reached:.3g} steps would reach it"
         return (
             f"`until_ess` ({self._target:g}) was not reached in {end.steps} steps: the smallest "
             f"effective sample size is {reached:.4g}; {why}. Raise `steps`, or take more chains."
