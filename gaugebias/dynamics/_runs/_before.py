@@ -25,8 +25,10 @@ def check_starts_fit(init: Any, key, batched: bool, layout: Layout) -> None:
     """`ValueError` where the starts of all chains do not fit into memory, before they are made."""
     if batched:
         return  # they are there
-    drawn = callable(init) and not isinstance(init, eqx.Module)
-    point = eqx.filter_eval_shape(init, key) if drawn else init
+    point = init
+    if callable(init) and not isinstance(init, eqx.Module):
+        draw: Callable = init
+        point = eqx.filter_eval_shape(draw, key)
     moves = [
         x
         for x in jax.tree.leaves(point)
