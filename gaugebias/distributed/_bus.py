@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from multiprocessing import AuthenticationError
+from multiprocessing.connection import Listener
 from typing import Any
 
 import jax
@@ -216,10 +217,12 @@ class Bus:
                 return
             self.stopped = why
             self._news.notify_all()
-        for wire in list(self._wires.values()):
-            wire.send({"kind": "stop", "text": why})
         if here and self.interrupts and not self._leaving:
             threading.Thread(target=self._interrupt, name="gaugebias-stop", daemon=True).start()
+        for wire in list(self._wires.values()):  # at once: one that does not read holds the rest
+            threading.Thread(
+                target=wire.send, args=({"kind": "stop", "text": why},), daemon=True
+            ).start()
 
     def _interrupt(self) -> None:
         """Raise in the main thread; end the process where it does not answer."""
@@ -262,11 +265,7 @@ def open_bus(timeout: float, grace: float, *, alone: bool = False) -> Bus:
         listener, port, secret = listen(host)
         said = json.dumps([port, base64.b64encode(secret).decode()])
         store.key_value_set("gaugebias/bus", said)
-        while bus.connections < count - 1:
-            with contextlib.suppress(OSError, EOFError, ValueError, AuthenticationError):
-                connection = listener.accept()
-                bus.add(int(connection.recv_bytes()), connection)
-        listener.close()
+        _accept(bus, listener, wait)
     else:
         port, secret = json.loads(store.blocking_key_value_get("gaugebias/bus", int(1000 * wait)))
         connection = call(host, port, base64.b64decode(secret), wait)
@@ -279,6 +278,40 @@ def open_bus(timeout: float, grace: float, *, alone: bool = False) -> Bus:
     if threading.current_thread() is threading.main_thread():
         _answer_interruptions(bus)
     return bus
+
+
+def _accept(bus: Bus, listener: Listener, wait: float) -> None:
+    """The connections of all others; `ValueError` naming who has not come within `wait` seconds."""
+    arrived: queue.Queue[tuple[int, Any]] = queue.Queue()
+    done = threading.Event()
+
+    def accept():
+        left = bus.count - 1
+        while left and not done.is_set():
+            with contextlib.suppress(OSError, EOFError, ValueError, AuthenticationError):
+                connection = listener.accept()
+                arrived.put((int(connection.recv_bytes()), connection))
+                left -= 1
+
+    threading.Thread(target=accept, name="gaugebias-accept", daemon=True).start()
+    missing, end = set(range(1, bus.count)), time.monotonic() + wait
+    try:
+        while missing:
+            if time.monotonic() > end:
+                names = ", ".join(map(str, sorted(missing)))
+                raise ValueError(
+                    f"`num_processes` is {bus.count}, but process {names} did not connect to "
+                    f"process 0 within {wait:g} s after all had met: see why it ended, and start "
+                    "all again."
+                )
+            bus.check()
+            with contextlib.suppress(queue.Empty):
+                number, connection = arrived.get(timeout=0.2)
+                missing.discard(number)
+                bus.add(number, connection)
+    finally:
+        done.set()
+        listener.close()
 
 
 def _answer_interruptions(bus: Bus) -> None:

@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 # Below the ports that hosts give to outgoing connections, so that none takes it in between.
 _PORTS = range(20_000, 32_000)
@@ -35,6 +36,7 @@ def launch(count: int, command: Callable[[str, int], Sequence[str]], wait: float
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     crew: list[subprocess.Popen] = []
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_ended_with_this())
         said = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(count)]
         try:
             for i in range(count):
@@ -61,6 +63,23 @@ def launch(count: int, command: Callable[[str, int], Sequence[str]], wait: float
             said[first].seek(0)
             sys.stderr.write(said[first].read())
     return codes[0] if codes[0] >= 0 else 2
+
+
+@contextlib.contextmanager
+def _ended_with_this() -> Iterator[None]:
+    """Whoever terminates this process (`kill`, `timeout`, a scheduler) terminates its crew."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)  # through what ends the crew
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _watch(crew: list[subprocess.Popen], wait: float) -> int | None:

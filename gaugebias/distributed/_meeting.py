@@ -9,6 +9,7 @@ import socket
 import time
 
 _PATIENCE = 5.0  # seconds that one caller may take to say who it is
+_LONGEST = 2**16  # characters of what is said
 
 
 def meet(host: str, port: int, count: int, index: int, seconds: float) -> None:
@@ -40,7 +41,7 @@ def _receive(host: str, port: int, count: int, seconds: float) -> None:
             try:
                 guest, _ = server.accept()
                 guest.settimeout(_PATIENCE)
-                said = json.loads(guest.makefile().readline())
+                said = json.loads(guest.makefile(errors="replace").readline(_LONGEST))
                 index, their = int(said["process_id"]), int(said["num_processes"])
             except TimeoutError:
                 missing = sorted(set(range(1, count)) - set(guests))
@@ -76,6 +77,15 @@ def _answer(guest: socket.socket, text: str) -> None:
         guest.recv(1)  # the guest hangs up first, and the port is free at once
 
 
+def _read(answer: str) -> str | None:
+    """What process 0 has said; `None` where it was not process 0."""
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return None
+    return said if isinstance(said, str) else None
+
+
 def _visit(host: str, port: int, count: int, index: int, seconds: float) -> None:
     end = time.monotonic() + seconds
     while True:
@@ -86,11 +96,16 @@ def _visit(host: str, port: int, count: int, index: int, seconds: float) -> None
                 said = {"process_id": index, "num_processes": count}
                 guest.sendall(json.dumps(said).encode() + b"\n")
                 guest.settimeout(left + _PATIENCE)
-                answer = guest.makefile().readline()
+                answer = guest.makefile(errors="replace").readline(_LONGEST)
         except OSError as error:
             why = error.strerror or str(error)
         if answer:
-            wrong = json.loads(answer)
+            wrong = _read(answer)
+            if wrong is None:
+                raise ValueError(
+                    f"`coordinator_address`: what answers at {host}:{port} is not process 0 but "
+                    "another program: choose a free port, the same for all processes."
+                )
             if wrong:
                 raise ValueError(wrong)
             return

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -77,7 +79,14 @@ class Wire:
 
     def _gone(self, why: str) -> None:
         if not self._closed.is_set():
+            self._hang_up()
             self._lost(why)
+
+    def _hang_up(self) -> None:
+        """Let go whoever is writing to the other side: it reads no more, and would hold them."""
+        with contextlib.suppress(OSError, ValueError):
+            with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
 
 def listen(host: str) -> tuple[Listener, int, bytes]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -62,3 +63,12 @@ def evaluated(fn: Callable, name: str, call: str, *args: PyTree) -> PyTree:
         raise ValueError(
             f"`{name}` fails where it is called as {call} ({type(error).__name__}: {text})."
         ) from error
+
+
+def check_real(moving: PyTree, name: str) -> PyTree:
+    """`moving`, if none of its leaves is complex: gradients and noise are those of real numbers."""
+    if any(jnp.issubdtype(x.dtype, jnp.complexfloating) for x in jax.tree.leaves(moving)):
+        raise ValueError(
+            f"`{name}` holds complex numbers: give real and imaginary parts as leaves of their own."
+        )
+    return moving

@@ -23,8 +23,9 @@ class AutocorrelationSummary(eqx.Module):
         `ess` is 0).
     - `correlation`: autocorrelations at lags `0, 1, ...`, shape `(lags, *shape)`.
     - `block`: draws averaged into one before the sum over lags, a power of 2.
-    - `resolved`: whether the sum over lags ended before the lags did. Where it is false, draws
-        are correlated over most of the run and `ess` says little more than that.
+    - `resolved`: whether the sum over lags ended before the lags kept did, or took all lags of the
+        run. Where it is false, correlations outlast the lags kept, and `ess` is too large. Chains
+        that do not mix are resolved: by the spread of their means each counts as one draw at most.
     - `chains`, `draws`: how many chains, and draws of each.
     """
 

@@ -42,6 +42,8 @@ class Scale(eqx.Module):
 
     def bin_of(self, x: Array) -> Array:
         size = self.size
+        # Logarithms in numbers of 16 bits are off by more than a bin.
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         # Under `smallest` the logarithm is not used; it must not be that of zero.
         magnitude = jnp.maximum(jnp.abs(x), self.smallest)
         steps = jnp.ceil(jnp.log(magnitude / self.smallest) / math.log(self.ratio))

@@ -1,3 +1,4 @@
+import concurrent.futures
 import importlib.util
 import queue
 import time
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from gaugebias.distributed import ProcessLost
+from gaugebias.distributed._bus import Bus, _accept
+from gaugebias.distributed._wire import call, listen
 
 _spec = importlib.util.spec_from_file_location("buses", Path(__file__).with_name("buses.py"))
 assert _spec is not None and _spec.loader is not None
@@ -79,6 +82,41 @@ def test_silence_stops_everybody_within_the_timeout():
     text = said(together(go, all_), 2)
     assert text == "process 2 of 3 has given no sign of life for 1 s"
     assert 0.5 < time.monotonic() - began < 10.0
+
+
+def test_one_that_goes_silent_while_a_result_is_sent_to_it_does_not_hold_the_rest():
+    """As a process that is stopped, or whose host has gone: it reads no more, and buffers fill."""
+    all_ = helpers.buses(3, timeout=1.0)
+    began, large = time.monotonic(), bytes(2**25)
+
+    def go(bus):
+        if bus.index != 2:
+            return bus.gather("a", large)
+        wire = bus._wires[0]
+        wire._heard = lambda head, payload: time.sleep(30.0)  # from the first part on
+        wire.send({"kind": "mine", "turn": 0, "what": "a"}, large)
+        wire.send = lambda head, payload=b"": None
+        return None
+
+    together(go, all_)  # process 0 has all parts, so its own gather may have come to an end
+    for bus in all_[:2]:
+        with pytest.raises(ProcessLost, match="process 2 of 3 has"):
+            bus.gather("b", b"")
+    assert time.monotonic() - began < 15.0
+
+
+def test_who_does_not_connect_is_named_within_the_time():
+    bus = Bus(0, 3, 30.0, 30.0)
+    listener, port, secret = listen("127.0.0.1")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(_accept, bus, listener, 1.0)
+        with pytest.raises(ValueError, match="cannot be reached"):
+            call("127.0.0.1", port, b"x" * 32, 0.0)  # without the secret
+        connection = call("127.0.0.1", port, secret, 5.0)
+        connection.send_bytes(b"2")
+        with pytest.raises(ValueError, match="is 3, but process 1 did not connect to process 0 wi"):
+            waiting.result(timeout=30.0)
+    assert bus.connections == 1
 
 
 def test_who_fails_or_ends_early_is_named():

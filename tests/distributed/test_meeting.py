@@ -59,3 +59,22 @@ def test_a_port_that_is_taken_is_refused():
         port = server.getsockname()[1]
         with pytest.raises(ValueError, match=f"port {port} cannot be opened on this host"):
             meet("127.0.0.1", port, 2, 0, 5.0)
+
+
+def test_another_program_at_the_address_is_told_from_process_0():
+    import socket
+
+    for greeting in (b"SSH-2.0-OpenSSH_9.6\r\n", b"{}\n", b"\xff\xfe\n"):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def answer(server=server, greeting=greeting):
+                guest, _ = server.accept()
+                with guest:
+                    guest.sendall(greeting)
+                    guest.recv(1000)
+
+            stranger = threading.Thread(target=answer)
+            stranger.start()
+            with pytest.raises(ValueError, match="`coordinator_address`: what answers .* another"):
+                meet("127.0.0.1", server.getsockname()[1], 2, 1, 10.0)
+            stranger.join(10.0)

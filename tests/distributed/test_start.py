@@ -1,6 +1,10 @@
+import os
 import re
 import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -46,6 +50,28 @@ def test_launched_processes_get_one_address_and_process_0_gives_the_exit_code():
     check = "import sys; host, port = sys.argv[1].split(':'); assert 20000 <= int(port) < 32000"
     assert run(2, check + "; sys.exit(3)", check) == 3
     assert 20_000 <= free_port() < 32_000
+
+
+LAUNCHER = """
+import sys
+from gaugebias.distributed._launch import launch
+hello = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
+launch(2, lambda _, i: [sys.executable, "-c", hello, f"{sys.argv[1]}/{i}"], 5.0)
+"""
+
+
+def test_terminating_the_launcher_leaves_nobody_behind(tmp_path):
+    env = os.environ | {"PYTHONPATH": str(Path(gb.__file__).parents[1])}
+    launcher = subprocess.Popen([sys.executable, "-c", LAUNCHER, str(tmp_path)], env=env)
+    files, end = [tmp_path / "0", tmp_path / "1"], time.monotonic() + 60.0
+    while not all(f.exists() and f.read_text() for f in files) and time.monotonic() < end:
+        time.sleep(0.05)
+    crew = [int(f.read_text()) for f in files]
+    launcher.terminate()
+    assert launcher.wait(30.0) == 128 + signal.SIGTERM
+    for pid in crew:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_a_launched_process_that_fails_is_reported_and_the_rest_end(capfd):

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -163,13 +164,57 @@ def test_a_checkpoint_of_another_run_is_refused(options, message, begun):
     assert {p.name: p.read_bytes() for p in begun.iterdir()} == before
 
 
+def test_another_rhythm_of_writing_goes_on_only_where_the_run_is_cut_alike(tmp_path):
+    """A state is that after a number of pieces: in other pieces it would be that of other steps."""
+    options = dict(steps=1280, every=1, reduce=Moments())
+
+    def at(steps, **more):
+        return run(None, checkpoint=Checkpoint(tmp_path / "a", steps=steps), **options, **more)
+
+    with pytest.raises(Enough):
+        at(10, progress=stopped(3))
+    said = r"cuts .set by `steps` of `Checkpoint`. is .*20.* here and .*10.* there"
+    with pytest.raises(ValueError, match=said):
+        at(20)
+    done = []
+    end, whole = at(10, progress=done.append), run(None, **options)
+    assert done[0] > 3 / 128
+    assert_same((end.final, end.reductions), (whole.final, whole.reductions))
+
+
+def test_a_disk_that_is_full_does_not_end_the_run(monkeypatch, tmp_path):
+    """The run ends as it would have; what was written before stands, and is gone on from."""
+    import errno
+
+    replace, calls = os.replace, []
+
+    def full(source, target):
+        calls.append(target)
+        if len(calls) > 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    whole = run(None)
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.warns(RuntimeWarning, match="could not be written after .*No space left") as said:
+        end = run(tmp_path / "a")
+    assert len(said) == 1 and len(calls) > 6
+    assert_same((end.values, end.final, end.steps), (whole.values, whole.final, whole.steps))
+    assert not list((tmp_path / "a").glob("*.tmp"))
+    monkeypatch.setattr(os, "replace", replace)
+    done = []
+    again = run(tmp_path / "a", progress=done.append)
+    assert 4 / 64 < done[0] < 1.0
+    assert_same((again.values, again.final, again.steps), (whole.values, whole.final, whole.steps))
+
+
 DAMAGES = ["short", "changed", "empty", "nonsense"]
 
 
 @pytest.mark.parametrize(
     "name, how",
     [(name, how) for name in ("state", "draws-00001") for how in DAMAGES]
-    + [("draws-00001", "missing")],
+    + [("draws-00001", "missing"), ("state", "head")],
 )
 def test_damaged_files_are_refused(name, how, begun, tmp_path):
     path = tmp_path / "a"
@@ -178,6 +223,11 @@ def test_damaged_files_are_refused(name, how, begun, tmp_path):
     data = bytearray(file.read_bytes())
     if how == "missing":
         file.unlink()
+    elif how == "head":  # one digit of how far it is
+        head, _, payload = bytes(data).partition(b"\n")
+        new = re.sub(rb'"steps": (\d+), "drawn"', rb'"steps": 1\1, "drawn"', head)
+        assert new != head
+        file.write_bytes(new + b"\n" + payload)
     else:
         data[-1] ^= 1
         file.write_bytes(
@@ -190,7 +240,7 @@ def test_damaged_files_are_refused(name, how, begun, tmp_path):
 def test_another_version_of_the_format_is_refused(begun, tmp_path):
     shutil.copytree(begun, tmp_path / "a")
     file = tmp_path / "a" / "state"
-    file.write_bytes(file.read_bytes().replace(b'"version": 1', b'"version": 9', 1))
+    file.write_bytes(file.read_bytes().replace(b'"version": 2', b'"version": 9', 1))
     with pytest.raises(ValueError, match="another version of the format"):
         run(tmp_path / "a")
 
@@ -201,6 +251,9 @@ def test_folders_of_others_are_left_alone(tmp_path):
         run(tmp_path)
     with pytest.raises(ValueError, match="cannot be written"):
         run(tmp_path / "notes.txt" / "a")
+    (tmp_path / "b" / "lock").mkdir(parents=True)
+    with pytest.raises(ValueError, match="`checkpoint` .* cannot be written .Is a directory"):
+        run(tmp_path / "b")
 
 
 def test_two_processes_do_not_share_a_checkpoint(tmp_path):
@@ -218,5 +271,7 @@ def test_bad_settings():
         run(None, checkpoint=3)
     with pytest.raises(ValueError, match="`steps` must be at least 1"):
         Checkpoint("a", steps=0)
-    with pytest.raises(ValueError, match="`seconds` must be non-negative"):
+    with pytest.raises(ValueError, match="`seconds` must be a non-negative number"):
         Checkpoint("a", seconds=-1.0)
+    with pytest.raises(ValueError, match="`path` must be that of a folder, but is 3"):
+        Checkpoint(3)  # pyright: ignore[reportArgumentType]

@@ -15,6 +15,7 @@ import pytest
 import gaugebias as gb
 from gaugebias.dynamics import Langevin, Moments
 from gaugebias.dynamics._runs import _memory as memory
+from gaugebias.dynamics._runs._devices import Layout
 
 SCRIPT = Path(__file__).with_name("sharded_runs.py")
 
@@ -85,8 +86,8 @@ def test_what_does_not_fit_into_memory_is_refused_before_anything_is_compiled(mo
         return gb.simulate(SDE, jnp.zeros(4), **(settings | options))
 
     monkeypatch.setattr(memory, "host_memory", lambda: 2**20)
-    # Recorded: 1000 draws of 32 bytes on the host, 62 of them in a chunk, and 4 times the state.
-    with pytest.raises(ValueError, match="`chains`: 32 chains need at least 0.00102 GiB") as caught:
+    # Recorded: 1000 draws of 32 bytes twice on the host and 62 of them in a chunk; the state.
+    with pytest.raises(ValueError, match="`chains`: 32 chains need about 0.00197 GiB") as caught:
         run(32, every=1)
     fit = re.search(r"(\d+) chains at a time would fit", str(caught.value))
     assert fit is not None and "raise `every`" in str(caught.value)
@@ -94,6 +95,31 @@ def test_what_does_not_fit_into_memory_is_refused_before_anything_is_compiled(mo
     assert run(32, reduce=Moments()).chains == 32
     with pytest.raises(ValueError, match="GiB are free on this host"):
         run(10**6)
+    # Said before the starts are made, which by themselves would be more than any host has.
+    for init in (jnp.zeros(4), lambda key: jax.random.normal(key, (4,))):
+        with pytest.raises(ValueError, match=r"`chains`: 10+ chains need about 1.\d+e\+05 GiB"):
+            gb.simulate(SDE, init, key=jax.random.key(0), steps=8, dt=0.1, chains=10**12)
+    monkeypatch.setattr(memory, "host_memory", lambda: 100)
+    with pytest.raises(ValueError, match="not even one chain fits"):
+        run(1)
+
+
+def test_the_memory_of_a_device_and_of_the_host_are_looked_at_apart(monkeypatch):
+    """Draws go to the host, where they are put together: a large device does not help them."""
+    free = {"device": 2**20, "host": 2**40}
+    monkeypatch.setattr(memory, "available", lambda devices: (free["device"], "1 accelerator"))
+    monkeypatch.setattr(memory, "host_memory", lambda: free["host"])
+
+    def check():
+        memory.check_memory(Layout(None, 64), state=100, noise=100, draw=8, most=4, draws=10_000)
+
+    check()
+    free["host"] = 2**20
+    with pytest.raises(ValueError, match="0.00954 GiB, and 0.000977 GiB are free on this host"):
+        check()
+    free["device"] = 2**10
+    with pytest.raises(ValueError, match="are free on 1 accelerator"):
+        check()
 
 
 def test_free_memory_is_known_here():

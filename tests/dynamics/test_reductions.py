@@ -236,6 +236,13 @@ def test_an_orbit_that_loses_a_dimension_is_named():
             dict(reduce=Reduction(lambda x: jnp.zeros(()), lambda s, x: x["x"], lambda s: s)),
             "`reduce`: the state of 'reduction' is .* keep its structure",
         ),
+        (
+            dict(
+                reduce=Histogram(1.0 + 1e-9 * np.arange(4)),
+                observe=lambda p: p["x"].astype(jnp.float32),
+            ),
+            "`edges` are too close or too large for an observable of dtype float32",
+        ),
         (dict(domain=3.0), "`domain` must be a `gaugebias.quotient.Domain`"),
         (dict(domain=gb.quotient.Domain.line()), "`domain` has 1 coordinates, but"),
         (dict(domain=lambda seen: seen["x"] > 0), "`domain` must return one boolean"),

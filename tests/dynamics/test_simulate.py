@@ -165,6 +165,15 @@ def test_starts_can_be_drawn():
         (dict(key=3), "`key` must be a jax.random key"),
         (dict(init={"u": jnp.array([jnp.nan]), "v": jnp.ones(1)}), "`init` holds values"),
         (dict(init={"n": 3}), "`init` has no floating leaf"),
+        (dict(init={"u": 1.0, "v": 2.0}), "a Python number stays as it is"),
+        (dict(init={"u": jnp.ones(1, complex), "v": jnp.ones(1)}), "`init` holds complex numbers"),
+        (dict(init=lambda k: {"u": jnp.ones(1, complex)}), "`init` holds complex numbers"),
+        (dict(steps=2**25, every=2**24), "`every` must be below 2.24, but is 16777216"),
+        (dict(progress=True), "`progress` must be a function"),
+        (dict(batched="no"), "`batched` must be True or False"),
+        (dict(throw="no"), "`throw` must be True or False"),
+        (dict(solver=diffrax.Euler), "`solver` must be one of diffrax, as `diffrax.Euler.."),
+        (dict(stepsize_controller=diffrax.StepTo(jnp.arange(3.0))), "StepTo has times of its own"),
         (dict(init=START, batched=True), "`chains` is 5, but `init` holds a batch of 2"),
         (dict(stepsize_controller=diffrax.PIDController(1e-3, 1e-3)), "PIDController is adaptive"),
         (dict(solver=diffrax.EulerHeun()), "Stratonovich solution, but .* tagged 'ito'"),
@@ -184,6 +193,23 @@ def untyped(**options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gb, "simulate", inspect.unwrap(gb.simulate))
         return run(**options)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (dict(start=-1), "`start` .-1. and `steps` must stay between 0 and 2.31"),
+        (dict(start=2**31 - 4), "`start` .2147483644. and `steps`"),
+        (dict(chain=2**31), "`chain` must be from 0 to 2.31 - 1, but is 2147483648"),
+        (dict(chain=1.5), "`chain` must be an integer, but is 1.5"),
+        (dict(params={"n": 3}), "`params` has no floating leaf"),
+        (dict(params=jnp.ones(2, complex)), "`params` holds complex numbers"),
+    ],
+)
+def test_what_one_path_refuses(options, message):
+    sde, params = Langevin(lambda x: jnp.sum(x**2), 0.1), options.pop("params", jnp.ones(2))
+    with pytest.raises(ValueError, match=message):
+        integrate(sde, params, key=KEY, steps=4, dt=0.1, **options)
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,29 @@ def test_what_cannot_be_reached_stops_at_the_limit_and_says_how_far_it_got():
         ens = run(until_ess=1e9, steps=640)
     assert ens.steps[-1] == 640
     assert 500 < ens.reductions["until_ess"].ess < 2500  # 16 * 640 / 9 = 1138
-    with pytest.warns(RuntimeWarning, match="never changes"):
-        run(until_ess=10, steps=640, observe=lambda x: 0.0 * x)
+    for options, why in (
+        (dict(observe=lambda x: 0.0 * x), "an entry of the observable never changes"),
+        (
+            dict(observe=lambda x: jnp.sqrt(-1.0 - x**2)),
+            "`observe` gave numbers that are not finite",
+        ),
+        (dict(every=300), "2 draws of a chain are too few: lower `every`"),
+        (dict(observe=jnp.exp, dt=3.0, throw=False, steps=1280), "no chain is left"),
+    ):
+        with pytest.warns(RuntimeWarning, match=f"sample size is 0; {why}. Raise `steps`"):
+            run(**(dict(until_ess=10, steps=640) | options))
+
+
+def test_chains_that_do_not_mix_count_as_one_draw_each_at_most():
+    """64 chains in two wells, none of which changes over: no more draws than chains, ever."""
+    well = Langevin(lambda x: 10.0 * (x**2 - 1.0) ** 2, 0.05)
+    start = jnp.where(jnp.arange(64) < 32, -1.0, 1.0)
+    with pytest.warns(RuntimeWarning, match="is [34][0-9.]+; chains have hardly mixed"):
+        ens = gb.simulate(
+            well, start, batched=True, key=KEY, steps=2000, every=4, dt=0.005, until_ess=100
+        )
+    np.testing.assert_array_equal(np.sign(ens.final), start)
+    assert ens.steps[-1] == 2000
 
 
 def test_looks_depend_on_the_plan_alone_and_thin_out():

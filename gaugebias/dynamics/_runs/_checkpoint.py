@@ -1,11 +1,13 @@
 """Checkpoints: a killed run goes on from the last one, and ends as if nothing had happened."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,15 @@ from .._checks import count
 from ._fingerprint import differences
 from ._progress import Position
 
-FORMAT, VERSION = "gaugebias-checkpoint", 1
+FORMAT, VERSION = "gaugebias-checkpoint", 2
 _SHARE = re.compile(r"process-\d+")
 _OURS = re.compile(r"state|lock|draws-\d{5}|\.(state|draws-\d{5})\.tmp")
+
+
+def _as_path(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"`path` must be that of a folder, but is {path!r}.")
+    return Path(path)
 
 
 class Checkpoint(eqx.Module):
@@ -34,13 +42,13 @@ class Checkpoint(eqx.Module):
     - `steps`: if given, steps between two writes, whatever time they take.
     """
 
-    path: Path = eqx.field(static=True, converter=Path)
+    path: Path = eqx.field(static=True, converter=_as_path)
     seconds: float = eqx.field(static=True, default=60.0)
     steps: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        if not self.seconds >= 0:
-            raise ValueError(f"`seconds` must be non-negative, but is {self.seconds}.")
+        if not (isinstance(self.seconds, int | float) and self.seconds >= 0):
+            raise ValueError(f"`seconds` must be a non-negative number, but is {self.seconds!r}.")
         if self.steps is not None:
             count(self.steps, "steps", least=1)
 
@@ -72,6 +80,13 @@ def share_of(checkpoint: Checkpoint, process: int, processes: int) -> Checkpoint
     return Checkpoint(folder, checkpoint.seconds, checkpoint.steps)
 
 
+def _seal(head: dict[str, Any], payload: bytes) -> str:
+    """A digest of all that a file holds."""
+    out = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    out.update(payload)
+    return out.hexdigest()
+
+
 class Keeper:
     """The folder of one run, for as long as it runs. No other process may write to it."""
 
@@ -81,14 +96,12 @@ class Keeper:
         self._folder = settings.path
         self._draws = 0  # chunks of draws on disk
         self._at, self._time = 0, time.monotonic()
+        self._warned = False
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             foreign = [p.name for p in self._folder.iterdir() if not _OURS.fullmatch(p.name)]
         except OSError as error:
-            raise ValueError(
-                f"`checkpoint` {str(self._folder)!r} cannot be written ({error.strerror}): choose "
-                "another folder."
-            ) from None
+            raise self._unwritable(error) from None
         if any(_SHARE.fullmatch(name) for name in foreign):
             raise ValueError(
                 f"`checkpoint` {str(self._folder)!r} is of a run of several processes, and this is "
@@ -99,7 +112,10 @@ class Keeper:
                 f"`checkpoint` {str(self._folder)!r} holds {foreign[0]!r}, which no checkpoint "
                 "does: choose a folder of its own."
             )
-        self._lock = open(self._folder / "lock", "w", encoding="utf-8")  # noqa: SIM115
+        try:
+            self._lock = open(self._folder / "lock", "w", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise self._unwritable(error) from None
         if not take_lock(self._lock):
             self._lock.close()
             raise ValueError(
@@ -160,10 +176,28 @@ class Keeper:
             self.finish()
 
     def finish(self) -> None:
-        """Write the newest position, if it is not written yet."""
-        if self._newest is not None:
+        """Write the newest position, if it is not written yet.
+
+        A disk that is full or gone does not end the run: a warning says so once, what was written
+        before stands, and the next time it is tried again.
+        """
+        if self._newest is None:
+            return
+        try:
             self._put(self._newest)
-            self._newest = None
+        except OSError as error:
+            self._at, self._time = self._newest.steps, time.monotonic()
+            if not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"`checkpoint` {str(self._folder)!r} could not be written after "
+                    f"{self._newest.steps} steps ({error.strerror or error}): the run goes on, and "
+                    "would begin again from the last state that was. Make room there.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            return
+        self._newest = None
 
     def _put(self, position: Position) -> None:
         """Write what is new; the old state stands until the new one is whole on the disk."""
@@ -189,18 +223,19 @@ class Keeper:
         buffer = io.BytesIO()
         eqx.tree_serialise_leaves(buffer, tree)
         payload = buffer.getvalue()
-        head = {
-            "format": FORMAT,
-            "version": VERSION,
-            "sha256": hashlib.sha256(payload).hexdigest(),
-            **head,
-        }
+        head = {"format": FORMAT, "version": VERSION, **head}
+        head["sha256"] = _seal(head, payload)
         scratch = self._folder / f".{name}.tmp"
-        with open(scratch, "wb") as file:
-            file.write(json.dumps(head).encode() + b"\n" + payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, self._folder / name)
+        try:
+            with open(scratch, "wb") as file:
+                file.write(json.dumps(head).encode() + b"\n" + payload)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, self._folder / name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)
+            raise
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -212,8 +247,8 @@ class Keeper:
             first, _, payload = (self._folder / name).read_bytes().partition(b"\n")
             head = json.loads(first)
             known = (head["format"], head["version"]) == (FORMAT, VERSION)
-            whole = head["sha256"] == hashlib.sha256(payload).hexdigest()
-        except (OSError, ValueError, KeyError, TypeError):
+            whole = head.pop("sha256") == _seal(head, payload)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise self._damaged(name) from None
         if not known:
             raise ValueError(
@@ -229,6 +264,12 @@ class Keeper:
             return eqx.tree_deserialise_leaves(io.BytesIO(payload), like)
         except Exception:  # whatever a reader makes of bytes that are not what it expects
             raise self._damaged(name) from None
+
+    def _unwritable(self, error: OSError) -> ValueError:
+        return ValueError(
+            f"`checkpoint` {str(self._folder)!r} cannot be written ({error.strerror}): choose "
+            "another folder."
+        )
 
     def _damaged(self, name: str) -> ValueError:
         return ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from ..._arguments import as_key
-from .._checks import count, strong
+from .._checks import check_real, count, strong
 from ._integrate import LONGEST_STRETCH
 from ._path import chain_keys
 
@@ -63,7 +63,7 @@ def initial(
     chains = how_many(init, chains, batched)
     if batched:
         moving, still = eqx.partition(init, eqx.is_inexact_array)
-        moving = jax.tree.map(strong, moving)
+        moving = jax.tree.map(strong, check_real(moving, "init"))
         if rows is None:
             return moving, still, chains
         return jax.tree.map(lambda x: x[rows], moving), still, rows.size
@@ -73,13 +73,16 @@ def initial(
             keys, chains = keys[rows], rows.size
         first = init(keys[0])
         if not any(eqx.is_inexact_array(x) for x in jax.tree.leaves(first)):
-            raise ValueError("`init` returns no floating leaf: nothing would move.")
+            raise ValueError("`init` returns no floating array: nothing would move.")
         still = eqx.filter(first, eqx.is_inexact_array, inverse=True)
         moving = jax.vmap(lambda k: eqx.filter(init(k), eqx.is_inexact_array))(keys)
-        return jax.tree.map(strong, moving), still, chains
+        return jax.tree.map(strong, check_real(moving, "init")), still, chains
     moving, still = eqx.partition(init, eqx.is_inexact_array)
-    if not jax.tree.leaves(moving):
-        raise ValueError("`init` has no floating leaf: nothing would move.")
+    if not jax.tree.leaves(check_real(moving, "init")):
+        raise ValueError(
+            "`init` has no floating leaf: nothing would move. What moves are floating arrays; a "
+            "Python number stays as it is, so make it one with `jnp.asarray`."
+        )
     chains = chains if rows is None else rows.size
 
     def repeat(x):

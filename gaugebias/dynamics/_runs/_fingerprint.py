@@ -1,6 +1,7 @@
 """What makes two runs the same: settings, numbers, and functions by what they compute."""
 
 import hashlib
+import itertools
 import re
 from importlib.metadata import version
 from typing import Any
@@ -12,6 +13,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import PyTree
 
+from ...quotient import fix_gauge
 from .._processes._sde import AbstractSDE
 from ._program import Plan, Watch
 
@@ -61,9 +63,19 @@ def digest_of(jaxpr) -> str:
 
 
 def fingerprint(
-    settings: dict, sde: AbstractSDE, y: PyTree, still: PyTree, key, watch: Watch, plan: Plan
+    settings: dict,
+    sde: AbstractSDE,
+    y: PyTree,
+    still: PyTree,
+    key,
+    watch: Watch,
+    plan: Plan,
+    schedule: list[tuple[int, int, bool]],
 ) -> dict[str, Any]:
-    """What must agree between a run and its checkpoint, in words that can be shown. JSON-able."""
+    """What must agree between a run and its checkpoint, in words that can be shown. JSON-able.
+
+    `schedule` is what the run is cut into: a state is that after a number of its pieces.
+    """
     point = eqx.combine(jax.tree.map(lambda x: jnp.take(x, 0, axis=plan.axis), y), still)
     noise = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sde.noise_like(point))
     seen = eqx.filter(watch.observe(point), eqx.is_array)
@@ -71,6 +83,8 @@ def fingerprint(
     out |= {
         "random key": [int(k) for k in np.ravel(np.asarray(jr.key_data(key)))],
         "numbers of the process": _digest(*jax.tree.leaves(eqx.filter(sde, eqx.is_array))),
+        "generator": _generator(key),
+        "cuts (set by `steps` of `Checkpoint`)": _lengths(schedule),
         "initial state": _digest(*jax.tree.leaves(eqx.filter((y, still), eqx.is_array))),
         "drift": _computation(sde.drift, point),
         "diffusion": _computation(sde.diffusion, point, noise),
@@ -85,11 +99,31 @@ def fingerprint(
     for name, reduction in watch.reductions.items():
         states = reduction.start(many)
         index = jnp.zeros((), jnp.int32)
-        what = _computation(reduction.update, states, many, index)
-        out[f"reduction {name!r}"] = what
+        what = (
+            _computation(reduction.start, many),
+            _computation(reduction.update, states, many, index),
+        )
+        out[f"reduction {name!r}"] = _digest(*what)
     if plan.regauge is not None:
-        out["regauge"] = _computation(plan.regauge.phi, point)
+        q = plan.regauge
+        out["regauge"] = _digest(
+            _computation(q.phi, point), _computation(lambda p: fix_gauge(q, p), point)
+        )
     return out
+
+
+def _generator(key) -> str:
+    """Whose bits the noise is made of."""
+    if str(jr.key_impl(key)) != "threefry2x32":
+        return str(jr.key_impl(key))
+    new = jax.config.jax_threefry_partitionable  # pyright: ignore[reportAttributeAccessIssue]
+    return "threefry2x32" if new else "threefry2x32, not partitionable"
+
+
+def _lengths(schedule: list[tuple[int, int, bool]]) -> list[list[int]]:
+    """A schedule in few numbers: steps a record, records, and how often in a row."""
+    runs = itertools.groupby((length, records) for length, records, _ in schedule)
+    return [[length, records, len(list(same))] for (length, records), same in runs]
 
 
 def differences(here: dict[str, Any], there: dict[str, Any]) -> str:

@@ -1,15 +1,17 @@
 """One compiled stretch of a process: diffrax over integer steps with the counter path."""
 
 from collections.abc import Callable
+from typing import Any
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ..._arguments import as_key
-from .._checks import count, scalar, strong
+from .._checks import check_real, count, scalar, strong
 from .._processes._sde import AbstractSampledSDE, AbstractSDE
 from ._additive import check_additive
 from ._path import CounterPath
@@ -139,10 +141,15 @@ class _Regauged(diffrax.AbstractSolver):
         return y1, error, dict(y0=y0, y1=y1), state, result
 
 
-def choose_solver(sde: AbstractSDE, solver: diffrax.AbstractSolver | None):
+def choose_solver(sde: AbstractSDE, solver: Any):
     """The solver for an SDE's calculus; `ValueError` for one of the other kind."""
     if solver is None:
         return diffrax.Euler() if sde.calculus == "ito" else diffrax.EulerHeun()
+    if not isinstance(solver, diffrax.AbstractSolver):
+        raise ValueError(
+            f"`solver` must be one of diffrax, as `diffrax.Euler()`, but is {solver!r}: leave it "
+            "out, or give an instance."
+        )
     if isinstance(solver, diffrax.Heun):
         if isinstance(sde, AbstractSampledSDE):
             raise ValueError(
@@ -259,8 +266,17 @@ def integrate(
     if steps > LONGEST_STRETCH:
         raise ValueError(f"`steps` must be below 2^24 in one call, but is {steps}: call it twice.")
     dt = scalar(dt, "dt", positive=True, fix="it is the step size.")
+    if isinstance(start, int | np.integer) and not 0 <= start < 2**31 - steps:
+        raise ValueError(f"`start` ({start}) and `steps` must stay between 0 and 2^31 together.")
+    if isinstance(chain, int | np.integer) and not 0 <= chain < 2**31:
+        raise ValueError(f"`chain` must be from 0 to 2^31 - 1, but is {chain}.")
+    for name, number in (("start", start), ("chain", chain)):
+        if not jnp.issubdtype(jnp.result_type(number), jnp.integer):
+            raise ValueError(f"`{name}` must be an integer, but is {number!r}.")
     y, still = eqx.partition(params, eqx.is_inexact_array)
-    y = jax.tree.map(strong, y)
+    y = jax.tree.map(strong, check_real(y, "params"))
+    if not jax.tree.leaves(y):
+        raise ValueError("`params` has no floating leaf: nothing would move.")
     key = fastest(jax.random.fold_in(as_key(key), chain))
     adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
     solver = choose_solver(sde, solver)

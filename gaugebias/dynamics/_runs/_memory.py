@@ -11,6 +11,9 @@ from jaxtyping import PyTree
 
 from ._devices import Layout
 
+_HOST = "this host"
+_BESIDE = 64  # bytes a chain beside its numbers: its key twice, and what is noted of it
+
 
 def size_of(tree: PyTree) -> int:
     """Bytes of the arrays (or shapes) of a pytree."""
@@ -29,7 +32,7 @@ def available(devices: Sequence[Any]) -> tuple[int, str] | None:
         free = sum(s["bytes_limit"] - s.get("bytes_in_use", 0) for s in stats if s)
         return free, f"{len(devices)} {devices[0].device_kind}"
     free = host_memory()
-    return None if free is None else (free, "this host")
+    return None if free is None else (free, _HOST)
 
 
 def host_memory() -> int | None:
@@ -54,12 +57,20 @@ def host_memory() -> int | None:
 
 
 def check_memory(
-    layout: Layout, *, state: int, noise: int, states: int, draw: int, most: int, draws: int
+    layout: Layout,
+    *,
+    state: int,
+    noise: int = 0,
+    states: int = 0,
+    draw: int = 0,
+    most: int = 0,
+    draws: int = 0,
 ) -> None:
     """`ValueError` where a run cannot fit; sizes are bytes a chain.
 
-    A lower bound: the state before and after a step, its drift and noise, the reductions twice, the
-    draws of a chunk, and on the host all draws that are kept. What the loss needs is not counted.
+    The state before and after a step, its drift and noise, keys and result codes, the reductions
+    before and after a chunk and at the end, the draws of a chunk, and on the host all draws that
+    are kept, by chunks and together: measured, to a tenth. What the loss needs is not counted.
     """
     mesh = layout.mesh
     found = available(jax.local_devices()[:1] if mesh is None else list(mesh.devices))
@@ -67,20 +78,30 @@ def check_memory(
         return
     free, where = found
     # Of several processes, each simulates its share and gets the draws of all.
-    each = (3 * state + noise + 2 * states + most * draw) * layout.here / layout.total
-    on_host = draws * draw
-    if where == "this host":
-        each += on_host
-    if layout.total * each > free:
-        fit = int(0.8 * free // each)
-        said = (
-            f"`chains`: {layout.chains} chains need at least {layout.total * each / 2**30:.3g} "
-            f"GiB, and {free / 2**30:.3g} GiB are free on {where}; {fit} chains at a time would "
-            "fit."
+    each = (3 * state + noise + 4 * states + most * draw + _BESIDE) * layout.here / layout.total
+    kept = (2 if draws > 1 else 1) * draws * draw
+    if where == _HOST:
+        _check(layout, each + kept, free, where, kept if draws > 1 else 0)
+        return
+    _check(layout, each, free, where, 0)
+    host = host_memory()
+    if host is not None:
+        _check(layout, kept, host, _HOST, kept if draws > 1 else 0)
+
+
+def _check(layout: Layout, each: float, free: int, where: str, kept: int) -> None:
+    """`ValueError` where chains of `each` bytes, of which draws take `kept`, are too many."""
+    if layout.total * each <= free:
+        return
+    fit = int(0.8 * free // each)
+    said = (
+        f"`chains`: {layout.chains} chains need about {layout.total * each / 2**30:.3g} GiB, "
+        f"and {free / 2**30:.3g} GiB are free on {where}; "
+    )
+    said += f"{fit} chains at a time would fit." if fit else "not even one chain fits."
+    if kept:
+        said += (
+            f" Recorded draws take {layout.total * kept / 2**30:.3g} GiB of it: raise `every`, "
+            "observe less, or take `reduce`, which keeps the last draw only."
         )
-        if draws > 1:
-            said += (
-                f" Recorded draws take {layout.total * on_host / 2**30:.3g} GiB of it: raise "
-                "`every`, observe less, or take `reduce`, which keeps the last draw only."
-            )
-        raise ValueError(said)
+    raise ValueError(said)

@@ -101,8 +101,21 @@ class Histogram(AbstractReduction):
         self.of = _chosen(of)
 
     def start(self, values: PyTree) -> PyTree:
-        edges = jnp.asarray(self.edges)
-        return jax.tree.map(jax.vmap(lambda x: start_histogram(x, edges)), _picked(self.of, values))
+        picked, edges = _picked(self.of, values), jnp.asarray(self.edges)
+        for leaf in jax.tree.leaves(picked):
+            self._check_apart(leaf.dtype)
+        return jax.tree.map(jax.vmap(lambda x: start_histogram(x, edges)), picked)
+
+    def _check_apart(self, dtype) -> None:
+        """`ValueError` where edges fall together in the dtype of the observable."""
+        if not isinstance(self.edges, np.ndarray):
+            return  # within a compiled function, and checked before
+        rounded = self.edges.astype(dtype).astype(np.float64)
+        if not (np.all(np.isfinite(rounded)) and np.all(np.diff(rounded) > 0)):
+            raise ValueError(
+                f"`edges` are too close or too large for an observable of dtype {dtype}, in which "
+                "they fall together: make the bins wider, or compute in float64."
+            )
 
     def update(self, states: PyTree, values: PyTree, index: Array) -> PyTree:
         edges = jnp.asarray(self.edges)

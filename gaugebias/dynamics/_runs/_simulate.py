@@ -13,11 +13,11 @@ from jaxtyping import ArrayLike, PyTree
 
 from ..._arguments import as_key
 from ...quotient import Quotient
-from .._checks import function, scalar
-from .._processes._langevin import ProjectedLangevin
+from .._checks import flag, function, scalar
 from .._processes._sde import AbstractSampledSDE, AbstractSDE
 from . import _stopping as stopping
 from ._additive import check_additive
+from ._before import check_run_fits, check_starts_fit, first_states, ranks_of, shapes_seen
 from ._checkpoint import Checkpoint, Keeper, as_checkpoint, share_of
 from ._devices import Layout, padding_message
 from ._engine import (
@@ -26,19 +26,17 @@ from ._engine import (
     identity,
     initial,
     loose_schedule,
-    observer,
     source,
 )
 from ._ensemble import Ensemble, SimulationError
-from ._failures import failure_message, orbit_ranks
+from ._failures import failure_message
 from ._fingerprint import fingerprint
-from ._inside import as_inside, check_inside
-from ._integrate import SMALL_STATE, choose_solver
-from ._memory import check_memory, size_of
+from ._inside import as_inside
+from ._integrate import LONGEST_STRETCH, SMALL_STATE, choose_solver
 from ._path import chain_keys
-from ._program import Numbers, Plan, Watch, first_look, run_chunk
+from ._program import Numbers, Plan, Watch, run_chunk
 from ._progress import Position, beginning, drive
-from ._reductions import Autocorrelation, as_reductions, check_reductions
+from ._reductions import Autocorrelation, as_reductions
 from ._regauge import check_keeps_slice
 from ._threefry import fastest
 from ._together import agree, collected, reporting
@@ -80,7 +78,9 @@ def simulate(
     - `sde`: the process, an [`gaugebias.dynamics.AbstractSDE`][].
     - `init`: the start: one point for all chains, a function of a key (one key a chain), or with
         `batched=True` a pytree with a leading chain axis on its moving leaves.
-    - `key`: a `jax.random` key.
+    - `key`: a `jax.random` key, best of threefry, which is the default. Of other generators (as
+        `jax.random.key(0, impl="rbg")`) jax makes the numbers of all chains from the first one's
+        key: chains are independent, but their numbers hang on the layout over devices.
     - `steps`: number of steps in all, burn-in included. `dt`: step size, in units of time.
     - `chains`: number of chains (default 1024, or the batch's).
     - `observe`: `params -> pytree of arrays`, default the parameters themselves (what is no array
@@ -102,7 +102,7 @@ def simulate(
         so where the limit came first. Stopping on the effective sample size is not stopping on
         the mean: the rule looks at how draws of a chain resemble each other, not at where they
         are, and to first order leaves the mean unbiased and its intervals at their level. It does
-        not judge the start: `burn_in` does.
+        not judge the start: `burn_in` does. Chains that do not mix count as one draw each at most.
     - `checkpoint`: a folder, or a [`gaugebias.dynamics.Checkpoint`][]. What is known is written
         there every minute, whole or not at all; the same call after the process was killed goes
         on from there and ends bit for bit as one that was not. A finished run is read back. A
@@ -153,8 +153,12 @@ def simulate(
             "`sde` must be a process of `gaugebias.dynamics`, such as `Langevin(loss, T)` or "
             "`SDE(drift, diffusion, calculus=...)`."
         )
-    fixed = (diffrax.StepTo, diffrax.ConstantStepSize)
-    if stepsize_controller is not None and not isinstance(stepsize_controller, fixed):
+    if isinstance(stepsize_controller, diffrax.StepTo):
+        raise ValueError(
+            "`stepsize_controller` StepTo has times of its own, but steps are `dt` long, each of "
+            "them: leave it out."
+        )
+    if not isinstance(stepsize_controller, diffrax.ConstantStepSize | None):
         raise ValueError(
             f"`stepsize_controller` {type(stepsize_controller).__name__} is adaptive, which is "
             "silently wrong over noise keyed by step number: leave it out and lower `dt`, or "
@@ -163,12 +167,17 @@ def simulate(
     reductions = {} if reduce is None else as_reductions(reduce)
     every = 1 if every is None and reduce is not None else every
     steps, burn_in, every, start = check_lengths(steps, burn_in, every, start)
+    if every is not None and every > LONGEST_STRETCH:
+        raise ValueError(f"`every` must be below 2^24, but is {every}: record more often.")
     target = None if until_ess is None else stopping.as_target(until_ess)
     if target is not None:
         if every is None:
             raise ValueError("`until_ess` needs draws on the way: give `every`.")
         if stopping.NAME in reductions:
             raise ValueError(f"`reduce`: {stopping.NAME!r} is the name of what `until_ess` takes.")
+    batched, throw = flag(batched, "batched"), flag(throw, "throw")
+    if progress is not None:
+        progress = function(progress, "progress", "fraction -> None")
     dt = scalar(dt, "dt", positive=True, fix="it is the step size.")
     key = as_key(key)
     solver = choose_solver(sde, solver)
@@ -179,9 +188,13 @@ def simulate(
         raise ValueError("`regauge` must be a `gaugebias.Quotient`, or `None`.")
     chains = how_many(init, chains, batched)
     layout = Layout(devices, chains)
+    check_starts_fit(init, key, batched, layout)
     y, still, here = initial(init, key, chains, batched, layout.rows)
     if not all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(y)):
         raise ValueError("`init` holds values that are not finite.")
+    dtype = jnp.result_type(*jax.tree.leaves(y))
+    if not 0 < float(dt.astype(dtype)) < float("inf"):
+        raise ValueError(f"`dt` is {float(dt):g}, which {dtype} cannot hold: start in float64.")
     point = eqx.combine(jax.tree.map(lambda x: x[0], y), still)
     check_additive(sde, solver, point)
     if isinstance(sde, AbstractSampledSDE):
@@ -203,12 +216,12 @@ def simulate(
     plan = loose_schedule(steps, burn_in, every, _pieces(steps, target, saved))
     most = 1 if last_only else max(records for _, records, _ in plan)
     fixed = Plan(1, most, axis, solver, regauge, layout)
-    seen = _seen(watch, y, still, axis)
-    _check_memory(sde, point, watch, seen, fixed, 1 if last_only else _draws(plan))
+    seen = shapes_seen(watch, y, still, axis)
+    check_run_fits(sde, point, watch, seen, fixed, 1 if last_only else _draws(plan))
     y, keys = layout.place(y, axis), layout.place(keys, 0)
-    states, problem = _first_states(watch, seen, y, still, fixed)
+    states, problem = first_states(watch, y, still, fixed)
     plans = {n: Plan(n, most, axis, solver, regauge, layout) for n in {n for n, _, _ in plan}}
-    ranks = _ranks(sde, regauge, still, axis)
+    ranks = ranks_of(sde, regauge, still, axis)
     dimensions = None if ranks is None else ranks(y)
 
     def chunk(position: Position, length: int, records: int, keep: bool):
@@ -253,7 +266,7 @@ def simulate(
         agree(layout, same, problem, 0)
         end = drive(chunk, first, plan, after=report, **run)
     else:
-        identity_of_run = fingerprint(settings, sde, y, still, key, watch, fixed)
+        identity_of_run = fingerprint(settings, sde, y, still, key, watch, fixed, plan)
         if layout.processes > 1:
             identity_of_run["process"] = jax.process_index()
             saved = share_of(saved, jax.process_index(), layout.processes)
@@ -313,62 +326,3 @@ def _pieces(steps: int, target: float | None, saved: Checkpoint | None) -> int:
 
 def _draws(plan: list[tuple[int, int, bool]]) -> int:
     return sum(records for _, records, keep in plan if keep)
-
-
-def _seen(watch: Watch, y: PyTree, still: PyTree, axis: int) -> PyTree:
-    """Shapes of the observable of all chains; `ValueError` where it is not what it should be."""
-    try:
-        seen = jax.eval_shape(lambda y: observer(watch.observe, still, axis)(y), y)
-    except (KeyError, AttributeError, IndexError) as error:
-        raise ValueError(
-            f"`init` lacks what the process or `observe` reads ({type(error).__name__}: "
-            f"{error}): give parameters of the structure that they were written for."
-        ) from error
-    if not jax.tree.leaves(seen):
-        raise ValueError("`observe` returns no array: let it return what is to be recorded.")
-    check_reductions(watch.reductions, seen)
-    if watch.inside is not None:
-        check_inside(watch.inside, seen)
-    return seen
-
-
-def _check_memory(
-    sde: AbstractSDE, point: PyTree, watch: Watch, seen: PyTree, plan: Plan, draws: int
-) -> None:
-    """`ValueError` where the run cannot fit into memory."""
-    here = plan.layout.here
-    states = {name: jax.eval_shape(r.start, seen) for name, r in watch.reductions.items()}
-    check_memory(
-        plan.layout,
-        state=size_of(eqx.filter(point, eqx.is_inexact_array)),
-        noise=size_of(sde.noise_like(point)),
-        states=size_of(states) // here,
-        draw=size_of(seen) // here,
-        most=plan.most,
-        draws=draws,
-    )
-
-
-def _first_states(
-    watch: Watch, seen: PyTree, y: PyTree, still: PyTree, plan: Plan
-) -> tuple[dict[str, PyTree], str | None]:
-    """The reductions' first states; what is wrong where chains start outside of the domain."""
-    if watch.inside is None and not watch.reductions:
-        return {}, None
-    outside, states = first_look(y, still, watch, plan.axis, plan.layout)
-    out = 0 if outside is None else int(np.asarray(outside)[: plan.layout.real].sum())
-    if out:
-        many = plan.layout.real
-        return states, f"`init`: {out} of {many} chains start outside `domain`: start inside."
-    return states, None
-
-
-def _ranks(sde: AbstractSDE, regauge: Quotient | None, still: PyTree, axis: int) -> Callable | None:
-    """The dimension of the chains' orbits where noise or gauge needs it, from their state."""
-    if regauge is not None:
-        action = regauge.action
-    elif isinstance(sde, ProjectedLangevin):
-        action = sde.action
-    else:
-        return None
-    return lambda y: np.asarray(orbit_ranks(action, y, still, axis))

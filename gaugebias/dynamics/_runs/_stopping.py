@@ -13,6 +13,7 @@ from ._together import whole
 NAME = "until_ess"
 # Draws grow by this factor between two looks: few looks, and little is gained by luck at one.
 _GROWTH = 1.25
+_FEWEST = 4  # draws of a chain of which an autocorrelation is taken
 
 
 def as_target(until_ess) -> float:
@@ -25,7 +26,7 @@ def as_target(until_ess) -> float:
 
 def looks(plan: list[tuple[int, int, bool]]) -> set[int]:
     """After how many chunks of a plan the effective sample size is looked at."""
-    out, drawn, next_ = set(), 0, 4.0
+    out, drawn, next_ = set(), 0, float(_FEWEST)
     for number, (_, records, keep) in enumerate(plan):
         drawn += records if keep else 0
         if drawn >= next_:
@@ -50,7 +51,7 @@ class Stop:
         self._target, self._layout = target, layout
         self._looks = set() if target is None else looks(plan)
         self._mine = {name: r for name, r in reductions.items() if name == NAME}
-        self._known: dict[int, tuple[float, bool]] = {}
+        self._known: dict[int, tuple[float, bool, str]] = {}
         self.past = 0  # nothing was enough before this many chunks
 
     def enough(self, position: Position) -> bool:
@@ -59,38 +60,53 @@ class Stop:
             return False
         if position.chunks < self.past:
             return False
-        reached, resolved = self._effective(position)
+        reached, resolved, _ = self._effective(position)
         return resolved and reached >= self._target
 
-    def _effective(self, position: Position) -> tuple[float, bool]:
-        """The smallest effective sample size of any entry so far, and whether all are resolved."""
+    def _effective(self, position: Position) -> tuple[float, bool, str]:
+        """The smallest effective sample size of any entry so far, and whether all are resolved.
+
+        Also why it is small, where more steps may not help.
+        """
         if position.chunks not in self._known:
             self._known[position.chunks] = self._look(position)
         return self._known[position.chunks]
 
-    def _look(self, position: Position) -> tuple[float, bool]:
+    def _look(self, position: Position) -> tuple[float, bool, str]:
         kept = whole(self._layout, position.results) == OK
         state = whole(self._layout, position.states[NAME], self._mine[NAME].chain_axis)
+        if not kept.any():
+            return 0.0, False, "no chain is left"
+        if position.drawn < _FEWEST:
+            return 0.0, False, f"{position.drawn} draws of a chain are too few: lower `every`"
         found = finish_reductions(self._mine, {NAME: state}, kept, position.drawn)
         summaries = jax.tree.leaves(found, is_leaf=lambda x: isinstance(x, AutocorrelationSummary))
-        if not summaries or position.drawn < 4:
-            return 0.0, False
-        return min(float(s.ess.min()) for s in summaries), all(s.resolved.all() for s in summaries)
+        reached = min(float(s.ess.min()) for s in summaries)
+        finite = all(np.all(np.isfinite(x[..., kept])) for x in jax.tree.leaves(state))
+        why = ""
+        if reached == 0:
+            why = (
+                "an entry of the observable never changes"
+                if finite
+                else "`observe` gave numbers that are not finite"
+            )
+        elif reached < kept.sum():
+            why = (
+                "chains have hardly mixed, none counts as one draw, and steps tell little about it"
+            )
+        return reached, all(s.resolved.all() for s in summaries), why
 
     def fell_short(self, end: Position) -> str | None:
         """What is said where the step limit came first."""
         if self._target is None:
             return None
-        reached, resolved = self._effective(end)
+        reached, resolved, why = self._effective(end)
         if resolved and reached >= self._target:
             return None
-        why = (
-            "an entry of the observable never changes"
-            if reached == 0
-            else "draws are correlated over most of the run, so that even this is a guess"
-            if not resolved
-            else f"about {end.steps * self._target / reached:.3g} steps would reach it"
-        )
+        if reached > 0 and not resolved:
+            why = "draws are correlated over most of the run, so that even this is a guess"
+        elif not why:
+            why = f"about {end.steps * self._target / reached:.3g} steps would reach it"
         return (
             f"`until_ess` ({self._target:g}) was not reached in {end.steps} steps: the smallest "
             f"effective sample size is {reached:.4g}; {why}. Raise `steps`, or take more chains."
