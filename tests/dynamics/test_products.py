@@ -88,8 +88,8 @@ def test_gradients_batches_and_calls_within_calls():
 
 def test_results_without_arrays_of_their_own():
     """Constants, arguments passed on, numbers of Python and `None` come out as they would."""
-    fn = written_out(lambda x: (x, None, 1.5, {"two": jnp.arange(2.0)}), "cpu")
-    out = fn(jnp.ones(3))
+    fn = written_out(lambda x: (x["a"], None, x["b"], {"two": jnp.arange(2.0)}), "cpu")
+    out = fn({"a": jnp.ones(3), "b": 1.5, "name": "kept"})
     assert out[1] is None and float(out[2]) == 1.5
     np.testing.assert_array_equal(out[3]["two"], [0.0, 1.0])
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -28,9 +29,10 @@ def written_out(fn: Callable, backend: str | None = None) -> Callable:
         return fn
 
     def call(*args):
-        leaves, treedef = jax.tree.flatten(args)
+        arrays, rest = eqx.partition(args, eqx.is_array)
+        leaves, treedef = jax.tree.flatten(arrays)
         closed, shapes = jax.make_jaxpr(
-            lambda *xs: fn(*jax.tree.unflatten(treedef, xs)), return_shape=True
+            lambda *xs: fn(*eqx.combine(jax.tree.unflatten(treedef, xs), rest)), return_shape=True
         )(*leaves)
         out = _evaluated(closed.jaxpr, closed.consts, leaves)
         return jax.tree.unflatten(jax.tree.structure(shapes), out)
@@ -66,7 +68,7 @@ def _is_small(a: Array, b: Array, params: dict[str, Any]) -> bool:
     longest = LONGEST_OF_BATCH if batch else LONGEST
     kinds = {jnp.result_type(a), jnp.result_type(b)}
     wanted = params["preferred_element_type"]
-    same = len(kinds) == 1 and wanted in (None, *kinds)
+    same = len(kinds) == 1 and (wanted is None or wanted in kinds)
     return same and terms <= longest and jnp.issubdtype(kinds.pop(), jnp.floating)
 
 
