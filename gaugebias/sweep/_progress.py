@@ -33,20 +33,22 @@ class Bar:
         if self.bar is not None:
             self.bar.close()
 
-    def skip(self, done: int, failed: int) -> None:
+    def begin(self, done: int, failed: int) -> None:
         """Cells that an earlier run has finished; the rate does not count them."""
-        self.failed += failed
         if self.bar is not None:
             self.bar.initial = done
+        self.reach(done, failed)
+
+    def reach(self, done: int, failed: int) -> None:
+        """So many cells are finished in all, by whomever."""
+        self.failed = failed
+        if self.bar is not None:
             self.bar.n = done
-            self._show()
+            self.bar.set_postfix(failed=failed)
 
     def tell(self, done: int, failed: int) -> None:
         """`done` more cells are finished, `failed` of them with a reason and no result."""
         self.failed += failed
         if self.bar is not None:
+            self.bar.set_postfix(failed=self.failed, refresh=False)
             self.bar.update(done)
-            self._show()
-
-    def _show(self) -> None:
-        self.bar.set_postfix(failed=self.failed)

@@ -1,5 +1,7 @@
 """`gaugebias sweep`: a sweep from its file, shown, resumed, and refused."""
 
+import json
+
 import pytest
 
 from gaugebias.cli import main
@@ -37,6 +39,24 @@ def test_a_sweep_runs_is_shown_and_goes_on(folder, capsys, monkeypatch):
     assert capsys.readouterr().out.count("cells finished") == 1
 
 
+def test_json_is_one_object_with_cells_outputs_and_failures(folder, capsys):
+    text = (folder / "model.py").read_text()
+    failing = text.replace("return {", 'return {"inverse": 1.0 / (settings.rate - 0.5), ')
+    (folder / "model.py").write_text(failing)
+    assert main(["sweep", str(folder / "s.toml"), "--json"]) == 1
+    out, err = capsys.readouterr()
+    said = json.loads(out)
+    assert err == "" and said["exit_code"] == 1 and said["store"] == str(folder / "s.zarr")
+    assert (said["cells"], said["done"], said["failed"], said["left"]) == (12, 6, 6, 0)
+    assert said["outputs"]["area"] == {"dims": ["rate", "width", "seed"], "span": [1.5, 3.0]}
+    (failure,) = said["failures"]
+    assert failure["reason"] == "not finite: inverse" and failure["cells"] == 6
+    assert failure["first"] == {"rate": 0.5, "width": 1, "seed": 0} and said["seconds"] > 0
+    assert main(["sweep", str(folder / "s.toml"), "--json", "--show"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert {**shown, "seconds": 0} == {**said, "seconds": 0}
+
+
 def test_an_interrupted_sweep_says_how_to_go_on(folder, capsys, monkeypatch):
     from gaugebias.sweep._store import Store
 
@@ -51,6 +71,10 @@ def test_an_interrupted_sweep_says_how_to_go_on(folder, capsys, monkeypatch):
     monkeypatch.setattr(Store, "write", interrupted)
     assert main(["sweep", str(folder / "s.toml")]) == 130
     assert "interrupted with 6 of 12 cells stored" in capsys.readouterr().err
+    calls.append(None)
+    assert main(["sweep", str(folder / "s.toml"), "--json"]) == 130
+    said = json.loads(capsys.readouterr().out)
+    assert (said["exit_code"], said["done"], said["left"]) == (130, 6, 6)
     monkeypatch.setattr(Store, "write", write)
     assert main(["sweep", str(folder / "s.toml")]) == 0
 

@@ -90,15 +90,3 @@ def fingerprint(
     if plan.regauge is not None:
         out["regauge"] = _computation(plan.regauge.phi, point)
     return out
-
-
-def differences(here: dict[str, Any], there: dict[str, Any]) -> str:
-    """What differs, in words; empty where nothing does."""
-    parts = []
-    for name in sorted({*here, *there}):
-        a, b = here.get(name), there.get(name)
-        if a == b:
-            continue
-        opaque = any(isinstance(x, str) and len(x) == 16 for x in (a, b))
-        parts.append(f"{name} differs" if opaque else f"{name} is {a!r} here and {b!r} there")
-    return "; ".join(parts)
