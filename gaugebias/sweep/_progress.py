@@ -1,5 +1,6 @@
 """How far a sweep is: a bar in a terminal and in a notebook, nothing in a log file."""
 
+import os
 import sys
 from typing import Any
 
@@ -10,6 +11,15 @@ def _in_notebook() -> bool:
         return False
     running = shell.get_ipython()
     return running is not None and hasattr(running, "kernel")
+
+
+def _size() -> dict[str, Any]:
+    """Of the terminal, for tqdm: it draws nothing where the terminal says that it has no size."""
+    try:
+        known = all(os.get_terminal_size(sys.stderr.fileno()))
+    except (OSError, ValueError, AttributeError):  # no terminal, or a file of somebody else
+        known = False
+    return {"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24}
 
 
 class Bar:
@@ -24,7 +34,8 @@ class Bar:
         if shown:
             from tqdm.auto import tqdm
 
-            self.bar = tqdm(total=total, unit="cell", desc="sweep", dynamic_ncols=not notebook)
+            size = {} if notebook else _size()
+            self.bar = tqdm(total=total, unit="cell", desc="sweep", **size)
 
     def __enter__(self) -> "Bar":
         return self

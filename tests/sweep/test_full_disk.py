@@ -20,7 +20,7 @@ from sweep_models import Settings
 import gaugebias as gb
 
 def growing(settings, key):
-    noise = jax.random.bits(key, (512, 8), "uint32").astype(float)  # what does not compress
+    noise = jax.random.bits(key, (1024, 8), "uint32").astype(float)  # what does not compress
     return {"w": settings.start + jax.numpy.where(settings.start < 8.0, 0.0, noise)}
 
 def sweep(path):
