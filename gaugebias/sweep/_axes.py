@@ -80,7 +80,7 @@ def listed(values: Any, name: str) -> tuple[Any, ...]:
             values = np.asarray(values) if hasattr(values, "__array__") else None
         except TypeError:
             values = None
-    if values is None or np.ndim(values) == 0 and not isinstance(values, Sequence):
+    if values is None or (isinstance(values, np.ndarray) and values.ndim == 0):
         raise ValueError(f"`{name}` must be a list of values to sweep over.")
     found = tuple(plain(v) for v in values)
     if not found:

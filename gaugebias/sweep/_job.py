@@ -1,5 +1,6 @@
 """What a sweep computes: its groups, their programs, and the size of its chunks."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,16 @@ from ._settings import check_known, names_of, replaced
 from ._store import FAILED, REASON, create
 from ._written import written
 
+_RAISED = re.compile(r"^\s*(\w[\w.]*(?:Error|Exception): .+)$", re.MULTILINE)
 _SHARE = 0.5  # of the free memory that a chunk may take
 
 
 def _said(error: Exception) -> str:
     """An error on one line that fits; of a long one its two ends, which say most."""
     words = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        inside = _RAISED.findall(str(error))  # by a function of the host that jax called
+        words = " ".join(inside[-1].split()) if inside else words
     if len(words) <= REASON // 2:
         return words
     return f"{words[: REASON // 4]} ... {words[-REASON // 4 :]}"

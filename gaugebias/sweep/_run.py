@@ -1,6 +1,7 @@
 """Sweeps: cells in chunks, each finished chunk stored at once, and resumed where it stopped."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ def run(
     cells = cells_of(designed, numbers)
     mesh = None if many == 1 else Mesh(np.asarray(jax.local_devices()[:many]), ("cells",))
     job = Job(experiment, settings, key, rows, stack, mesh, cells, groups_of(cells, rows))
-    target = Path(path)
+    target = _folder(path)
     process, processes = jax.process_index(), jax.process_count()
     with locked(target, process):
         if process == 0 and not target.exists():
@@ -173,6 +174,12 @@ def _values(over: Over) -> dict[str, tuple[Any, ...]]:
     return {
         name: axis.values if isinstance(axis, Choice) else () for name, axis in over.over.items()
     }
+
+
+def _folder(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path):
+        raise ValueError(f"`path` must be the path of a folder, but is {path!r}.")
+    return Path(path)
 
 
 def _checked_key(key: Any, stack: bool) -> jax.Array:

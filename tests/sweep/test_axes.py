@@ -13,6 +13,10 @@ def test_a_grid_is_the_product_of_its_lists_the_last_fastest():
     assert all(type(p["b"]) is float for p in found)
 
 
+def test_values_may_be_lists_of_different_lengths():
+    assert checked({"t": [(1,), [2, 3]]}) == {"t": ((1,), (2, 3))}
+
+
 def test_a_sample_fills_its_ranges_evenly_and_is_reproducible():
     over = {"a": Uniform(-1.0, 3.0), "b": LogUniform(1e-4, 1.0), "c": Choice(["x", "y"])}
     found = points(Sample(64, over, seed=1))

@@ -99,7 +99,10 @@ def test_a_failing_cell_is_found_by_halves(tmp_path, monkeypatch):
     bad = np.isin(np.arange(32), (3, 17))
     np.testing.assert_array_equal(found.value, np.where(bad, np.nan, np.arange(32.0)))
     np.testing.assert_array_equal(found.status == "failed", bad)
-    assert "no 3.0" in str(found.reason[3].values) and "no 17.0" in str(found.reason[17].values)
+    # What the function of the host said, not what jax says of it.
+    assert [str(found.reason[i].values) for i in (3, 17)] == [
+        f"FloatingPointError: no {i}.0" for i in (3, 17)
+    ]
     assert runs[0] == 32 and len(runs) == 1 + 2 * (2 * 4 + 1)  # not 32
 
 
