@@ -50,7 +50,7 @@ def as_numbers(name: str, x: Any) -> np.ndarray:
 
 def stored(name: str, dtype: Any) -> np.dtype:
     """The dtype in which a store holds an output; `ValueError` where it holds none such."""
-    if jax.dtypes.issubdtype(dtype, jax.dtypes.extended):
+    if jnp.issubdtype(dtype, jax.dtypes.extended):
         raise ValueError(_no_numbers(name, dtype))
     found = np.dtype(dtype)
     if found.kind in "biufc" and found.itemsize <= 16:

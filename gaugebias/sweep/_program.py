@@ -148,7 +148,7 @@ class Program:
         return {name: as_numbers(name, x) for name, x in zip(self.names, found, strict=True)}
 
 
-def _await(arrays: Sequence[Array]) -> None:
+def _await(arrays: Sequence[Any]) -> None:
     """Wait for arrays where Ctrl-C is heard: in Python, at most 1% longer than it takes."""
     began = time.monotonic()
     while not all(x.is_ready() for x in arrays):

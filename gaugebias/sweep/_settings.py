@@ -80,13 +80,14 @@ def converted(settings: Any, values: Mapping[str, Any], argument: str = "over") 
 
 def _converted(settings: Any, name: str, value: Any, argument: str) -> Any:
     base, where = getattr(settings, name), f"{argument}[{name!r}]"
+    make: Any = type(base)
     if value is None and (base is None or type(None) in _kinds(settings, name)):
         return None
     number = number_kind(settings, name)
     if number is not None:
-        right = isinstance(value, int | float) and not isinstance(value, bool | enum.Enum)
-        if right and (number is float or float(value).is_integer()):
-            return number(value)
+        if isinstance(value, int | float) and not isinstance(value, bool | enum.Enum):
+            if number is float or float(value).is_integer():
+                return number(value)
         said = number.__name__
     elif base is None:
         return value
@@ -99,17 +100,17 @@ def _converted(settings: Any, name: str, value: Any, argument: str) -> Any:
         check_names(base, value, where)
         return replaced(base, converted(base, value, where))
     elif isinstance(base, list | tuple) and isinstance(value, list | tuple):
-        return type(base)(plain(value)) if type(base) in (list, tuple) else value
+        return make(plain(value)) if make in (list, tuple) else value
     elif isinstance(base, os.PathLike) and isinstance(value, str):
-        return type(base)(value)
+        return make(value)
     elif hasattr(base, "__array__") and isinstance(value, list | tuple):
-        return np.asarray(value, base.dtype)
+        return np.asarray(value, np.asarray(base).dtype)
     elif isinstance(value, type(plain(base))) or (callable(base) and callable(value)):
         return value
     elif hasattr(base, "__array__") and hasattr(value, "__array__"):
         return value
     else:
-        said = type(base).__name__
+        said = make.__name__
     raise ValueError(
         f"`{where}` holds {value!r}, but the setting is of type {said} (it is {base!r}): give "
         "values of that type."

@@ -32,6 +32,7 @@ def test_a_terminal_sees_cells_failures_rate_and_time_left(size, monkeypatch):
 
 
 def test_a_file_sees_nothing(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    file = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", file)
     drive()
-    assert sys.stderr.getvalue() == ""
+    assert file.getvalue() == ""

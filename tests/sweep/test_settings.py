@@ -4,6 +4,7 @@ import dataclasses
 import enum
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -48,8 +49,8 @@ class Many:
     activation: Callable = jnp.tanh
     data: Path = Path("data")
     start: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(2))
-    scale: float = np.float32(2.0)
-    shift: float = dataclasses.field(default_factory=lambda: jnp.asarray(0.5))
+    scale: Any = np.float32(2.0)
+    shift: Any = dataclasses.field(default_factory=lambda: jnp.asarray(0.5))
     flag: bool = False
 
 

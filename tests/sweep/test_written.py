@@ -44,7 +44,7 @@ def test_what_is_written_tells_one_value_from_another():
         jnp.asarray(2),
         jnp.zeros((2, 2)),
         jr.key(0),
-        functools.partial(descend, start=np.zeros(2)),
+        functools.partial(descend, key=np.zeros(2)),
         {"a": (1, {2.0})},
         1j,
     ],
