@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from typing import Any
 
 
@@ -32,7 +33,11 @@ class Bar:
         self.bar: Any = None
         self.failed = 0
         if shown:
-            from tqdm.auto import tqdm
+            from tqdm import TqdmWarning
+
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", TqdmWarning)  # without widgets, it is text
+                from tqdm.auto import tqdm
 
             size = {} if notebook else _size()
             self.bar = tqdm(total=total, unit="cell", desc="sweep", **size)
