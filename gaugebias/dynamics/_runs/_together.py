@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from ..._differences import differences
 from ...distributed._bus import connected
 from ._devices import Layout
-from ._fingerprint import differences
 
 
 def check_others(layout: Layout) -> None:
