@@ -44,7 +44,8 @@ def design(design: Any, validation: Any = None) -> "Figure":
     axes[0].set(xlabel=line.labels[0], ylabel=line.labels[1], title="parametrisation")
     axes[1].plot(line.w, line.penalty, color=PALETTE[0], linewidth=1.6)
     temperature = float(design.temperature)
-    axes[1].set(xlabel=line.labels[1], ylabel="R", title=f"penalty at T = {temperature:g}")
+    one = "R" if not design.shape else f"R, of one {line.labels[1].partition(' ')[0]}"
+    axes[1].set(xlabel=line.labels[1], ylabel=one, title=f"penalty at T = {temperature:g}")
     for ax in axes[:2]:
         tidy(ax)
     if validation is not None and draws is not None:
@@ -58,8 +59,9 @@ def design(design: Any, validation: Any = None) -> "Figure":
             cdf = np.asarray(one.cdf(points), dtype=float).reshape(-1)
             densities[name] = (0.5 * (axis[1:] + axis[:-1]), np.diff(cdf) / np.diff(axis))
         title = validation.process.partition(" of ")[0]
-        data = FigureData(
-            title, "first coordinate" if several else "w", draws, densities, validation.expected
-        )
-        case_figure(data, axes[2])
+        values = np.shape(validation.ensemble.values)[2:]
+        label = "w" if not several else "w_1" if line.labels[1] != "d_i" else "d_1"
+        if values != tuple(design.shape):
+            label = "largest singular value of w"
+        case_figure(FigureData(title, label, draws, densities, validation.expected), axes[2])
     return page
