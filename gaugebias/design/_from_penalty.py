@@ -119,7 +119,8 @@ def from_penalty(
         notes = (f"R is exact up to the constant {0.5 * float(temperature) * math.log(depth):.4g}",)
     else:
         map = solve(one, temperature, 1, size_scale)
-        notes, reach = describe(map), map.reach
+        names = ("w" if frame.back is None else "d_i", "u" if form == "coordinate" else "x")
+        notes, reach = describe(map, *names), map.reach
         if form == "coordinate":
             parametrisation, action = Coordinates(map, frame), None
         else:
@@ -174,7 +175,7 @@ def _radial(penalty: Norm, temperature: Array, shape, form: str, scale: float) -
         formula=f"sum over groups of {penalty.formula}" if groups else penalty.formula,
         text=f"w = g(r) x/r{' of each group' if groups else ''}, r = N of the parameters x, "
         f"{powers[0]}exp(-R/T) dg = {powers[1]}dr, tabulated",
-        notes=describe(map),
+        notes=describe(map, "N", "r"),
     )
 
 
@@ -198,8 +199,8 @@ def solve(
     )
 
 
-def describe(map: MonotoneMap) -> tuple[str, ...]:
-    """What the map does at its ends, and how exact it is."""
+def describe(map: MonotoneMap, what: str, of: str) -> tuple[str, ...]:
+    """What the map does at its ends, and how exact it is; `what` it is a function `of`."""
     notes = [f"table of h: relative error at most {map.accuracy:.0e}"]
     bounds = (map.lower, map.upper)
     for name, bound, end, reach in zip(
@@ -210,16 +211,17 @@ def describe(map: MonotoneMap) -> tuple[str, ...]:
         if end is None:
             if abs(reach) < _FAR:
                 notes.append(
-                    f"u resolves w as far as {reach:.4g}, where h goes on linearly: no law with "
-                    "mass there is accepted"
+                    f"{of} resolves {what} as far as {reach:.4g}, where h goes on linearly: no law "
+                    "with mass there is accepted"
                 )
             continue
         if math.isfinite(bound):
-            notes.append(f"w meets the wall {bound:g} at u = {end:.6g} and is reflected there")
+            notes.append(f"{what} meets the wall {bound:g} at {of} = {end:.6g}, reflected there")
         else:
             notes.append(
-                f"w reaches {name} at u = {end:.6g} (u resolves it up to {reach:.4g}); a process "
-                "does not where the loss grows, and h is continued by reflection"
+                f"{what} reaches {name} at {of} = {end:.6g} ({of} resolves {what} as far as "
+                f"{reach:.4g}); a process does not where the loss grows, and h is continued by "
+                "reflection"
             )
     return tuple(notes)
 

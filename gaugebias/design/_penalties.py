@@ -116,7 +116,7 @@ class Log(AbstractPenalty):
             return _SAME
         if self.scale != 0.0 or a >= 1.0:
             return None
-        return f"w = sign(u) ({1 - a:.6g} |u|)^{1 / (1 - a):.6g}"
+        return f"w = sign(u) ({_times(1 - a)}|u|)^{1 / (1 - a):.6g}"
 
     def depth(self, temperature: float) -> int | None:
         a = float(self.weight) / temperature
@@ -173,12 +173,13 @@ class Lp(AbstractPenalty):
             return _SAME
         if self.p == 2.0 and rate > 0.0:
             root = math.sqrt(rate)
-            return f"w = {1 / root:.6g} erfinv({2 * root / math.sqrt(math.pi):.6g} u)"
+            return f"w = {_times(1 / root)}erfinv({_times(2 * root / math.sqrt(math.pi))}u)"
         if self.scale != 0.0 or self.p != 1.0:
             return None
         if rate < 0.0:
-            return f"w = {-1 / rate:.6g} sign(u) log(1 + {-rate:.6g} |u|)"
-        return f"w = {-1 / rate:.6g} sign(u) log(1 - {rate:.6g} |u|), |u| < {1 / rate:.6g}"
+            return f"w = {_times(-1 / rate)}sign(u) log(1 + {_times(-rate)}|u|)"
+        bound = f"|u| < {1 / rate:.6g}"
+        return f"w = {_times(-1 / rate)}sign(u) log(1 - {_times(rate)}|u|), {bound}"
 
 
 def L1(weight: ArrayLike = 1.0, scale: float = 0.0) -> Lp:
@@ -231,7 +232,7 @@ class Barrier(AbstractPenalty):
         a = float(self.weight) / temperature
         if abs(a + 0.5) < 1e-12 and math.isfinite(self.lower) and math.isfinite(self.upper):
             middle, half = 0.5 * (self.lower + self.upper), 0.5 * (self.upper - self.lower)
-            wave = "sin(u)" if half == 1.0 else f"{half:.6g} sin(u)"
+            wave = f"{_times(half)}sin(u)"
             return f"w = {wave}" if middle == 0.0 else f"w = {middle:.6g} + {wave}"
         return None
 
@@ -259,6 +260,12 @@ class Penalty(AbstractPenalty):
     def text(self, of: str = "w") -> str:
         name = getattr(self.fn, "__name__", type(self.fn).__name__)
         return f"R({of})" if name == "<lambda>" else f"{name}({of})"
+
+
+def _times(factor: float) -> str:
+    """A factor and a space, nothing where it is 1."""
+    text = f"{factor:.6g}"
+    return {"1": "", "-1": "-"}.get(text, f"{text} ")
 
 
 def _scale(scale: object) -> float:

@@ -137,7 +137,7 @@ def Nuclear(penalty: AbstractPenalty | None = None) -> Norm:
 
 def Schatten(p: float, weight: ArrayLike = 1.0) -> Norm:
     """`weight sum_i s_i^p` of the singular values of matrices, 0 < p <= 2."""
-    return Norm(Lp(p, weight, 0.0), SchattenGauge(float(p)), 2, f"(sum s_i^{p:g})^(1/{p:g})")
+    return Norm(Lp(p, weight, 0.0), SchattenGauge(float(p)), 2, f"(sum s_i^{p:g})^{1 / p:g}")
 
 
 def _of_one(penalty: object) -> AbstractPenalty:

@@ -19,7 +19,8 @@ def in_words(
     `several` entries.
     """
     closed = one.closed_form(temperature)
-    rate = "h' = exp(r(h)/T), r the term of one entry" if several else "h' = exp(R(h)/T)"
+    one_of = "d_i" if isinstance(penalty, Linear) else "entry"
+    rate = f"h' = exp(r(h)/T), r the term of one {one_of}" if several else "h' = exp(R(h)/T)"
     text = f"w = h(u), {rate}, tabulated" if closed is None else closed
     depth = one.depth(temperature)
     if isinstance(map, Factors):
