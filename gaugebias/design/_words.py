@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from ._parametrisations import Factors, Products
+from ._parametrisations import Coordinates, Factors, Products
 from ._penalties import AbstractPenalty
 from ._structures import Linear
 
@@ -11,7 +11,11 @@ _LENGTH = "x = sign(u v) sqrt(2 |u v|)"
 
 
 def in_words(
-    map: Any, one: AbstractPenalty, penalty: Any, several: bool, temperature: float
+    map: Coordinates | Factors | Products,
+    one: AbstractPenalty,
+    penalty: Any,
+    several: bool,
+    temperature: float,
 ) -> tuple[str | None, str]:
     """The closed form of a parametrisation where it is known, and what it is in any case.
 
@@ -22,7 +26,7 @@ def in_words(
     one_of = "d_i" if isinstance(penalty, Linear) else "entry"
     rate = f"h' = exp(r(h)/T), r the term of one {one_of}" if several else "h' = exp(R(h)/T)"
     text = f"w = h(u), {rate}, tabulated" if closed is None else closed
-    depth = one.depth(temperature)
+    depth = one.depth(temperature) if map.frame.count is None else None
     if isinstance(map, Factors):
         text = f"w = {_factors(map.depth)}: a product of {map.depth} factors"
     elif isinstance(map, Products):

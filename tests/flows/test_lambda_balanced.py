@@ -159,6 +159,8 @@ def test_what_bad_input_says():
         flows.LambdaBalanced(w1, w2, target.T)
     with pytest.raises(ValueError, match="are 0: the flow does not move"):
         flows.LambdaBalanced(0 * w1, 0 * w2, target)
+    with pytest.raises(ValueError, match="`t` must be finite and not negative"):
+        flows.LambdaBalanced(w1, w2, target).product(np.inf)
     with pytest.raises(ValueError, match="must be concrete"):
         jax.jit(lambda w: flows.LambdaBalanced(w, w2, target).product(1.0))(w1)
     with pytest.raises(ValueError, match="`hidden` is 6, but `imbalance` 1 needs at most 5"):

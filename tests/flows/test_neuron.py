@@ -85,6 +85,10 @@ def test_what_bad_input_says():
         flows.SingleNeuron(1.0, jnp.ones(2), jnp.zeros(2))
     with pytest.raises(ValueError, match="`w` and `target` vectors of one length"):
         flows.SingleNeuron(1.0, jnp.ones(3), TARGET)
+    exact = flows.SingleNeuron(1.0, jnp.ones(2), TARGET)
+    for t in (-1.0, np.inf):
+        with pytest.raises(ValueError, match="`t` must be finite and not negative"):
+            exact.weights(t)
     with pytest.raises(ValueError, match="`predictor` is 0"):
         flows.neuron_start(jnp.zeros(2), -1.0)
 

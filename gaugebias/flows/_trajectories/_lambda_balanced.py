@@ -9,6 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
+from .._parametrisations._parametrisation import check_entries
 from .._potentials._potential import as_float
 
 
@@ -110,7 +111,9 @@ class LambdaBalanced(eqx.Module):
 
         Differentiable in `t`, to any order.
         """
-        return _gram(jnp.asarray(t, self._values.dtype), flow=self)
+        t = jnp.asarray(t, self._values.dtype)
+        check_entries((t >= 0) & jnp.isfinite(t), "t", "must be finite and not negative")
+        return _gram(t, flow=self)
 
     def _solution(self, t: Array) -> Array:
         r = self._inverse.shape[0]

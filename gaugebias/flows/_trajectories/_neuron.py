@@ -64,6 +64,7 @@ class SingleNeuron(eqx.Module):
     def weights(self, t: ArrayLike) -> tuple[Array, Array]:
         """`(a, w)` at the time `t >= 0`, a scalar."""
         t = jnp.asarray(t, self.w.dtype)
+        check_entries((t >= 0) & jnp.isfinite(t), "t", "must be finite and not negative")
         size, delta = jnp.linalg.norm(self.target), self.delta
         along = self.target / size
         p = jnp.sum(self.w * along)
