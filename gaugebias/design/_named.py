@@ -66,7 +66,15 @@ def named(text: str) -> tuple[AbstractPenalty | Linear | Norm, tuple[int, ...]]:
     """
     file, colon, function = text.rpartition(":")
     if colon and file.strip().endswith(".py"):
-        return Penalty(load_function(file.strip(), function.strip())), ()
+        found: Any = load_function(file.strip(), function.strip())
+        if isinstance(found, Norm):
+            raise ValueError(
+                f"`penalty` {text!r} is of a norm, and has no shape: give its name, or use "
+                "`from_penalty(penalty, temperature, shape=...)`."
+            )
+        if isinstance(found, Linear):
+            return found, (found.analysis.shape[1],)
+        return (found if isinstance(found, AbstractPenalty) else Penalty(found)), ()
     if text.strip().endswith(".py"):
         raise ValueError(
             f"`penalty` {text!r} names a file and no function: write `{text.strip()}:function`."
