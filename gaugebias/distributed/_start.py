@@ -24,8 +24,8 @@ def initialize(
     `jax.distributed.initialize` with a watch: where a process dies or fails, all others raise
     [`gaugebias.distributed.ProcessLost`][] within a stated time and what was written is kept. Call
     it before anything that computes; `jax.devices()` are then the devices of all processes, and
-    `gb.simulate(..., devices=jax.devices())` gives each process the chains of its own devices and
-    every process the whole result.
+    `gb.simulate(..., devices=jax.devices())`, as `gb.train` and `gb.dynamics.step_halving`, gives
+    each process the chains of its own devices and every process the whole result.
 
     **Arguments:**
 

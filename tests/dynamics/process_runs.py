@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import gaugebias as gb
 
@@ -32,7 +33,8 @@ def start(key):
 
 
 LARGE = {"u": np.ones((12, 4)), "v": np.ones((9, 4))}
-PARTS = ("final", "values", "results", "failed_by", "steps", "reductions")
+PARTS = ("final", "values", "results", "failed_by", "steps", "reductions", "carry")
+X = np.random.default_rng(1).normal(size=(12, 6))
 
 
 def digest(tree):
@@ -61,14 +63,52 @@ def run(loss, init, chains, devices, **options):
     return gb.simulate(gb.dynamics.Langevin(loss, 0.05), init, **(settings | options))
 
 
+def of_sample(p, sample):
+    x, y = sample
+    return 0.5 * (jnp.sum(p["u"] * p["v"]) * x[0] - y) ** 2
+
+
+def of_network(p, sample):  # more parameters than fit the layout of small states
+    x, y = sample
+    return 0.5 * (jnp.sum(p["v"] @ jnp.tanh(p["u"].T @ jnp.concatenate([x, x]))) - y) ** 2
+
+
+def train(loss, init, chains, devices, **options):
+    settings: dict[str, Any] = dict(key=jax.random.key(2), steps=24, every=2, batch_size=4)
+    settings |= dict(optimiser=optax.adam(0.01), reduce=gb.dynamics.Moments())
+    return gb.train(
+        loss, init, (X, X[:, 1]), chains=chains, devices=devices, **(settings | options)
+    )
+
+
+def training(devices):
+    """The runs of `train` that must not depend on the number of processes."""
+    rates = dict(optimiser=optax.adam, learning_rates=[0.01, 0.03], replacement=False)
+    return {
+        "recorded": digests(train(of_sample, start, 512, devices, reduce=None)),
+        "rates": digests(train(of_network, LARGE, 256, devices, **rates)),
+        "noise": digests(train(of_sample, start, 512, devices, noise="gaussian")),
+    }
+
+
+def halving(devices):
+    sde = gb.dynamics.Langevin(small, 0.05)
+    options: dict[str, Any] = dict(key=jax.random.key(3), chains=512, steps=16, dt=0.02)
+    run = gb.dynamics.step_halving(sde, start, devices=devices, **options)
+    return [digests(run.coarse), digests(run.fine)]
+
+
 def equality(devices):
     """The runs that must not depend on the number of processes."""
     out: dict[str, Any] = {"noise": noise(devices)}
     out["small"] = digests(run(small, start, 512, devices))
     out["recorded"] = digests(run(small, start, 512, devices, reduce=None))
     out["large"] = digests(run(large, LARGE, 512, devices))
+    out["training"], out["halving"] = training(devices), halving(devices)
     few = run(large, LARGE, 14, devices)  # fewer than 64 a device, and they do not divide by 4
     out["few"] = np.asarray(few.final["u"]).ravel().tolist()
+    few = train(of_network, LARGE, 7, devices, optimiser=optax.sgd, learning_rates=[0.01, 0.03])
+    out["few"] += np.asarray(few.final["u"]).ravel().tolist()
     batch = {"u": np.linspace(0.5, 1.5, 26).reshape(13, 2), "v": np.ones((13, 2))}
     odd = run(small, batch, None, devices, batched=True, domain=lambda p: jnp.sum(p["u"]) < 3.2)
     out["odd"] = [odd.chains, odd.reductions["moments"]["u"].chains, odd.results.tolist()]
@@ -86,6 +126,8 @@ def quick(devices, index):
     return {
         "noise": noise(devices),
         "small": digests(run(small, start, 512, devices, reduce=gb.dynamics.Moments())),
+        "trained": digests(train(of_sample, start, 128, devices)),
+        "halving": halving(devices),
         "refused": refusals(index) if devices is not None else None,
     }
 
@@ -103,6 +145,8 @@ def refusals(index):
         lambda: noise(jax.sharding.Mesh(np.array(every).reshape(-1, 1), ("a", "b"))),
         lambda: run(small, start, 512, every, steps=32 + 2 * index, **moments),
         lambda: run(small, batch, None, every, batched=True, domain=inside, **moments),
+        lambda: train(of_sample, start, 128, [every[1 - index]]),
+        lambda: train(of_sample, start, 128, every, batch_size=4 + index),
     ):
         try:
             attempt()
@@ -129,6 +173,17 @@ def long_run(job, devices):
     return digests(ens)
 
 
+def long_training(job, devices):
+    """Training that is slow enough to be caught in it, and says how far it is."""
+    import time
+
+    def progress(fraction):
+        print(fraction, flush=True)
+        time.sleep(job["sleep"])
+
+    return digests(train(of_sample, start, 128, devices, steps=640, progress=progress))
+
+
 def main(job):
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_compilation_cache_dir", os.environ.get("GAUGEBIAS_TEST_CACHE"))
@@ -149,6 +204,7 @@ def main(job):
         "equality": lambda: equality(devices),
         "quick": lambda: quick(devices, index),
         "long": lambda: long_run(job, devices),
+        "long training": lambda: long_training(job, devices),
     }[job["what"]]()
     if "out" in job:
         with open(job["out"], "w", encoding="utf-8") as file:

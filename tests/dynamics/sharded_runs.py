@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import gaugebias as gb
 from gaugebias.dynamics._runs._devices import Layout
@@ -57,6 +58,22 @@ def noise(devices):
     return digest(jax.jit(lambda path: path.evaluate(2, 3))(path))
 
 
+def batches(devices):
+    """Parameters that are exact sums of the samples drawn: the batches themselves."""
+    run = gb.train(
+        lambda p, x: p * x,
+        jnp.zeros(()),
+        jnp.arange(64.0),
+        optimiser=optax.sgd(1.0),
+        batch_size=4,
+        key=jax.random.key(7),
+        chains=16,
+        steps=8,
+        devices=devices,
+    )
+    return digest(run.final)
+
+
 def hlo_of_a_chunk():
     """The compiled text of the first chunk of a run on 8 devices."""
     texts = []
@@ -76,8 +93,40 @@ def hlo_of_a_chunk():
     return texts[0]
 
 
+def hlo_of_training():
+    """The compiled text of the first chunk of training on 8 devices."""
+    texts = []
+    from gaugebias.dynamics._training import _train
+
+    compiled = _train.train_chunk
+
+    def spy(*args):
+        if not texts:
+            texts.append(compiled.lower(*args).compile().compiled.as_text())
+        return compiled(*args)
+
+    _train.train_chunk = spy
+    try:
+        train(512, 8, replacement=False)
+    finally:
+        _train.train_chunk = compiled
+    return texts[0]
+
+
+def of_sample(p, sample):
+    x, y = sample
+    return 0.5 * (jnp.sum(p["v"] @ jnp.tanh(p["u"].T @ x)) - y) ** 2
+
+
+def train(chains, devices, **options):
+    settings: dict[str, Any] = dict(key=jax.random.key(2), steps=16, every=2, batch_size=4)
+    settings |= dict(optimiser=optax.adam(0.01), reduce=gb.dynamics.Moments())
+    data = (MATRIX.T, MATRIX[0])
+    return gb.train(of_sample, LARGE, data, chains=chains, devices=devices, **settings, **options)
+
+
 def fields(ens):
-    return ens.final, ens.values, ens.reductions
+    return ens.final, ens.values, ens.reductions, ens.carry
 
 
 def refused(devices):
@@ -93,14 +142,17 @@ def main(path):
     jax.config.update("jax_compilation_cache_dir", os.environ.get("GAUGEBIAS_TEST_CACHE"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    out = {"devices": len(jax.devices()), "noise": [], "small": [], "large": []}
+    out = {"devices": len(jax.devices()), "noise": [], "small": [], "large": [], "batches": []}
     for devices in (None, 1, 2, 4, 8):
         out["noise"].append(noise(devices))
+        out["batches"].append(batches(devices))
         out["small"].append(digest(fields(run(small, SMALL, 512, devices))))
     for devices in (None, 8):
         out["large"].append(digest(fields(run(large, LARGE, 512, devices))))
     few = [run(large, LARGE, 16, devices).final["u"] for devices in (None, 8)]
     out["few"] = float(np.abs(few[1] - few[0]).max())
+    trained = [train(512, devices).final for devices in (None, 8)]
+    out["trained"] = max(float(np.abs(trained[1][x] - trained[0][x]).max()) for x in "uv")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         odd = run(small, SMALL, 13, 8)
@@ -112,10 +164,12 @@ def main(path):
     line = jax.sharding.Mesh(np.array(jax.devices()[:4]), ("mine",))
     out["mesh"] = noise(line)
     out["refused"] = [refused(9), refused(grid), refused("gpu"), refused(jax.devices()[:1] * 2)]
-    text = hlo_of_a_chunk()
-    out["partitioned"] = "num_partitions=8" in text
+    text, training = hlo_of_a_chunk(), hlo_of_training()
+    out["partitioned"] = all("num_partitions=8" in x for x in (text, training))
     names = ("all-gather", "all-to-all", "collective-permute", "collective-broadcast")
-    out["collectives"] = [name for name in (*names, "reduce-scatter") if name in text]
+    found = (name for name in (*names, "reduce-scatter") if name in text or name in training)
+    out["collectives"] = list(found)
+    out["trained together"] = "all-reduce" in training
     sums = [line for line in text.splitlines() if re.search(r"all-reduce(-start)?\(", line)]
     out["summed"] = [re.split(r" all-reduce", line.split(" = ")[1])[0] for line in sums]
     with open(path, "w", encoding="utf-8") as file:

@@ -56,8 +56,8 @@ def test_two_processes_are_one(tmp_path):
     one = json.loads(json.dumps(process_runs.quick(None, 0)))
     for index, found in enumerate(finish(crew, tmp_path)):
         assert found["noise"] == one["noise"]
-        assert found["small"] == one["small"]
-        many, few, grid, other, outside, own = found["refused"]
+        assert all(found[name] == one[name] for name in ("small", "trained", "halving"))
+        many, few, grid, other, outside, left_out, batches, own = found["refused"]
         assert many.startswith("`devices` is 99, but there are 2 (cpu)")
         # The first device is process 0's own: a run by itself there, and none elsewhere.
         said = "`devices` belong to 1 of 2 processes: give devices of each"
@@ -68,6 +68,8 @@ def test_two_processes_are_one(tmp_path):
             "is 32 here and 34 there. Start the same program with the same arguments."
         )
         assert outside == "`init`: 256 of 256 chains start outside `domain`: start inside."
+        assert left_out.startswith(said)
+        assert batches == other.replace("steps is 32 here and 34", "batch_size is 4 here and 5")
         assert own == one["noise"]
 
 
@@ -128,3 +130,17 @@ def test_a_killed_process_stops_the_others_and_the_run_goes_on_bit_for_bit(ess, 
             process.communicate(timeout=300)
             assert process.returncode == 1
         assert said in (tmp_path / "errors-0.txt").read_text()
+
+
+@pytest.mark.slow
+def test_a_killed_process_stops_the_training_of_the_others(tmp_path):
+    crew = start(2, "long training", tmp_path, sleep=0.5, timeout=20.0, grace=20.0)
+    first_words(crew[1])
+    os.kill(crew[1].pid, signal.SIGKILL)
+    began = time.monotonic()
+    for process in crew:
+        process.communicate(timeout=300)
+    assert crew[0].returncode == 1 and time.monotonic() - began < 40.0
+    said = (tmp_path / "errors-0.txt").read_text()
+    assert "ProcessLost: process 1 of 2 has died (its connection closed)" in said
+    assert not (tmp_path / "out-0.json").exists()

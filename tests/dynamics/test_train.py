@@ -246,6 +246,8 @@ def test_diverged_chains_have_a_code():
         (dict(data=lambda key: (X[0], Y[0]), noise="full"), "draws fresh samples"),
         (dict(init=P | {"u": jnp.array(jnp.nan)}), "`init` holds values that are not finite"),
         (dict(every=25), "nothing would be recorded"),
+        (dict(devices=99), r"`devices` is 99, but there are \d+ .cpu."),
+        (dict(devices="gpu"), "`devices` must be a number, a list of jax devices"),
         (dict(optimiser=optax.sgd, learning_rates=jnp.ones((1, 1))), "must have shape .r,."),
         (dict(optimiser=lambda r: 3, learning_rates=[0.1]), "`optimiser` must return an optax"),
         (dict(observe=lambda p: p["w"]), r"`observe` fails where .*KeyError: 'w'"),

@@ -1,6 +1,11 @@
 """The Kronecker sum of GL(r): closed forms, derivatives, rank deficiency, batches, cost."""
 
 import functools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +17,7 @@ from jax.flatten_util import ravel_pytree
 
 import gaugebias as gb
 from gaugebias.quotient import DenseGram, orbit_rank
+from gaugebias.quotient._grams import _kronecker as kronecker
 from gaugebias.quotient._grams._kronecker import project
 from gaugebias.quotient._grams._linalg import log_pseudo_det_gram, pseudo_inverse
 from gaugebias.symmetry import GeneralLinear, Generators, Product, orbit_jacobian
@@ -287,3 +293,47 @@ def test_a_point_that_is_not_finite_gives_nan_and_not_a_number():
     gram = gb.orbit_gram(PLAIN, params)
     assert jnp.isnan(gram.log_det())
     assert jnp.isnan(jax.grad(lambda p: gb.orbit_gram(PLAIN, p).log_det())(params)[1]).all()
+
+
+@pytest.mark.parametrize("what", ["project", "log_det", "rank"])
+def test_decompositions_of_the_two_factors_are_not_made_at_once(what):
+    """Read off the program: the second decomposition needs what the first one gives."""
+    fn = getattr(kronecker, what)
+    frame = (jnp.ones((5, 3)), jnp.ones((4, 3)))
+    arguments = (frame, frame) if what == "project" else (frame,)
+    compiled = jax.jit(jax.vmap(fn)).lower(*jax.tree.map(lambda x: x[None], arguments)).compile()
+    needs: dict[str, set[str]] = {}
+    calls: list[str] = []
+    for line in str(compiled.as_text()).splitlines():
+        name, _, rest = line.strip().removeprefix("ROOT ").partition(" = ")
+        operands = set(re.findall(r"%[\w.-]+", rest))
+        needs[name] = operands.union(*(needs.get(x, set()) for x in operands))
+        if 'custom_call_target="lapack_' in rest:
+            calls.append(name)
+    assert len(calls) == 2 and calls[0] in needs[calls[1]]
+
+
+HANGS = """
+import os
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+import jax, jax.numpy as jnp
+from gaugebias.quotient._grams import _kronecker as kronecker
+
+u, v = jax.random.normal(jax.random.key(0), (2, 1024, 20, 20), jnp.float32)
+
+
+def step(_, y):  # each frame is a new one, and never far from random
+    moved = jax.vmap(lambda u, v: kronecker.project((u, v), (u, -v)))(*y)
+    return u + 0.1 * moved[0], v + 0.1 * moved[1]
+
+
+jax.block_until_ready(jax.jit(lambda y: jax.lax.fori_loop(0, 200, step, y))((u, v)))
+"""
+
+
+@pytest.mark.slow
+def test_many_matrices_on_two_cores_do_not_wait_for_ever():
+    """Made at once, the two decompositions wait for each other's threads within a few steps."""
+    env = os.environ | {"PYTHONPATH": str(Path(gb.__file__).parents[1]), "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", HANGS], env=env, check=True, timeout=400)

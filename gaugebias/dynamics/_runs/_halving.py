@@ -141,6 +141,7 @@ def step_halving(
     observe: Callable | None = None,
     burn_in: int = 0,
     every: int | None = None,
+    devices: Any = None,
     batched: bool = False,
     regauge: Quotient | None = None,
     progress: Callable[[float], None] | None = None,
@@ -156,10 +157,10 @@ def step_halving(
     same averages is of order two (measured on the variance of a linear equation at equilibrium:
     2.0), the Talay-Tubaro extrapolation.
 
-    **Arguments:** as `gaugebias.simulate`; `steps`, `burn_in` and `every` count steps of size
-    `dt`. The solver is that of the calculus (Euler, Euler-Heun). With `regauge`, both runs return
-    to the slice after each of their own steps. Neither run has the noise of a plain
-    `simulate` with the same key.
+    **Arguments:** as `gaugebias.simulate`, `devices` of several processes too; `steps`, `burn_in`
+    and `every` count steps of size `dt`. The solver is that of the calculus (Euler, Euler-Heun).
+    With `regauge`, both runs return to the slice after each of their own steps. Neither run has the
+    noise of a plain `simulate` with the same key.
 
     **Returns:** a [`gaugebias.dynamics.StepHalving`][].
 
@@ -203,6 +204,7 @@ def step_halving(
             observe=observe,
             burn_in=burn_in,
             every=every,
+            devices=devices,
             batched=True,
             progress=told,
             throw=throw,

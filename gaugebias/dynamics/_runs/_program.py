@@ -75,6 +75,11 @@ class Numbers(NamedTuple):
     drawn: np.ndarray  # draws before this chunk
     keep: np.ndarray  # whether draws count, or belong to the burn-in
 
+    @classmethod
+    def of(cls, first: int, steps: int, records: int, drawn: int, keep: bool) -> "Numbers":
+        a, b, c, d = (np.asarray(n, np.int32) for n in (first, steps, records, drawn))
+        return cls(a, b, c, d, np.asarray(keep))
+
 
 def compiler_options(backend: str) -> dict[str, bool | int] | None:
     """What the compiler is told about the long loops of small steps that runs are made of.

@@ -78,9 +78,15 @@ class Recipe(eqx.Module):
 
 
 def carried(
-    carry: PyTree, recipe: Recipe, moving: PyTree, rate: Array, chains: int, axis: int
+    carry: PyTree,
+    recipe: Recipe,
+    moving: PyTree,
+    rate: Array,
+    chains: int,
+    rows: np.ndarray,
+    axis: int,
 ) -> PyTree:
-    """The optimisers' states of an earlier run, chains on `axis`."""
+    """The optimisers' states of an earlier run of `chains` chains: those of `rows`, on `axis`."""
     fresh = recipe.transformation(rate).init(moving)
     fits = jax.tree.structure(carry) == jax.tree.structure(fresh) and all(
         jnp.shape(x) == (chains, *jnp.shape(y))
@@ -91,7 +97,7 @@ def carried(
             f"`carry` does not hold the states of this optimiser for {chains} chains: give it the "
             "`carry` of an earlier result with the same `optimiser`, with its `final` as `init`."
         )
-    return jax.tree.map(lambda x: jnp.moveaxis(jnp.asarray(x), 0, axis), carry)
+    return jax.tree.map(lambda x: jnp.asarray(np.moveaxis(np.asarray(x)[rows], 0, axis)), carry)
 
 
 def check_moves(recipe: Recipe, moving: PyTree, rate: Array, steps: int) -> None:

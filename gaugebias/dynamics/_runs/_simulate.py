@@ -28,22 +28,18 @@ from ._engine import (
     loose_schedule,
     source,
 )
-from ._ensemble import OK, Ensemble, SimulationError
-from ._failures import failure_message, undefined_message
+from ._ensemble import Ensemble, SimulationError
+from ._failures import failure_message
 from ._fingerprint import fingerprint
 from ._inside import as_inside
 from ._integrate import LONGEST_STRETCH, SMALL_STATE, choose_solver
 from ._path import chain_keys
 from ._program import Numbers, Plan, Watch, run_chunk
-from ._progress import Position, beginning, drive, gathered
-from ._reductions import (
-    Autocorrelation,
-    as_reductions,
-    finish_reductions,
-)
+from ._progress import Position, beginning, drive
+from ._reductions import Autocorrelation, as_reductions
 from ._regauge import check_keeps_slice
 from ._threefry import fastest
-from ._together import agree, check_others, whole
+from ._together import agree, collected, reporting
 
 _CHUNKS, _MANY_CHUNKS = 16, 64  # what a run is cut into; more where it is written or may stop
 
@@ -229,13 +225,7 @@ def simulate(
     dimensions = None if ranks is None else ranks(y)
 
     def chunk(position: Position, length: int, records: int, keep: bool):
-        numbers = Numbers(
-            first=np.asarray(start + position.steps, np.int32),
-            steps=np.asarray(length, np.int32),
-            records=np.asarray(records, np.int32),
-            drawn=np.asarray(position.drawn, np.int32),
-            keep=np.asarray(keep),
-        )
+        numbers = Numbers.of(start + position.steps, length, records, position.drawn, keep)
         here = plans[length]
         y, states, seen, finite, left = run_chunk(
             sde, position.y, position.states, still, keys, size_of_step, watch, here, numbers
@@ -267,12 +257,7 @@ def simulate(
         settings["until_ess"] = target
     stop = stopping.Stop(target, plan, reductions, layout)
     total = sum(length * records for length, records, _ in plan)
-
-    def report(position: Position) -> None:
-        check_others(layout)
-        if progress is not None:
-            progress(position.steps / total)
-
+    report = reporting(layout, progress, total)
     run = {"start": start, "last_only": last_only, "enough": stop.enough}
     same = {name: value for name, value in settings.items() if name != "functions"}
     same["random key"] = np.asarray(jax.random.key_data(key)).ravel().tolist()
@@ -315,25 +300,15 @@ def simulate(
     if fell_short is not None:
         warnings.warn(fell_short, RuntimeWarning, stacklevel=2)
 
-    host = (gathered(end), end.results, end.failed_by)
-    last = jax.tree.map(lambda x: jnp.moveaxis(x, axis, 0), end.y)
-    (values, results, failed_by), last = whole(layout, (host, last))
-    states = {
-        name: whole(layout, state, reductions[name].chain_axis)
-        for name, state in end.states.items()
-    }
-    reduced = finish_reductions(reductions, states, results == OK, end.drawn)
-    undefined = undefined_message(reduced)
-    if undefined is not None:
-        warnings.warn(undefined, RuntimeWarning, stacklevel=2)
+    found = collected(layout, end, reductions, axis)
     ensemble = Ensemble(
-        values=values,
+        values=found.values,
         steps=np.asarray(end.at),
-        results=results,
-        failed_by=failed_by,
-        final=eqx.combine(last, still),
+        results=found.results,
+        failed_by=found.failed_by,
+        final=eqx.combine(found.last, still),
         key_data=np.asarray(jax.random.key_data(key)),
-        reductions=reduced,
+        reductions=found.reductions,
         settings=settings,
     )
     if throw and not ensemble.successful.all():

@@ -1,7 +1,9 @@
 """A run of several processes: what they agree on before it, and what all of them know after it."""
 
 import json
-from typing import Any
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -10,6 +12,20 @@ from jaxtyping import PyTree
 from ..._differences import differences
 from ...distributed._bus import connected
 from ._devices import Layout
+from ._ensemble import OK
+from ._failures import undefined_message
+from ._progress import Position, gathered
+from ._reductions import AbstractReduction, finish_reductions
+
+
+class Collected(NamedTuple):
+    """What every process knows at the end of a run: all chains, on the host, chains first."""
+
+    values: PyTree
+    results: np.ndarray
+    failed_by: np.ndarray
+    last: PyTree
+    reductions: dict[str, PyTree]
 
 
 def check_others(layout: Layout) -> None:
@@ -20,17 +36,28 @@ def check_others(layout: Layout) -> None:
         bus.check()
 
 
+def reporting(layout: Layout, progress: Callable[[float], None] | None, steps: int) -> Callable:
+    """What is done after each chunk of a run: the others are looked at, and `progress` is told."""
+
+    def report(position: Position) -> None:
+        check_others(layout)
+        if progress is not None:
+            progress(position.steps / steps)
+
+    return report
+
+
 def agree(layout: Layout, run: dict[str, Any], problem: str | None, position: int) -> int:
     """Whether all processes may start: `ValueError` on each of them where one may not.
 
-    `run`: what must be the same on all; `problem`: what is wrong on this one. Returns the largest
-    `position` of any.
+    `run`: what must be the same on all, its `process` by name; `problem`: what is wrong on this
+    one. Returns the largest `position` of any.
     """
     if layout.processes > 1:
         bus = connected()
         assert bus is not None
         mine = json.dumps({"run": run, "problem": problem, "position": position})
-        all_ = [json.loads(said) for said in bus.gather("start of simulate", mine.encode())]
+        all_ = [json.loads(said) for said in bus.gather("start of a run", mine.encode())]
         problem = next((said["problem"] for said in all_ if said["problem"]), None)
         position = max(said["position"] for said in all_)
         for number, said in enumerate(all_):
@@ -76,3 +103,25 @@ def _joined(leaves: list[np.ndarray], parts: list[bytes]) -> list[np.ndarray]:
             out[i].append(piece.reshape(chains, *x.shape[1:]))
             at += chains * size
     return [np.concatenate(pieces) for pieces in out]
+
+
+def collected(
+    layout: Layout, end: Position, reductions: dict[str, AbstractReduction], axis: int
+) -> Collected:
+    """The end of a run whose state has the chain axis at `axis`, the same on all processes.
+
+    Warns, to whoever called the engine, where draws on the way were not finite.
+    """
+    values, results, failed_by = whole(layout, (gathered(end), end.results, end.failed_by))
+    last = jax.tree.map(
+        lambda x: np.ascontiguousarray(np.moveaxis(x, axis, 0)), whole(layout, end.y, axis)
+    )
+    states = {
+        name: whole(layout, state, reductions[name].chain_axis)
+        for name, state in end.states.items()
+    }
+    reduced = finish_reductions(reductions, states, results == OK, end.drawn)
+    undefined = undefined_message(reduced)
+    if undefined is not None:
+        warnings.warn(undefined, RuntimeWarning, stacklevel=3)
+    return Collected(values, results, failed_by, last, reduced)

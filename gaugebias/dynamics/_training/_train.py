@@ -14,86 +14,26 @@ from jaxtyping import Array, ArrayLike, PyTree
 from ..._arguments import as_key
 from .._checks import count, evaluated, flag, function, scalar
 from .._processes._samples import PerSample, as_data
-from .._runs._devices import Layout
+from .._runs._devices import Layout, padding_message
 from .._runs._engine import (
     check_lengths,
-    finite_chains,
+    how_many,
     identity,
     initial,
     loose_schedule,
     observer,
     source,
 )
-from .._runs._ensemble import OK, Ensemble, SimulationError
-from .._runs._failures import undefined_message
+from .._runs._ensemble import Ensemble, SimulationError
 from .._runs._integrate import SMALL_STATE
 from .._runs._mixing import check_samples_apart
-from .._runs._path import chain_keys
+from .._runs._path import folded_keys
 from .._runs._program import Numbers, Watch, first_look
-from .._runs._progress import Position, beginning, drive, gathered
+from .._runs._progress import Position, beginning, drive
 from .._runs._recipe import NOISES, Recipe, carried, check_moves
-from .._runs._reductions import as_reductions, check_reductions, finish_reductions
-
-
-class _Shape(eqx.Module):
-    """What is fixed while a chunk compiles: draws kept at most, and where the chain axis is."""
-
-    most: int = eqx.field(static=True)
-    axis: int = eqx.field(static=True)
-
-
-@eqx.filter_jit
-def _chunk(recipe: Recipe, y, states, still, keys, rates, watch: Watch, shape: _Shape, numbers):
-    """`numbers.records` times `numbers.steps` updates of all chains.
-
-    **Returns:** as `_program.run_chunk`, without the domain.
-    """
-
-    def update(state, key, rate):
-        moving, carry = state
-        params = eqx.combine(moving, still)
-        gradient = recipe.gradient(params, key)
-        changes, carry = recipe.transformation(rate).update(gradient, carry, moving)
-        moved = jax.tree.map(lambda p, u: p + u.astype(p.dtype), moving, changes)
-        return moved, carry
-
-    axis = shape.axis
-    over = jax.vmap(update, in_axes=(axis, 0, 0), out_axes=axis)
-    see = observer(watch.observe, still, axis)
-
-    def record(i, carry):
-        y, states, kept = carry
-
-        def step(j, y):
-            number = numbers.first + i * numbers.steps + j
-            return over(y, jax.vmap(lambda k: jr.fold_in(k, number))(keys), rates)
-
-        y = jax.lax.fori_loop(0, numbers.steps, step, y)
-        seen = see(y[0])
-        slot = jnp.minimum(i, shape.most - 1)
-        kept = jax.tree.map(lambda all_, x: all_.at[slot].set(x), kept, seen)
-        if watch.reductions:
-            states = jax.lax.cond(
-                numbers.keep,
-                lambda states, seen: watch.update(states, seen, numbers.drawn + i),
-                lambda states, seen: states,
-                states,
-                seen,
-            )
-        return y, states, kept
-
-    shapes = jax.eval_shape(see, y[0])
-    kept = jax.tree.map(lambda s: jnp.zeros((shape.most, *s.shape), s.dtype), shapes)
-    y, states, kept = jax.lax.fori_loop(0, numbers.records, record, (y, states, kept))
-    return y, states, kept, finite_chains(y[0], axis)
-
-
-@eqx.filter_jit
-def _first_carry(recipe: Recipe, y: PyTree, rates: Array, axis: int) -> PyTree:
-    def one(moving, rate):
-        return recipe.transformation(rate).init(moving)
-
-    return jax.vmap(one, in_axes=(axis, 0), out_axes=axis)(y, rates)
+from .._runs._reductions import as_reductions, check_reductions
+from .._runs._together import agree, collected, reporting
+from ._program import Shape, first_carry, train_chunk
 
 
 def train(
@@ -113,6 +53,7 @@ def train(
     reduce: Any = None,
     replacement: bool = True,
     noise: str = "minibatch",
+    devices: Any = None,
     batched: bool = False,
     start: int = 0,
     carry: PyTree = None,
@@ -150,6 +91,11 @@ def train(
     - `noise`: `"minibatch"`; or a control, all with the optimiser and learning rate as they are:
         `"gaussian"`, the full gradient with Gaussian noise of the minibatches' covariance;
         `"isotropic"`, the same with isotropic noise of the same trace; `"full"`, no noise.
+    - `devices`: how many devices to spread the chains (of all learning rates) over, a list of them,
+        or a mesh, of one process or several, as in `gaugebias.simulate`. Each device holds the data
+        and nothing passes between them. Batches are the same bits on any number of devices. On
+        CPUs parameters are the same bits in processes of one device each with at least 64 chains,
+        and agree to rounding on several devices of a process.
     - `carry`: the optimisers' states to start from, as in an earlier result's `carry`:
         `train(..., ens.final, batched=True, start=n, carry=ens.carry)` goes on bit for bit.
     - `chunk`: samples processed at once where all of them are needed (the controls).
@@ -158,7 +104,8 @@ def train(
     each chain where `learning_rates` were given.
 
     **Raises:** `ValueError` for bad arguments, among them a batch larger than the data, a loss that
-    mixes samples and an optimiser that moves nothing; [`gaugebias.dynamics.SimulationError`][]
+    mixes samples and an optimiser that moves nothing; [`gaugebias.distributed.ProcessLost`][] where
+    another process of the run is lost; [`gaugebias.dynamics.SimulationError`][]
     where chains diverged, with all that was computed in its `.ensemble`.
 
     !!! example
@@ -198,7 +145,10 @@ def train(
     key = as_key(key)
     observe = identity if observe is None else function(observe, "observe", "params -> arrays")
     chains = 64 if chains is None and not batched else chains
-    y, still, total, chains = _starts(init, key, chains, batched, rates.shape[0])
+    total, chains = _counts(init, chains, batched, rates.shape[0])
+    layout = Layout(devices, total)
+    rows = np.arange(total) if layout.rows is None else layout.rows
+    y, still = _starts(init, key, chains, batched, rates.shape[0], layout.rows)
     if not all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(y)):
         raise ValueError("`init` holds values that are not finite.")
     first = jax.tree.map(lambda x: x[0], y)
@@ -211,86 +161,82 @@ def train(
     if not any(isinstance(x, jax.ShapeDtypeStruct) for x in seen):
         raise ValueError("`observe` returns no array: let it return what is to be recorded.")
     check_moves(recipe, first, rates[0], start + steps)
+    if layout.padding:
+        warnings.warn(padding_message(layout), UserWarning, stacklevel=2)
 
-    size = sum(x.size for x in jax.tree.leaves(y)) // total
+    size = sum(x.size for x in jax.tree.leaves(y)) // layout.here
     axis = -1 if size <= SMALL_STATE else 0
     y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), y)
-    keys = jnp.tile(chain_keys(key, chains), rates.shape[0])
-    rate_of = jnp.repeat(rates, chains)
+    y = layout.place(y, axis)
+    keys = layout.place(folded_keys(key, jnp.asarray(rows % chains)), 0)
+    rate_of = layout.place(jnp.asarray(np.asarray(rates)[rows // chains]), 0)
+    recipe, still = layout.everywhere((recipe, still))
     if carry is None:
-        state = _first_carry(recipe, y, rate_of, axis)
+        state = first_carry(recipe, y, rate_of, axis)
     else:
-        state = carried(carry, recipe, first, rates[0], total, axis)
+        state = carried(carry, recipe, first, rates[0], total, rows, axis)
+    state = layout.place(state, axis)
 
     watch = Watch(observe, reductions, None)
     shapes = jax.eval_shape(lambda y: observer(observe, still, axis)(y), y)
     check_reductions(reductions, shapes)
-    states = first_look(y, still, watch, axis, Layout(None, total))[1] if reductions else {}
+    states = first_look(y, still, watch, axis, layout)[1] if reductions else {}
     plan = loose_schedule(steps, burn_in, every)
-    shape = _Shape(1 if reductions else max(records for _, records, _ in plan), axis)
+    shape = Shape(1 if reductions else max(records for _, records, _ in plan), axis, layout)
+
+    none = np.zeros(layout.here, bool)  # no chain meets a singular orbit here
 
     def run(position: Position, length: int, records: int, keep: bool):
-        numbers = Numbers(
-            first=np.asarray(start + position.steps, np.int32),
-            steps=np.asarray(length, np.int32),
-            records=np.asarray(records, np.int32),
-            drawn=np.asarray(position.drawn, np.int32),
-            keep=np.asarray(keep),
-        )
-        y, states, seen, finite = _chunk(
+        numbers = Numbers.of(start + position.steps, length, records, position.drawn, keep)
+        y, states, seen, finite = train_chunk(
             recipe, position.y, position.states, still, keys, rate_of, watch, shape, numbers
         )
         seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None
-        return y, states, seen, np.asarray(finite), None, np.zeros(total, bool)
+        return y, states, seen, np.asarray(finite), None, none
 
-    def report(position: Position) -> None:
-        if progress is not None:
-            progress(position.steps / steps)
-
+    settings = {
+        "process": "train",
+        "functions": {
+            name: source(value)
+            for name, value in (("per_sample_loss", per_sample_loss), ("observe", observe))
+        },
+        "samples": samples.size if draw is None else None,
+        "batch_size": batch_size,
+        "replacement": replacement,
+        "noise": noise,
+        "learning_rates": np.repeat(np.asarray(rates), chains).tolist() if recipe.scanned else None,
+        "chains": total,
+        "steps": steps,
+        "start": start,
+        "burn_in": burn_in,
+        "every": every,
+        "devices": layout.devices,
+        "processes": layout.processes,
+    }
+    same = {name: value for name, value in settings.items() if name != "functions"}
+    same["random key"] = np.asarray(jr.key_data(key)).ravel().tolist()
+    agree(layout, same, None, 0)
     end = drive(
         run,
-        beginning((y, state), states, total),
+        beginning((y, state), states, layout.here),
         plan,
         start=start,
         last_only=bool(reductions),
-        after=report,
+        after=reporting(layout, progress, steps),
         enough=lambda position: False,
     )
-    y, state = end.y
-    reduced = finish_reductions(reductions, end.states, end.results == OK, end.drawn)
-    undefined = undefined_message(reduced)
-    if undefined is not None:
-        warnings.warn(undefined, RuntimeWarning, stacklevel=2)
-
-    def chains_first(tree):
-        return jax.tree.map(lambda x: np.asarray(jnp.moveaxis(x, axis, 0)), tree)
-
+    found = collected(layout, end, reductions, axis)
+    moved, state = found.last
     ensemble = Ensemble(
-        values=gathered(end),
+        values=found.values,
         steps=np.asarray(end.at),
-        results=end.results,
-        failed_by=end.failed_by,
-        final=eqx.combine(chains_first(y), still),
+        results=found.results,
+        failed_by=found.failed_by,
+        final=eqx.combine(moved, still),
         key_data=np.asarray(jr.key_data(key)),
-        settings={
-            "process": "train",
-            "functions": {
-                name: source(value)
-                for name, value in (("per_sample_loss", per_sample_loss), ("observe", observe))
-            },
-            "samples": samples.size if draw is None else None,
-            "batch_size": batch_size,
-            "replacement": replacement,
-            "noise": noise,
-            "learning_rates": np.asarray(rate_of).tolist() if recipe.scanned else None,
-            "chains": total,
-            "steps": steps,
-            "start": start,
-            "burn_in": burn_in,
-            "every": every,
-        },
-        carry=chains_first(state),
-        reductions=reduced,
+        settings=settings,
+        carry=state,
+        reductions=found.reductions,
     )
     if throw and not ensemble.successful.all():
         raise SimulationError(_diverged(ensemble), ensemble)
@@ -340,19 +286,32 @@ def _as_rates(learning_rates, optimiser: Any) -> Array:
     return rates
 
 
-def _starts(init, key, chains: int | None, batched: bool, rates: int):
-    """Moving leaves of all chains, still leaves, chains in all and chains at each rate."""
+def _counts(init, chains: int | None, batched: bool, rates: int) -> tuple[int, int]:
+    """Chains in all, and chains at each rate."""
     if not batched:
-        y, still, chains = initial(init, key, chains, False)
-        y = jax.tree.map(lambda x: jnp.concatenate([x] * rates), y)
-        return y, still, rates * chains, chains
-    y, still, total = initial(init, key, None, True)
+        chains = how_many(init, chains, False)
+        return rates * chains, chains
+    total = how_many(init, None, True)
     if chains is not None and rates * chains != total or total % rates:
         raise ValueError(
             f"`init` holds a batch of {total}, which is not `chains` ({chains}) for each of "
             f"{rates} learning rates: leave `chains` out, or give the batch of all."
         )
-    return y, still, total, total // rates
+    return total, total // rates
+
+
+def _starts(
+    init, key, chains: int, batched: bool, rates: int, rows: np.ndarray | None
+) -> tuple[PyTree, PyTree]:
+    """Moving leaves of the chains numbered `rows` (`None`: all), and still leaves.
+
+    There are `chains` at each rate, and they start at the same points whatever the rate.
+    """
+    if batched or rates == 1:
+        return initial(init, key, None if batched else chains, batched, rows)[:2]
+    y, still, _ = initial(init, key, chains, False)
+    numbers = (np.arange(rates * chains) if rows is None else rows) % chains
+    return jax.tree.map(lambda x: x[numbers], y), still
 
 
 def _diverged(ensemble: Ensemble) -> str:

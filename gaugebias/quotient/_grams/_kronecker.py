@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ._linalg import (
+    after,
     finite_or_nan,
     gram_solve_jvp,
     mm,
@@ -48,14 +49,17 @@ def _sizes(s: Array, t: Array, frame: Frame) -> tuple[Array, Array]:
 def spectrum(frame: Frame) -> Spectrum:
     """Singular values and vectors of the two factors, and of their frame."""
     p, s, a = thin_svd(frame[0])
-    q, t, b = thin_svd(frame[1])
+    q, t, b = thin_svd(after(frame[1], s))
     h, keep = _sizes(s, t, frame)
     return Spectrum(p, s, a, q, t, b, h, keep)
 
 
-def _values(x: Array) -> Array:
-    s = jnp.linalg.svd(x, compute_uv=False)
-    return jnp.pad(s, (0, x.shape[1] - s.shape[0]))
+def _values(frame: Frame) -> tuple[Array, Array]:
+    """Singular values of the two factors."""
+    s = jnp.linalg.svd(frame[0], compute_uv=False)
+    t = jnp.linalg.svd(after(frame[1], s), compute_uv=False)
+    s, t = (jnp.pad(x, (0, y.shape[1] - x.shape[0])) for x, y in zip((s, t), frame, strict=True))
+    return s, t
 
 
 def apply(frame: Frame, c: Array) -> Frame:
@@ -70,7 +74,7 @@ def transpose(frame: Frame, v: Frame) -> Array:
 
 def rank(frame: Frame) -> Array:
     """Number of non-zero singular values of the frame."""
-    return jnp.sum(_sizes(_values(frame[0]), _values(frame[1]), frame)[1])
+    return jnp.sum(_sizes(*_values(frame), frame)[1])
 
 
 def root(frame: Frame, c: Array) -> Array:
@@ -112,7 +116,7 @@ def log_det(frame: Frame) -> Array:
 
     A frame of rank 0 has an empty determinant, 1.
     """
-    h, keep = _sizes(_values(frame[0]), _values(frame[1]), frame)
+    h, keep = _sizes(*_values(frame), frame)
     return finite_or_nan(_log(h, keep), *frame)
 
 

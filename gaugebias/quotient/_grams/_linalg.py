@@ -34,6 +34,16 @@ def thin_svd(matrix: Array) -> tuple[Array, Array, Array]:
     return u[:rows], s, vt.T
 
 
+def after(matrix: Array, values: Array) -> Array:
+    """`matrix`, known to the compiler to need singular `values` of another one, bit for bit.
+
+    On CPUs jaxlib shares a batched decomposition among the threads of the pool that it runs on, and
+    waits for them: as many decompositions at once as there are threads, each waiting for threads,
+    wait for ever. Two of them on two cores are enough; so they are made one after the other.
+    """
+    return jnp.where(jnp.isnan(values[0]), jnp.nan, matrix)
+
+
 def reciprocal(x: Array, keep: Array) -> Array:
     """`1 / x` where `keep`, else 0, with finite derivatives."""
     return jnp.where(keep, 1.0 / jnp.where(keep, x, 1.0), 0.0)
