@@ -17,7 +17,16 @@ from typing import Any
 
 import jax
 
-from . import _regression, engines, gauge_correction, long_run, orbit_gram, orbit_structures, train
+from . import (
+    _regression,
+    engines,
+    gauge_correction,
+    long_run,
+    orbit_gram,
+    orbit_structures,
+    sweep_overhead,
+    train,
+)
 from ._table import text
 from ._timing import RESULTS, machine, progress, versions
 
@@ -77,6 +86,7 @@ SUITE = {
     "orbit_gram": _orbit_gram,
     "memory": _memory,
     "scaling": _scaling,
+    "sweep": sweep_overhead.measure,
 }
 
 

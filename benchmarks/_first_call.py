@@ -53,9 +53,9 @@ def child(name: str, process: str) -> dict[str, Any]:
     parts: dict[str, float] = dict.fromkeys(_PARTS.values(), 0.0)
     programs: Counter[str] = Counter()
 
-    def heard(event: str, seconds: float, **_: Any) -> None:
+    def heard(event: str, duration_secs: float, **_: Any) -> None:
         if event in _PARTS:
-            parts[_PARTS[event]] += seconds
+            parts[_PARTS[event]] += duration_secs
             programs[_PARTS[event]] += 1
 
     jax.monitoring.register_event_duration_secs_listener(heard)

@@ -66,7 +66,8 @@ def experiment(settings, key):
 # Cells that differ in numbers alone are compiled once and computed in chunks; each finished chunk
 # is written at once. Where descent diverges the weights overflow: such cells get the status "not
 # finite", or "failed" with the reason where the experiment raises, and the others go on. The same
-# call again finds everything done, and neither traces nor computes.
+# call again finds everything done: it traces, to see that the code still computes the same, and
+# computes nothing.
 
 # %%
 over = {

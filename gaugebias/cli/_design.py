@@ -23,8 +23,9 @@ it with the loss curvature/2 |w - target|^2 and says whether the process follows
 w(u), R and the density, and writes a module to import.
 
 Penalties: log, l1, lp, barrier, tv, group, nuclear, schatten, with numbers as in \
-"lp(p=0.5, weight=0.2, scale=0.05)", or "file.py:function", a function R(w) of one entry (the file \
-is run). Weights are in units of the loss.
+"lp(p=0.5, weight=0.2, scale=0.05)", or "file.py:name", a function R(w) of one entry (the file is \
+run) or a penalty made there, as gb.design.Penalty(function, lower=-5, upper=5). Weights are in \
+units of the loss.
 
 Examples:
   gaugebias design --penalty "l1(weight=0.1)" --temperature 0.1
@@ -147,6 +148,7 @@ def _record(options: Options, design: "Design", found: "Validation | None") -> d
         "design": {
             "formula": design.formula,
             "closed_form": design.closed_form,
+            "parametrisation": design.text,
             "holds_at": design.holds_at,
             "shape": list(design.shape),
             "symmetric": design.action is not None,
@@ -160,6 +162,7 @@ def _record(options: Options, design: "Design", found: "Validation | None") -> d
             "expected": list(found.expected),
             "rivals": list(found.rivals),
             "jumped": float(found.jumped),
+            "outside": float(found.outside),
             "statement": found.statement,
             "verdict": found.verdict.to_dict(),
         },
@@ -196,17 +199,14 @@ def _print(console: "Console", options: Options, design: "Design") -> None:
     grid.add_column()
     rows = {
         "penalty": f"R = {design.formula}",
-        "parametrisation": design.closed_form or "w = h(u), dw/du = exp(R(w)/T), tabulated",
+        "parametrisation": design.text,
         "holds": design.holds_at,
         "symmetry": "none" if design.action is None else "rescalings u c, v/c of the factors",
     }
-    if design.closed_form is None and len(design.notes) and design.notes[0].startswith("w = g"):
-        rows["parametrisation"] = design.notes[0]
     for label, value in rows.items():
         grid.add_row(label, value)
     for note in design.notes:
-        if note != rows["parametrisation"]:
-            grid.add_row("note", note)
+        grid.add_row("note", note)
     console.print(grid, markup=False, highlight=False)
     console.print()
 
@@ -230,11 +230,8 @@ def _module(options: Options) -> str:
         way = os.path.relpath(Path(file.strip()).resolve(), options.out.resolve())
         lines += ["from pathlib import Path", "", "import gaugebias as gb", ""]
         lines += [
-            "penalty = gb.design.Penalty(",
-            f"    gb.design.load_function(Path(__file__).parent / {Path(way).as_posix()!r}, "
-            f"{function.strip()!r})",
-            ")",
-            "shape = ()",
+            f"file = Path(__file__).parent / {Path(way).as_posix()!r}",
+            f'penalty, shape = gb.design.named(f"{{file}}:{function.strip()}")',
         ]
     else:
         lines += ["import gaugebias as gb", ""]

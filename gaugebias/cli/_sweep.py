@@ -1,6 +1,10 @@
 """`gaugebias sweep`: a grid or a sample of settings, from a file."""
 
 import dataclasses
+import json
+import math
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +39,7 @@ stacked, stack, chunk, devices, x64, source, [units]; see gaugebias.sweep.run.
 Examples:
   gaugebias sweep phase.toml
   gaugebias sweep phase.toml --show
+  gaugebias sweep phase.toml --json
 
 Exit codes: 0 every cell has finite results, 1 some have not, 2 bad input, 130 interrupted."""
 
@@ -48,6 +53,8 @@ class Options:
     """The file that describes the sweep."""
     show: _Flag = False
     """Print what is in the store, and compute nothing."""
+    json: _Flag = False
+    """Print one JSON object instead of text: cells, outputs and failures of the store."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -58,43 +65,109 @@ def run(argv: Sequence[str]) -> int:
 
     from .. import sweep
 
+    began = time.monotonic()
     config = sweep.read_config(options.config)
     jax.config.update("jax_enable_x64", config.x64)
-    console = Console()
-    if options.show:
-        return _print(sweep.load(config.path), config.path, console)
+    sys.path.insert(0, str(options.config.parent.resolve()))  # of what it imports as it runs
+    interrupted = False
     try:
-        found = sweep.run(
-            config.experiment,
-            config.settings,
-            config.over,
-            path=config.path,
-            key=jax.random.key(config.seed),
-            **config.options,
-        )
+        if options.show:
+            found = sweep.load(config.path)
+        else:
+            found = sweep.run(
+                config.experiment,
+                config.settings,
+                config.over,
+                path=config.path,
+                key=jax.random.key(config.seed),
+                **config.options,
+            )
     except KeyboardInterrupt:
-        done, total = _done(config.path)
-        said = (
-            f"gaugebias sweep: interrupted with {done} of {total} cells stored in {config.path}; "
-            "the same command goes on"
-        )
+        interrupted, found = True, _stored(config.path)
+        said = "before anything was stored; the same command begins anew"
+        if found is not None:
+            about = found.attrs
+            said = (
+                f"with {about['finished']} of {about['cells']} cells stored in {config.path}; "
+                "the same command goes on"
+            )
+        said = f"gaugebias sweep: interrupted {said}"
         Console(stderr=True).print(said, highlight=False, markup=False, soft_wrap=True)
-        return 130
-    return _print(found, config.path, console)
+    failed = found is not None and found.attrs["failed"]
+    code = 130 if interrupted else 1 if failed else 0
+    if options.json:
+        record = {"exit_code": code, "store": str(config.path), **_record(found)}
+        record["seconds"] = round(time.monotonic() - began, 3)
+        print(json.dumps(record, indent=1, allow_nan=False))
+    elif not interrupted:
+        _print(found, config.path, Console())
+    return code
 
 
-def _done(path: Path) -> tuple[int, int]:
+def _stored(path: Path) -> Any:
+    """What is in the store; `None` where the sweep was interrupted before there was one."""
     from .. import sweep
 
     try:
-        found = sweep.load(path)
-    except ValueError:  # interrupted before there was a store
-        return 0, 0
-    return found.attrs["finished"], found.attrs["cells"]
+        return sweep.load(path)
+    except ValueError:
+        return None
 
 
-def _print(found: Any, path: Path, console: "Console") -> int:
-    """Axes, outputs and failures of a store; 1 where a cell has no finite result."""
+def _record(found: Any) -> dict[str, Any]:
+    """A store in numbers: cells, axes, outputs, and why cells have no finite result."""
+    if found is None:
+        return {"cells": 0, "done": 0, "failed": 0, "left": 0, "outputs": {}, "failures": []}
+    about = found.attrs
+    return {
+        "cells": about["cells"],
+        "done": about["finished"] - about["failed"],
+        "failed": about["failed"],
+        "left": about["cells"] - about["finished"],
+        "outputs": {
+            name: {"dims": [str(dim) for dim in found[name].dims], "span": span}
+            for name, span in _outputs(found)
+        },
+        "failures": [
+            {"reason": reason, "cells": number, "first": first}
+            for reason, number, first in _failures(found)
+        ],
+    }
+
+
+def _outputs(found: Any) -> list[tuple[str, list[float] | None]]:
+    """Names, and least and largest number of the cells that are done."""
+    out = []
+    for name in (str(n) for n in found.data_vars if n not in ("status", "reason")):
+        x = found[name]
+        some = bool((found.status == "done").any()) and x.dtype.kind in "fiu" and x.size
+        where = x.where(found.status == "done") if some else None
+        span = None if where is None else [float(where.min()), float(where.max())]
+        out.append((name, span if span and all(map(math.isfinite, span)) else None))
+    return out
+
+
+def _failures(found: Any) -> list[tuple[str, int, dict[str, Any]]]:
+    """Reasons, how many cells have each, and the settings of one; the most frequent first."""
+    import numpy as np
+
+    status, reason = found.status.values, found.reason.values
+    out = []
+    for each in dict.fromkeys(reason[np.isin(status, ("failed", "not finite"))].tolist()):
+        where = np.argwhere((reason == each) & np.isin(status, ("failed", "not finite")))
+        first = found.status[tuple(where[0])].coords
+        settings = {str(name): _number(first[name].values.item()) for name in first}
+        out.append((each, len(where), settings))
+    return sorted(out, key=lambda item: -item[1])
+
+
+def _number(value: Any) -> Any:
+    """A setting as strict JSON has it."""
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print(found: Any, path: Path, console: "Console") -> None:
+    """Axes, outputs and failures of a store."""
 
     def say(text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -107,25 +180,14 @@ def _print(found: Any, path: Path, console: "Console") -> int:
     for name in found.coords:
         values = found[name].values
         ends = f"{values[0]} ... {values[-1]}" if len(values) > 1 else f"{values[0]}"
-        say(f"  {name}: {len(values)} values, {ends}")
-    outputs = [str(name) for name in found.data_vars if name not in ("status", "reason")]
-    for name in outputs:
-        x = found[name]
-        where = x.where(found.status == "done")
-        span = ""
-        if x.dtype.kind in "fiu" and about["finished"] > about["failed"]:
-            span = f", {float(where.min()):.6g} to {float(where.max()):.6g}"
-        say(f"  {name} ({', '.join(map(str, x.dims))}){span}")
-    reasons: dict[str, int] = {}
-    for status, reason in zip(
-        found.status.values.ravel(), found.reason.values.ravel(), strict=True
-    ):
-        if status in ("failed", "not finite"):
-            reasons[str(reason)] = reasons.get(str(reason), 0) + 1
-    most = sorted(reasons.items(), key=lambda item: -item[1])
-    for reason, number in most[:_FAILURES]:
-        say(f"  {number} cells: {reason}")
+        say(f"  {name}: {len(values)} {'value' if len(values) == 1 else 'values'}, {ends}")
+    for name, span in _outputs(found):
+        ends = "" if span is None else f", {span[0]:.6g} to {span[1]:.6g}"
+        say(f"  {name} ({', '.join(map(str, found[name].dims))}){ends}")
+    most = _failures(found)
+    for reason, number, first in most[:_FAILURES]:
+        where = ", ".join(f"{name} {value}" for name, value in first.items())
+        say(f"  {number} {'cell' if number == 1 else 'cells'}: {reason} (first at {where})")
     if len(most) > _FAILURES:
         say(f"  and {len(most) - _FAILURES} other reasons: the variable `reason` of the store")
     say(f'read it with gaugebias.sweep.load("{path}")')
-    return 1 if about["failed"] else 0

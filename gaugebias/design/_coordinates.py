@@ -7,12 +7,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
 from ..laws import DensityLaw
 from ..quotient import Domain
-from ._design import Design
-from ._parametrisations import Factors, Products
+from ._design import Design, batch_of
+from ._parametrisations import Coordinates, Factors, Products, Radial
 
 
 def kept_side(design: Design, start: PyTree) -> Domain | None:
@@ -79,6 +79,7 @@ def aligned(design: Design, potential: Callable) -> tuple[Design, Callable]:
         domain=domain,
         closed_form=design.closed_form,
         formula=design.formula,
+        text=design.text,
         notes=design.notes,
     )
     return inner, After(potential, frame.to_w)
@@ -92,3 +93,38 @@ class After(eqx.Module):
 
     def __call__(self, x: Any) -> Any:
         return self.outer(self.inner(x))
+
+
+def check_reach(design: Design, draws: Array) -> None:
+    """That draws of a law, in the coordinates of `aligned`, are where `u` resolves `w`.
+
+    **Raises:** `ValueError` where some are not.
+    """
+    map = design.parametrisation
+    map = map.inner if isinstance(map, After) else map
+    if isinstance(map, Coordinates | Products):
+        seen = np.asarray(draws).reshape(len(draws), -1)[:, : map.frame.count]
+    elif isinstance(map, Radial):
+        groups = draws.reshape(-1, *draws.shape[draws.ndim - map.core :])
+        seen = np.asarray(batch_of(map.norm, groups))
+    else:
+        return
+    low, high = map.map.reach
+    beyond = float(np.mean((seen < low) | (seen > high)))
+    if beyond > 0.0:
+        raise ValueError(
+            f"the law puts {beyond:.1%} of its entries beyond ({low:.4g}, {high:.4g}), as far as u "
+            "resolves them: give a potential that confines w, a larger `scale`, or a box "
+            "(`Penalty(fn, lower=..., upper=...)`)."
+        )
+
+
+def outside(values: Any, domain: Domain) -> float:
+    """The share of draws, shape `(chains, draws, ...)`, that lie outside of a domain or are NaN."""
+    values = np.asarray(values, np.float64)
+    flat = values.reshape(*values.shape[:2], -1)
+    low, high = np.asarray(domain.lower), np.asarray(domain.upper)
+    # Maps meet their walls to the rounding of tables.
+    sizes = [np.where(np.isfinite(end), np.abs(end), 0.0) for end in (low, high)]
+    slack = 1e-7 * np.maximum(1.0, np.maximum(*sizes))
+    return float(np.mean(~np.all((flat >= low - slack) & (flat <= high + slack), axis=-1)))

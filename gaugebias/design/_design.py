@@ -33,6 +33,7 @@ class Design(eqx.Module):
     - `domain`: of `w`, with the points where its density may be singular.
     - `closed_form`: the parametrisation in a line where it is known, else `None`.
     - `formula`: the penalty in a line.
+    - `text`: the parametrisation in a line, also where it has no closed form.
     - `notes`: what else holds: continuations, ends, errors of tables.
 
     At another temperature `T'` the same parametrisation has the law `exp(-l/T' - R/T) dw`: the
@@ -48,6 +49,7 @@ class Design(eqx.Module):
     domain: Domain
     closed_form: str | None = eqx.field(static=True)
     formula: str = eqx.field(static=True)
+    text: str = eqx.field(static=True)
     notes: tuple[str, ...] = eqx.field(static=True)
     reach: tuple[float, float] | None = eqx.field(static=True)
 
@@ -63,6 +65,7 @@ class Design(eqx.Module):
         domain: Domain | None = None,
         closed_form: str | None = None,
         formula: str = "R(w)",
+        text: str | None = None,
         notes: tuple[str, ...] = (),
         reach: tuple[float, float] | None = None,
     ):
@@ -77,6 +80,7 @@ class Design(eqx.Module):
         self.action = action
         self.domain = _whole(self.shape) if domain is None else domain
         self.closed_form, self.formula = closed_form, formula
+        self.text = closed_form or "w = phi(params), given" if text is None else text
         self.notes, self.reach = tuple(notes), reach
 
     def __check_init__(self):
@@ -141,7 +145,8 @@ class Design(eqx.Module):
                 raise ValueError(
                     f"the law puts {a + 1.0 - b:.1e} of its mass beyond the reach {self.reach} of "
                     "the parametrisation, where u does not resolve w: give a potential that "
-                    "confines w, or a larger `scale`."
+                    "confines w, a larger `scale`, or a box "
+                    "(`Penalty(fn, lower=..., upper=...)`)."
                 )
         return law
 

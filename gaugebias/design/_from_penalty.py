@@ -18,8 +18,10 @@ from ._monotone import MonotoneMap, monotone
 from ._parametrisations import Coordinates, Factors, Frame, Products, Radial
 from ._penalties import AbstractPenalty, Penalty, number, probe_points
 from ._structures import Linear, Norm
+from ._words import in_words
 
 FORMS = ("coordinate", "product")
+_FAR = 1e6
 WHOLE = (
     "Of a penalty of a whole vector, a sum after a linear transform is `Linear` (or "
     "`TotalVariation`), a function of a norm `Group`, `Nuclear`, `Schatten` or `Norm`; any other "
@@ -117,16 +119,13 @@ def from_penalty(
         notes = (f"R is exact up to the constant {0.5 * float(temperature) * math.log(depth):.4g}",)
     else:
         map = solve(one, temperature, 1, size_scale)
-        notes, reach = describe(map), map.reach
+        names = ("w" if frame.back is None else "d_i", "u" if form == "coordinate" else "x")
+        notes, reach = describe(map, *names), map.reach
         if form == "coordinate":
             parametrisation, action = Coordinates(map, frame), None
         else:
             parametrisation, action = Products(map, frame), _pair_action(shape)
-    closed = one.closed_form(float(temperature))
-    if closed is not None and isinstance(penalty, Linear):
-        closed = f"w = D^+ d, each penalised d as {closed.replace('w =', 'd =')}"
-    if closed is not None and form == "product" and depth is None:
-        closed += ", u -> sign(u v) sqrt(2 |u v|)"
+    closed, text = in_words(parametrisation, one, penalty, bool(shape), float(temperature))
     domain = _domain(one, frame, shape)
     return Design(
         parametrisation,
@@ -140,6 +139,7 @@ def from_penalty(
         formula=penalty.formula
         if not shape or isinstance(penalty, Linear)
         else f"sum over entries of {penalty.formula}",
+        text=text,
         notes=notes,
         reach=reach if frame.back is None else None,
     )
@@ -163,6 +163,8 @@ def _radial(penalty: Norm, temperature: Array, shape, form: str, scale: float) -
         raise ValueError(f"`shape` {shape} has groups of one entry: use the penalty of one entry.")
     map = solve(penalty.penalty, temperature, dimension, scale)
     parametrisation = Radial(map, penalty.norm, penalty.core)
+    powers = [f"{x}^{dimension - 1} " if dimension > 2 else f"{x} " for x in "gr"]
+    groups = len(shape) > penalty.core
     return Design(
         parametrisation,
         penalty,
@@ -170,12 +172,10 @@ def _radial(penalty: Norm, temperature: Array, shape, form: str, scale: float) -
         lift=parametrisation.lift,
         shape=tuple(shape),
         closed_form=None,
-        formula=penalty.formula,
-        notes=(
-            f"w = g(N(x)) x/N(x) with g^{dimension - 1} exp(-R/T) dg = r^{dimension - 1} dr, "
-            f"N = {penalty.name}",
-            *describe(map),
-        ),
+        formula=f"sum over groups of {penalty.formula}" if groups else penalty.formula,
+        text=f"w = g(r) x/r{' of each group' if groups else ''}, r = N of the parameters x, "
+        f"{powers[0]}exp(-R/T) dg = {powers[1]}dr, tabulated",
+        notes=describe(map, "N", "r"),
     )
 
 
@@ -199,21 +199,29 @@ def solve(
     )
 
 
-def describe(map: MonotoneMap) -> tuple[str, ...]:
-    """What the map does at its ends, and how exact it is."""
+def describe(map: MonotoneMap, what: str, of: str) -> tuple[str, ...]:
+    """What the map does at its ends, and how exact it is; `what` it is a function `of`."""
     notes = [f"table of h: relative error at most {map.accuracy:.0e}"]
     bounds = (map.lower, map.upper)
     for name, bound, end, reach in zip(
         ("-infinity", "infinity"), bounds, map.folds, map.reach, strict=True
     ):
-        if end is None or (map.dimension > 1 and bound == 0.0):
+        if map.dimension > 1 and bound == 0.0:
+            continue
+        if end is None:
+            if abs(reach) < _FAR:
+                notes.append(
+                    f"{of} resolves {what} as far as {reach:.4g}, where h goes on linearly: no law "
+                    "with mass there is accepted"
+                )
             continue
         if math.isfinite(bound):
-            notes.append(f"w meets the wall {bound:g} at u = {end:.6g} and is reflected there")
+            notes.append(f"{what} meets the wall {bound:g} at {of} = {end:.6g}, reflected there")
         else:
             notes.append(
-                f"w reaches {name} at u = {end:.6g} (u resolves it up to {reach:.4g}); a process "
-                "does not where the loss grows, and h is continued by reflection"
+                f"{what} reaches {name} at {of} = {end:.6g} ({of} resolves {what} as far as "
+                f"{reach:.4g}); a process does not where the loss grows, and h is continued by "
+                "reflection"
             )
     return tuple(notes)
 

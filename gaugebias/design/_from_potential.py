@@ -89,7 +89,10 @@ def from_potential(
         )
     if signed:
         _check_even(fn, inner[1])
-    target = SeparablePotential(fn, inner, base=base)
+    try:
+        target = SeparablePotential(fn, inner, base=base)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`fn`", "`potential`")) from error
     rho = _solve(target, fn, inner)
     closed = _recognised(fn, inner)
     notes = [f"table of rho: relative error at most {rho.map.accuracy:.0e}"]

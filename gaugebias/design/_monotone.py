@@ -13,6 +13,7 @@ from ._table import Shape, Side, tabulate
 
 _REACH = 1e8
 _LEAST = 1e-9
+_NEEDED = 10.0
 # Where w changes this much faster than u (relative to their sizes), u no longer resolves w.
 _STRETCH = 1.5e-8
 
@@ -32,8 +33,9 @@ class MonotoneMap(eqx.Module):
         `u`; `None` where there is none. `h` is continued by reflection there, so that `u` may be
         any real number: a process of `u` is that of `w`, reflected at the walls. (Infinity is not
         reached where the loss grows; the discrete steps of a simulation may jump over it.)
-    - `reach`: the interval of `w` that `u` resolves (`d log w < d log u / 1.5e-8`). Beyond it `h`
-        goes on linearly, up to the fold.
+    - `reach`: the interval of `w` that `u` resolves (`d log w < d log u / 1.5e-8`), cut where the
+        density begins to change within 1% of `w`, as one that oscillates for ever does. Beyond it
+        `h` goes on linearly, up to the fold.
     - `accuracy`: largest error of `h` found at seven points of every bin, relative to
         `max(|w|, 1e-3)`, or of `u` for jumps and the like between nodes of the solution, found at
         eight points (the nodes are 1% of `w` apart; what is narrower than 0.1% can be missed).
@@ -216,7 +218,8 @@ def monotone(
         of the domain as long as they can be integrated.
     - `lower`, `upper`: the domain of `w`.
     - `dimension`: of the space that `w` is a distance in (`lower` is then 0).
-    - `scale`: a typical size of `w`: distances from `1e-9` to `1e8` times it are covered.
+    - `scale`: a typical size of `w`: distances from `1e-9` to `1e8` times it are covered, and up to
+        10 times it the density must be resolved.
     - `reach`: distance from the anchor beyond which `log_density` is not evaluated.
     - `symmetric`: whether `log_density` is even (about 0), so that one side serves for both.
 
@@ -280,14 +283,17 @@ def _shape(log_density, anchor, sign, length, dimension, scale, reach) -> Shape:
         split, rest = np.exp(near.log_u_at(half))[0], np.exp(far.log_u_at(half))[0]
         return Shape(near, far, float(split), float(split + rest), float(length))
     last = until(log_density, anchor, sign, least, min(_REACH * scale, reach), scale)
-    near = grow(log_density, anchor, sign, dimension, least, last)
+    needed = _NEEDED * scale
+    near = grow(log_density, anchor, sign, dimension, least, last, needed=needed)
     if near.elasticity[0] < 0.8:
         # w is a high power of u at the anchor: resolve u there as well as w elsewhere.
         least = max(scale * _LEAST ** (1.0 / max(near.elasticity[0], 0.1)), 1e-60)
-        near = grow(log_density, anchor, sign, dimension, least, last, fine=True)
+        near = grow(log_density, anchor, sign, dimension, least, last, fine=True, needed=needed)
     stretched = np.nonzero(~(near.elasticity > _STRETCH))[0]
     if len(stretched):
         near = near.cut(max(int(stretched[0]), 2))
+    if near.short:
+        return Shape(near, None, np.inf, np.inf, np.inf)
     # What is left of u beyond the last w, if the density went on falling at its rate there.
     t, log_u = near.t[-2:], near.log_u[-2:]
     u = float(np.exp(log_u[-1]))

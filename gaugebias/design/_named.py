@@ -3,7 +3,9 @@
 import difflib
 import importlib.util
 import math
+import sys
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,15 @@ def named(text: str) -> tuple[AbstractPenalty | Linear | Norm, tuple[int, ...]]:
     """
     file, colon, function = text.rpartition(":")
     if colon and file.strip().endswith(".py"):
-        return Penalty(load_function(file.strip(), function.strip())), ()
+        found: Any = load_function(file.strip(), function.strip())
+        if isinstance(found, Norm):
+            raise ValueError(
+                f"`penalty` {text!r} is of a norm, and has no shape: give its name, or use "
+                "`from_penalty(penalty, temperature, shape=...)`."
+            )
+        if isinstance(found, Linear):
+            return found, (found.analysis.shape[1],)
+        return (found if isinstance(found, AbstractPenalty) else Penalty(found)), ()
     if text.strip().endswith(".py"):
         raise ValueError(
             f"`penalty` {text!r} names a file and no function: write `{text.strip()}:function`."
@@ -100,26 +110,35 @@ def load_function(file: str | Path, name: str, argument: str = "penalty") -> Cal
 def load_names(
     file: str | Path,
     names: Mapping[str, str],
-    argument: str,
+    argument: str | None = None,
     right: Callable[[Any], bool] | None = None,
 ) -> dict[str, Any]:
     """Objects of a Python file, which is run once: the keys of `names` with what their values name.
 
+    `argument` is who asks: by default each key for its own. The file becomes a module, as an import
+    would make it: dataclasses look their annotations up there.
+
     **Raises:** `ValueError` where there is no such file, where it fails, or where a name is missing
     or not `right`.
     """
-    path = Path(file)
+    path, first = Path(file), argument or next(iter(names))
     if not path.is_file():
-        raise ValueError(f"`{argument}`: the file {str(file)!r} does not exist: check the path.")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+        raise ValueError(f"`{first}`: the file {str(file)!r} does not exist: check the path.")
+    spec = importlib.util.spec_from_file_location(_module_name(path), path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"`{argument}`: {str(file)!r} is no Python file: name one ending in .py.")
+        raise ValueError(f"`{first}`: {str(file)!r} is no Python file: name one ending in .py.")
     module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(spec.name)
+    sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
+        if before is None:
+            del sys.modules[spec.name]
+        else:
+            sys.modules[spec.name] = before
         raise ValueError(
-            f"`{argument}`: the file {str(file)!r} fails when it is run ({type(error).__name__}: "
+            f"`{first}`: the file {str(file)!r} fails when it is run ({type(error).__name__}: "
             f"{error})."
         ) from error
     out = {}
@@ -134,6 +153,16 @@ def load_names(
             near = difflib.get_close_matches(name, known, n=1)
             cure = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}."
             kind = "name" if right is None else "function"
-            raise ValueError(f"`{argument}`: {str(file)!r} has no {kind} {name!r}: {cure}")
+            raise ValueError(f"`{argument or key}`: {str(file)!r} has no {kind} {name!r}: {cure}")
         out[key] = found
     return out
+
+
+def _module_name(path: Path) -> str:
+    """The file's own name, unless another file would be imported by it."""
+    name, folder = path.stem, path.parent.resolve()
+    file = getattr(sys.modules.get(name), "__file__", None)
+    loaded = name in sys.modules and (file is None or Path(file).resolve() != path.resolve())
+    elsewhere = [place for place in sys.path if Path(place).resolve() != folder]
+    taken = loaded or name in sys.builtin_module_names or PathFinder.find_spec(name, elsewhere)
+    return f"_file_{name}" if taken else name

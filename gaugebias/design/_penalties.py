@@ -14,6 +14,9 @@ from jaxtyping import Array, ArrayLike
 
 from .._arguments import real_scalar
 
+# Where R/T is below rounding at every |w| up to _FAR, the map is the identity to rounding.
+_FAR, _SAME = 1e8, "w = u"
+
 
 def number(value: object, name: str, *, positive: bool = False) -> Array:
     """A concrete finite number; `ValueError` naming the argument otherwise."""
@@ -42,10 +45,14 @@ class AbstractPenalty(eqx.Module):
     def __call__(self, w: Array) -> Array:
         """`R(w)` of one entry, a scalar."""
 
-    @property
     @abc.abstractmethod
+    def text(self, of: str = "w") -> str:
+        """`R` in a line, of a variable by the name `of`."""
+
+    @property
     def formula(self) -> str:
         """`R(w)` in a line."""
+        return self.text()
 
     def closed_form(self, temperature: float) -> str | None:
         """`w = h(u)` with `dw/du = exp(R(w)/T)`, in a line, where it is known."""
@@ -65,8 +72,7 @@ class NoPenalty(AbstractPenalty):
     def __call__(self, w: Array) -> Array:
         return jnp.zeros_like(w)
 
-    @property
-    def formula(self) -> str:
+    def text(self, of: str = "w") -> str:
         return "0"
 
     def closed_form(self, temperature: float) -> str | None:
@@ -98,25 +104,19 @@ class Log(AbstractPenalty):
             return self.weight.astype(w.dtype) * jnp.log(jnp.abs(w))
         return 0.5 * self.weight.astype(w.dtype) * jnp.log(w**2 + self.scale**2)
 
-    @property
-    def formula(self) -> str:
+    def text(self, of: str = "w") -> str:
         c = float(self.weight)
         if self.scale == 0.0:
-            return f"{c:g} log|w|"
-        return f"{c / 2:g} log(w^2 + {self.scale:g}^2)"
+            return f"{c:g} log|{of}|"
+        return f"{c / 2:g} log({of}^2 + {self.scale:g}^2)"
 
     def closed_form(self, temperature: float) -> str | None:
         a = float(self.weight) / temperature
+        if abs(a) < 1e-18:
+            return _SAME
         if self.scale != 0.0 or a >= 1.0:
             return None
-        depth = self.depth(temperature)
-        product = (
-            ""
-            if depth is None
-            else f": a product of {depth} factors, w = "
-            + " ".join(f"u_{i + 1}" for i in range(depth))
-        )
-        return f"w = sign(u) ({1 - a:.4g} |u|)^{1 / (1 - a):.6g}{product}"
+        return f"w = sign(u) ({_times(1 - a)}|u|)^{1 / (1 - a):.6g}"
 
     def depth(self, temperature: float) -> int | None:
         a = float(self.weight) / temperature
@@ -159,26 +159,27 @@ class Lp(AbstractPenalty):
             return weight * jnp.abs(w) ** self.p
         return weight * ((w**2 + self.scale**2) ** (0.5 * self.p) - self.scale**self.p)
 
-    @property
-    def formula(self) -> str:
+    def text(self, of: str = "w") -> str:
         c, power = float(self.weight), "" if self.p == 1.0 else f"^{self.p:g}"
-        if self.scale == 0.0:
-            return f"{c:g} |w|{power}"
-        return f"{c:g} ((w^2 + {self.scale:g}^2)^{self.p / 2:g} - {self.scale:g}{power})"
+        if self.scale == 0.0 or self.p == 2.0:
+            return f"{c:g} |{of}|{power}"
+        square = f"{of}^2 + {self.scale:g}^2"
+        root = f"sqrt({square})" if self.p == 1.0 else f"({square})^{self.p / 2:g}"
+        return f"{c:g} ({root} - {self.scale:g}{power})"
 
     def closed_form(self, temperature: float) -> str | None:
         rate = float(self.weight) / temperature
-        if self.scale != 0.0 or self.p not in (1.0, 2.0) or rate == 0.0:
+        if abs(rate) * _FAR**self.p < 1e-16:
+            return _SAME
+        if self.p == 2.0 and rate > 0.0:
+            root = math.sqrt(rate)
+            return f"w = {_times(1 / root)}erfinv({_times(2 * root / math.sqrt(math.pi))}u)"
+        if self.scale != 0.0 or self.p != 1.0:
             return None
-        if self.p == 1.0:
-            bound = f", |u| < {1 / rate:.4g}" if rate > 0.0 else ""
-            return f"w = {-1 / rate:.4g} sign(u) log(1 - {rate:.4g} |u|){bound}".replace(
-                "- -", "+ "
-            )
         if rate < 0.0:
-            return None
-        root = math.sqrt(rate)
-        return f"w = {1 / root:.4g} erfinv({2 * root / math.sqrt(math.pi):.4g} u)"
+            return f"w = {_times(-1 / rate)}sign(u) log(1 + {_times(-rate)}|u|)"
+        bound = f"|u| < {1 / rate:.6g}"
+        return f"w = {_times(-1 / rate)}sign(u) log(1 - {_times(rate)}|u|), {bound}"
 
 
 def L1(weight: ArrayLike = 1.0, scale: float = 0.0) -> Lp:
@@ -217,21 +218,22 @@ class Barrier(AbstractPenalty):
             inside = inside * (self.upper - w)
         return -self.weight.astype(w.dtype) * jnp.log(inside)
 
-    @property
-    def formula(self) -> str:
+    def text(self, of: str = "w") -> str:
         parts = []
         if math.isfinite(self.lower):
             sign = "-" if self.lower > 0.0 else "+"
-            parts.append(f"(w {sign} {abs(self.lower):g})" if self.lower else "w")
+            parts.append(f"({of} {sign} {abs(self.lower):g})" if self.lower else of)
         if math.isfinite(self.upper):
-            parts.append(f"({self.upper:g} - w)")
-        return f"{-float(self.weight):g} log[{' '.join(parts)}]"
+            parts.append(f"({self.upper:g} - {of})")
+        inside = parts[0].strip("()") if len(parts) == 1 else " ".join(parts)
+        return f"{-float(self.weight):g} log({inside})"
 
     def closed_form(self, temperature: float) -> str | None:
         a = float(self.weight) / temperature
         if abs(a + 0.5) < 1e-12 and math.isfinite(self.lower) and math.isfinite(self.upper):
             middle, half = 0.5 * (self.lower + self.upper), 0.5 * (self.upper - self.lower)
-            return f"w = {middle:g} + {half:g} sin(u)"
+            wave = f"{_times(half)}sin(u)"
+            return f"w = {wave}" if middle == 0.0 else f"w = {middle:.6g} + {wave}"
         return None
 
 
@@ -255,10 +257,15 @@ class Penalty(AbstractPenalty):
     def __call__(self, w: Array) -> Array:
         return jnp.asarray(self.fn(w))
 
-    @property
-    def formula(self) -> str:
+    def text(self, of: str = "w") -> str:
         name = getattr(self.fn, "__name__", type(self.fn).__name__)
-        return "R(w)" if name == "<lambda>" else f"{name}(w)"
+        return f"R({of})" if name == "<lambda>" else f"{name}({of})"
+
+
+def _times(factor: float) -> str:
+    """A factor and a space, nothing where it is 1."""
+    text = f"{factor:.6g}"
+    return {"1": "", "-1": "-"}.get(text, f"{text} ")
 
 
 def _scale(scale: object) -> float:

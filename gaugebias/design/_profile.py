@@ -12,8 +12,9 @@ from ._parametrisations import Coordinates, Factors, Products, Radial
 class Profile(NamedTuple):
     """`w = h(u)` and `R(w)` of one coordinate; arrays of shape `(n,)`, and labels.
 
-    For a norm `w` is its value and `u` that of the parameters; for factors `u` is one of them, at
-    balance; for products the arc length along the slice.
+    For a norm `w` is its value and `u` that of the parameters; for factors `u` is the size of each
+    at balance, with the sign of `w`; for products the arc length along the slice. After a linear
+    transform `w` is one coordinate `d_i`. The penalty is that of one entry, coordinate or norm.
     """
 
     u: np.ndarray
@@ -35,11 +36,17 @@ def profile(design: Design, low: float = -2.0, high: float = 2.0, points: int = 
     high = min(high, one.upper)
     w = low + (high - low) * (np.arange(points) + 0.5) / points
     penalty = np.asarray(batch_of(one, jnp.asarray(w)), dtype=float)
+    if isinstance(map, Radial):
+        u = np.asarray(map.map.inverse(jnp.asarray(w)))
+        return Profile(u, w, penalty, ("r, of the parameters", f"N = {_norm_of(design)}"))
+    entry = "w" if not design.shape else "w_i" if map.frame.back is None else "d_i"
     if isinstance(map, Factors):
         size = np.abs(w) ** (1.0 / map.depth)
-        return Profile(np.sign(w) * size, w, penalty, ("u_1 = ... (balanced)", "w"))
+        return Profile(np.sign(w) * size, w, penalty, ("size of each factor, with sign", entry))
     u = np.asarray(map.map.inverse(jnp.asarray(w)))
-    if isinstance(map, Radial):
-        return Profile(u, w, penalty, ("norm of the parameters", "norm of w"))
-    name = "arc length of (u, v)" if isinstance(map, Products) else "u"
-    return Profile(u, w, penalty, (name, "w"))
+    name = "arc length x of (u, v)" if isinstance(map, Products) else "u" + entry[1:]
+    return Profile(u, w, penalty, (name, entry))
+
+
+def _norm_of(design: Design) -> str:
+    return str(getattr(design.penalty, "name", "|w|"))

@@ -18,6 +18,8 @@ _SHORTEST = 2e-4
 _NOTHING = -1e4
 # What `u` may grow by (in logarithm) in tables; what features between two nodes may add to it.
 _MOST, _UNRESOLVED, _BETWEEN = 80.0, 0.02, 8
+_PLACES = (np.arange(_BETWEEN) + 0.5) / _BETWEEN
+_LEAVE_OUT = "leave that point out: `Penalty(fn, lower=..., upper=...)`, or `domain` of a potential"
 
 
 class Ray(eqx.Module):
@@ -37,6 +39,8 @@ class Growth(NamedTuple):
     - `t`, `log_u`, `elasticity`: the grid, `log u` there, and `d log u / d log w`, shape `(n,)`.
     - `ray`, `dimension`: what was integrated.
     - `missed`: what features of the density between the nodes add to `u`, relative, at most.
+    - `short`: whether the grid ends where the density begins to change between nodes, as one that
+        oscillates for ever does.
     """
 
     t: np.ndarray
@@ -45,6 +49,7 @@ class Growth(NamedTuple):
     ray: Ray
     dimension: int
     missed: float
+    short: bool = False
 
     def cut(self, stop: int) -> "Growth":
         """The first `stop` nodes."""
@@ -148,8 +153,11 @@ def grow(
     first: float,
     last: float,
     fine: bool = False,
+    needed: float = np.inf,
 ) -> Growth:
     """Integrate one side of an anchor, from the distance `first` to the distance `last`.
+
+    Beyond the distance `needed` it stops where the density begins to oscillate between the nodes.
 
     `u` with `u^D / D = int_0^w x^(D-1) exp(log_density) dx` in the distances from the anchor: for
     `D = 1` the distance whose derivative is `exp(log_density)`. The equation solved is
@@ -164,6 +172,12 @@ def grow(
     # Where the penalty overflows there is no mass.
     change = np.where(np.isfinite(change) & (rate > _NOTHING), change, 0.0)
     rate = np.where(rate <= _NOTHING, _NOTHING, rate)
+    between = _between(ray, t, rate, change)
+    stop = _lost(t, between, needed)
+    if stop < len(t) - 1:
+        # The rest is made flat, for a solver compiled for so many nodes, and left out.
+        rate[stop:], change[stop:] = rate[stop], 0.0
+        between[:, :, stop:] = rate[stop]
     log_v, elasticity = (
         np.asarray(x)
         for x in _integrate(*(jnp.asarray(x, jnp.float64) for x in (t, rate, change, dimension)))
@@ -172,40 +186,60 @@ def grow(
         raise ValueError(
             "the differential equation for the parametrisation cannot be solved "
             f"{'above' if sign > 0 else 'below'} {anchor:g}: the penalty jumps or oscillates too "
-            "fast there; smooth it, or give a `domain` without that point."
+            f"fast there; smooth it, or {_LEAVE_OUT}."
         )
-    missed, where = _missed(ray, t, rate, change, log_v, dimension)
+    missed, where = _missed(t, between, log_v, dimension)
     if missed > _UNRESOLVED:
         raise ValueError(
             "the differential equation for the parametrisation cannot be solved near w = "
             f"{anchor + sign * np.exp(where):.4g}: the penalty jumps, has a pole, or changes "
             f"within less than 1% of w there, and u would be off by {missed:.1%}; smooth it, or "
-            "give a `domain` that ends at that point."
+            f"{_LEAVE_OUT}."
         )
     # d log u/dt = (dv/dt)/(D v)
     log_u = (np.log(dimension) + log_v) / dimension
-    return Growth(t, log_u, elasticity / dimension, ray, dimension, missed)
+    whole = Growth(t, log_u, elasticity / dimension, ray, dimension, missed)
+    return whole if stop == len(t) - 1 else whole.cut(stop + 1)._replace(short=True)
 
 
-def _missed(ray, t, rate, change, log_v, dimension) -> tuple[float, float]:
-    """How far `v` is off, relative, for what lies between two nodes, and where (`t`).
-
-    Counted where the density differs from its interpolation by a thousandth.
-    """
+def _between(ray: Ray, t: np.ndarray, rate: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The log density between the nodes, itself and by interpolation: `(2, places, n - 1)`."""
     step = t[1] - t[0]
     rise, da, db = np.diff(rate), step * change[:-1], step * change[1:]
-    gap, seen = np.zeros(len(rise)), np.zeros(len(rise), bool)
-    for x in (np.arange(_BETWEEN) + 0.5) / _BETWEEN:
-        points = t + x * step
-        exact = np.asarray(_rates(ray, jnp.asarray(points))[0])[:-1]
+    found = []
+    for x in _PLACES:
+        exact = np.asarray(_rates(ray, jnp.asarray(t + x * step))[0])[:-1]
         exact = np.where(np.isnan(exact), rate[:-1], np.maximum(exact, _NOTHING))
         cubic = x * (da + x * (3 * rise - 2 * da - db + x * (da + db - 2 * rise)))
-        base = dimension * points[:-1] - log_v[1:]
+        found.append((exact, rate[:-1] + cubic))
+    return np.swapaxes(np.asarray(found), 0, 1)
+
+
+def _seen(between: np.ndarray, least: float = 1e-3) -> np.ndarray:
+    """Where the log density differs from its interpolation by more: shape `(n - 1,)`."""
+    with np.errstate(invalid="ignore"):
+        return np.any(np.abs(between[0] - between[1]) > least, axis=0)
+
+
+def _lost(t: np.ndarray, between: np.ndarray, needed: float) -> int:
+    """The node beyond `needed` from which most of what follows is not resolved, or the last."""
+    seen = np.nonzero(_seen(between) & (t[:-1] > np.log(needed)))[0]
+    if not len(seen) or len(seen) < 0.5 * (len(t) - 1 - seen[0]):
+        return len(t) - 1
+    # The table of w(u), whose bins are wider, has its digits where this is finer.
+    return int(np.nonzero(_seen(between, 1e-5) & (t[:-1] > np.log(needed)))[0][0])
+
+
+def _missed(t, between, log_v, dimension) -> tuple[float, float]:
+    """How far `u` is off, relative, for what lies between two nodes, and where (`t`)."""
+    step = t[1] - t[0]
+    gap = np.zeros(len(t) - 1)
+    for x, exact, cubic in zip(_PLACES, *between, strict=True):
+        base = dimension * (t[:-1] + x * step) - log_v[1:]
         with np.errstate(over="ignore", invalid="ignore"):
-            more = np.exp(base + exact) - np.exp(base + rate[:-1] + cubic)
+            more = np.exp(base + exact) - np.exp(base + cubic)
         gap += step / _BETWEEN * np.nan_to_num(more, posinf=np.inf)
-        seen |= np.abs(exact - rate[:-1] - cubic) > 1e-3
-    gap = np.where(seen, np.abs(gap), 0.0)
+    gap = np.where(_seen(between), np.abs(gap), 0.0)
     worst = int(np.argmax(gap))
     return float(gap[worst]) / dimension, float(t[worst])
 

@@ -19,14 +19,16 @@ class Linear(eqx.Module):
     The law is `exp(-(l + R)/T) dw` with `d = D w` as coordinates; directions that `D` does not
     see are left free.
 
-    **Arguments:** `penalty` of one coordinate; `analysis`, the matrix `D`, shape `(p, n)`.
+    **Arguments:** `penalty` of one coordinate; `analysis`, the matrix `D`, shape `(p, n)`; `name`,
+    what `d_i` is, for formulas.
     """
 
     penalty: AbstractPenalty
     analysis: np.ndarray
+    name: str = eqx.field(static=True)
 
-    def __init__(self, penalty: AbstractPenalty, analysis: Any):
-        self.penalty = _of_one(penalty)
+    def __init__(self, penalty: AbstractPenalty, analysis: Any, name: str = "d_i = (D w)_i"):
+        self.penalty, self.name = _of_one(penalty), str(name)
         matrix = np.asarray(analysis, np.float64)
         if matrix.ndim != 2 or not np.all(np.isfinite(matrix)):
             raise ValueError("`analysis` must be a matrix of finite numbers, shape (p, n).")
@@ -45,7 +47,7 @@ class Linear(eqx.Module):
 
     @property
     def formula(self) -> str:
-        return f"sum over (D w)_i of {self.penalty.formula}"
+        return f"sum over i of {self.penalty.text('d_i')}, {self.name}"
 
 
 def TotalVariation(weight: ArrayLike = 1.0, length: int = 2, *, p: float = 1.0, scale: float = 0.0):
@@ -55,7 +57,8 @@ def TotalVariation(weight: ArrayLike = 1.0, length: int = 2, *, p: float = 1.0, 
     """
     if isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 2:
         raise ValueError(f"`length` must be an integer of at least 2, but is {length!r}.")
-    return Linear(Lp(p, weight, scale), np.diff(np.eye(int(length)), axis=0))
+    steps = np.diff(np.eye(int(length)), axis=0)
+    return Linear(Lp(p, weight, scale), steps, "d_i = w_(i+1) - w_i")
 
 
 class Norm(eqx.Module):
@@ -89,7 +92,8 @@ class Norm(eqx.Module):
 
     @property
     def formula(self) -> str:
-        return f"{self.penalty.formula} at w = {self.name}"
+        text = self.penalty.text("N").replace("log|N|", "log N").replace("|N|", "N")
+        return f"{text}, N = {self.name}"
 
 
 def euclidean_norm(w: Array) -> Array:
@@ -133,7 +137,7 @@ def Nuclear(penalty: AbstractPenalty | None = None) -> Norm:
 
 def Schatten(p: float, weight: ArrayLike = 1.0) -> Norm:
     """`weight sum_i s_i^p` of the singular values of matrices, 0 < p <= 2."""
-    return Norm(Lp(p, weight, 0.0), SchattenGauge(float(p)), 2, f"(sum s_i^{p:g})^(1/{p:g})")
+    return Norm(Lp(p, weight, 0.0), SchattenGauge(float(p)), 2, f"(sum s_i^{p:g})^{1 / p:g}")
 
 
 def _of_one(penalty: object) -> AbstractPenalty:

@@ -15,7 +15,7 @@ from ..dynamics import AbstractSDE, Ensemble, SimulationError, simulate
 from ..laws import DensityLaw, spectral
 from ..quotient import Domain, predictor_log_det
 from ..verdicts import Verdict, compare
-from ._coordinates import After, aligned, kept_side, with_domain
+from ._coordinates import After, aligned, check_reach, kept_side, with_domain
 from ._design import Design, batch_of, temperature_of
 from ._parametrisations import AbstractMap
 from ._plan import pilot, plan_run
@@ -41,6 +41,8 @@ class Validation(eqx.Module):
         the run; looked at where those from one start do not, else `None`. Where it is kept, the
         law is stationary as far as that time can tell and the run was too short to forget its
         start: not decided.
+    - `outside`: the part of the draws that lie beyond the `limits` of `validate_sgd`, where the
+        laws are cut: where there are any, nothing is decided.
     - `statement`: the outcome in words.
     """
 
@@ -55,11 +57,16 @@ class Validation(eqx.Module):
     statement: str = eqx.field(static=True)
     jumped: float = eqx.field(static=True, default=0.0)
     kept: bool | None = eqx.field(static=True, default=None)
+    outside: float = eqx.field(static=True, default=0.0)
 
     @property
     def holds(self) -> bool:
         """The designed law is consistent with the process, and every rival is rejected."""
-        return self.agrees and all(self.verdict[r].verdict == "rejected" for r in self.rivals)
+        return (
+            self.agrees
+            and self.outside == 0.0
+            and all(self.verdict[r].verdict == "rejected" for r in self.rivals)
+        )
 
     @property
     def agrees(self) -> bool:
@@ -71,12 +78,13 @@ class Validation(eqx.Module):
         """0 holds, 1 an expected law is rejected, 3 not decided.
 
         That is: a rival is not rejected, an expected law is neither consistent nor rejected, steps
-        jumped over infinity, or the chains are too slow to tell.
+        jumped over infinity, draws lie outside of where the laws are compared, or the chains are
+        too slow to tell.
         """
         if self.holds:
             return 0
         rejected = any(self.verdict[name].verdict == "rejected" for name in self.expected)
-        return 1 if rejected and not (self.jumped > 0.0 or self.kept) else 3
+        return 1 if rejected and not (self.jumped > 0.0 or self.outside > 0.0 or self.kept) else 3
 
     def table(self) -> str:
         """The verdict's table and the statement."""
@@ -159,6 +167,7 @@ def validate(
     if rivals is None:
         rivals = {WITHOUT: without_penalty(design, potential, own, domain)}
     draws = pilot(claimed, keys[0], spectrum)
+    check_reach(design, draws)
     gap, gram = _determinant(design, potential, own, draws, domain)
     expected: tuple[str, ...] = (DESIGNED,)
     if gap > 1e-3:

@@ -13,6 +13,7 @@ from .._arguments import as_key
 from ..dynamics import train
 from ..laws import DensityLaw
 from ..verdicts import compare
+from ._coordinates import outside
 from ._design import Design, batch_of, temperature_of
 from ._penalties import number
 from ._validate import DESIGNED, Validation
@@ -50,12 +51,15 @@ def validate_sgd(
     - `design`: of one coordinate without symmetry.
     - `per_sample`: `(w, sample) -> loss`; `data`: a pytree of arrays with a leading sample axis.
     - `learning_rate`, `batch_size`, `steps`: of `gaugebias.train` (with replacement).
-    - `limits`: interval of `w` that holds all but 1e-9 of both laws.
+    - `limits`: interval of `w` that holds all but 1e-9 of both laws: they are cut there. Where a
+        draw of the process lies outside, nothing is decided, and the statement says how many and
+        how far.
     - `start`: a predictor; default the middle of `limits`.
 
     **Returns:** a [`gaugebias.design.Validation`][] whose expected row is the minibatch law.
 
-    **Raises:** `ValueError` for designs of several coordinates or with a symmetry.
+    **Raises:** `ValueError` for designs of several coordinates or with a symmetry, and for `limits`
+    beyond the domain of `w` or what `u` resolves of it.
     """
     import optax
 
@@ -70,6 +74,7 @@ def validate_sgd(
     low, high = (float(x) for x in limits)
     if not low < high:
         raise ValueError(f"`limits` must be an increasing pair, but is {limits!r}.")
+    _within(design, low, high)
     keys = jax.random.split(jax.random.key(0) if key is None else as_key(key), 2)
     tau = rate / batch_size
     w = jnp.linspace(low, high, _NODES)
@@ -116,6 +121,14 @@ def validate_sgd(
         f"{', '.join(follows) or 'none of the laws'}. Its noise is multiplied by dw/du, so that "
         "the bias is not the penalty designed for noise of one size in u."
     )
+    left = outside(ens.values, domain)
+    if left > 0.0:
+        values = np.asarray(ens.values, np.float64)
+        statement = (
+            f"Not decided: {left:.2%} of the draws lie outside of `limits` ({low:g}, {high:g}), "
+            f"where the laws are cut; the draws reach from {np.min(values):.4g} to "
+            f"{np.max(values):.4g}. Give wider `limits`, or a smaller `learning_rate`."
+        )
     return Validation(
         verdict=verdict,
         expected=(MINIBATCH,),
@@ -126,7 +139,19 @@ def validate_sgd(
         settings={"chains": chains, "steps": steps, "learning_rate": rate},
         determinant=0.0,
         statement=statement,
+        outside=left,
     )
+
+
+def _within(design: Design, low: float, high: float) -> None:
+    ends = float(design.domain.lower[0]), float(design.domain.upper[0])
+    reach = ends if design.reach is None else design.reach
+    ends = max(ends[0], reach[0]), min(ends[1], reach[1])
+    if low < ends[0] or high > ends[1]:
+        raise ValueError(
+            f"`limits` ({low:g}, {high:g}) reach beyond the interval of w that the design "
+            f"resolves, ({ends[0]:.6g}, {ends[1]:.6g}): give limits within it."
+        )
 
 
 class _PerSample(eqx.Module):

@@ -73,8 +73,10 @@ def _draw(axes: Any, line: Any, design: Any, validation: Any, draws: np.ndarray 
     axes[0].plot(line.u, line.w, color=PALETTE[0], linewidth=1.6)
     axes[0].set(xlabel=line.labels[0], ylabel=line.labels[1], title="parametrisation")
     axes[1].plot(line.w, line.penalty, color=PALETTE[0], linewidth=1.6)
-    title = f"penalty at T = {float(design.temperature):g}"
-    axes[1].set(xlabel=line.labels[1], ylabel="R, in units of the loss", title=title)
+    temperature = float(design.temperature)
+    one = "R" if not design.shape else f"R, of one {line.labels[1].partition(' ')[0]}"
+    title = f"{one}, in units of the loss"
+    axes[1].set(xlabel=line.labels[1], ylabel=title, title=f"penalty at T = {temperature:g}")
     for ax in axes[:2]:
         tidy(ax)
     if draws is None:
@@ -88,11 +90,9 @@ def _draw(axes: Any, line: Any, design: Any, validation: Any, draws: np.ndarray 
         points = axis if several else axis.reshape(-1, *law.shape)
         cdf = np.asarray(one.cdf(points), dtype=float).reshape(-1)
         densities[name] = (0.5 * (axis[1:] + axis[:-1]), np.diff(cdf) / np.diff(axis))
-    data = FigureData(
-        validation.process.partition(" of ")[0],
-        "first coordinate" if several else "w",
-        draws,
-        densities,
-        validation.expected,
-    )
-    case_figure(data, axes[2])
+    title = validation.process.partition(" of ")[0]
+    values = np.shape(validation.ensemble.values)[2:]
+    label = "w" if not several else "w_1" if line.labels[1] != "d_i" else "d_1"
+    if values != tuple(design.shape):
+        label = "largest singular value of w"
+    case_figure(FigureData(title, label, draws, densities, validation.expected), axes[2])

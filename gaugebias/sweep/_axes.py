@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..dynamics._checks import count
+from ._written import plain, text_of, written
+
+_MOST = 2**20  # points of a sample
+
 
 @dataclasses.dataclass(frozen=True)
 class Uniform:
@@ -17,7 +22,7 @@ class Uniform:
     high: float
 
     def __post_init__(self) -> None:
-        _ordered("Uniform", self.low, self.high)
+        _order(self)
 
     def at(self, u: float) -> float:
         """The value at the quantile `u` in [0, 1)."""
@@ -32,7 +37,7 @@ class LogUniform:
     high: float
 
     def __post_init__(self) -> None:
-        _ordered("LogUniform", self.low, self.high)
+        _order(self)
         if self.low <= 0:
             raise ValueError(f"`LogUniform` needs a positive `low`, but it is {self.low}.")
 
@@ -55,33 +60,32 @@ class Choice:
         return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
 
 
-def _ordered(name: str, low: float, high: float) -> None:
+def _order(axis: Uniform | LogUniform) -> None:
+    """Ends as floats; `ValueError` where they are no numbers in order."""
+    name, ends = type(axis).__name__, (plain(axis.low), plain(axis.high))
+    for end in ends:
+        if isinstance(end, bool) or not isinstance(end, int | float):
+            raise ValueError(f"`{name}` needs two numbers, `low` and `high`, but has {end!r}.")
+    low, high = map(float, ends)
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise ValueError(f"`{name}` needs finite `low` < `high`, but they are {low} and {high}.")
+    object.__setattr__(axis, "low", low)
+    object.__setattr__(axis, "high", high)
 
 
 def listed(values: Any, name: str) -> tuple[Any, ...]:
     """`values` as a tuple of plain values; `ValueError` where it is no list, or empty."""
-    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence | np.ndarray):
         try:
             values = np.asarray(values) if hasattr(values, "__array__") else None
         except TypeError:
             values = None
-    if values is None or np.ndim(values) == 0 and not isinstance(values, Sequence):
+    if values is None or (isinstance(values, np.ndarray) and values.ndim == 0):
         raise ValueError(f"`{name}` must be a list of values to sweep over.")
     found = tuple(plain(v) for v in values)
     if not found:
         raise ValueError(f"`{name}` is an empty list: there is nothing to sweep over.")
     return found
-
-
-def plain(value: Any) -> Any:
-    """A numpy or jax scalar as the Python number it is; lists as tuples."""
-    if isinstance(value, list | tuple):
-        return tuple(plain(v) for v in value)
-    if isinstance(value, np.generic) or (hasattr(value, "item") and np.ndim(value) == 0):
-        return value.item()
-    return value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Sample:
 
     **Arguments:**
 
-    - `n`: the number of points.
+    - `n`: the number of points, best a power of two.
     - `over`: settings by name, each a [`gaugebias.sweep.Uniform`][],
         [`gaugebias.sweep.LogUniform`][] or [`gaugebias.sweep.Choice`][].
     - `seed`: of the scrambling; the same seed gives the same points.
@@ -101,10 +105,16 @@ class Sample:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
-            raise ValueError(f"`n` of a `Sample` must be a positive integer, but is {self.n!r}.")
-        if not self.over:
-            raise ValueError("`over` of a `Sample` is empty: there is nothing to sweep over.")
+        number = count(self.n, "n", least=1)
+        if number > _MOST:
+            raise ValueError(f"`n` of a `Sample` is {number}: give at most {_MOST}.")
+        object.__setattr__(self, "n", number)
+        object.__setattr__(self, "seed", count(self.seed, "seed", least=0))
+        if not isinstance(self.over, Mapping) or not self.over:
+            raise ValueError(
+                "`over` of a `Sample` must be a dictionary from names of settings to `Uniform`, "
+                f"`LogUniform` or `Choice`, but is {self.over!r}."
+            )
         for name, axis in self.over.items():
             if not isinstance(axis, Uniform | LogUniform | Choice):
                 raise ValueError(
@@ -113,7 +123,36 @@ class Sample:
                 )
 
 
-def points(over: Mapping[str, Any] | Sample) -> list[dict[str, Any]]:
+Over = dict[str, tuple[Any, ...]] | Sample
+
+
+def checked(over: Mapping[str, Any] | Sample) -> Over:
+    """`over` with lists as tuples; `ValueError` where it is no design."""
+    if isinstance(over, Sample):
+        return over
+    if not isinstance(over, Mapping) or not over:
+        raise ValueError(
+            "`over` must be a dictionary from names of settings to lists of values, or a "
+            f"`gb.sweep.Sample`, but is {over!r}."
+        )
+    return {name: listed(values, f"over[{name!r}]") for name, values in over.items()}
+
+
+def check_different(name: str, values: Sequence[Any]) -> None:
+    """`ValueError` where two values of an axis would be one in the store."""
+    seen: set[str] = set()
+    for value in values:
+        text = text_of(value)
+        if text in seen:
+            raise ValueError(
+                f"`over[{name!r}]` names a value twice, or two that read the same ({text:.60}): "
+                "leave one out; sweep over names of functions and objects, and look them up in "
+                "`experiment`."
+            )
+        seen.add(text)
+
+
+def points(over: Over) -> list[dict[str, Any]]:
     """The swept settings of every point of the design, in order (the last name runs fastest)."""
     if isinstance(over, Sample):
         from scipy.stats import qmc
@@ -125,24 +164,19 @@ def points(over: Mapping[str, Any] | Sample) -> list[dict[str, Any]]:
             {name: over.over[name].at(float(u)) for name, u in zip(names, row, strict=True)}
             for row in drawn
         ]
-    if not isinstance(over, Mapping) or not over:
-        raise ValueError(
-            "`over` must be a dictionary from names of settings to lists of values, or a "
-            f"`gb.sweep.Sample`, but is {over!r}."
-        )
-    lists = [listed(values, f"over[{name!r}]") for name, values in over.items()]
-    for name, values in zip(over, lists, strict=True):
-        if len(set(values)) < len(values):
-            raise ValueError(f"`over[{name!r}]` names a value twice.")
-    return [dict(zip(over, values, strict=True)) for values in itertools.product(*lists)]
+    return [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
 
 
-def described(over: Mapping[str, Any] | Sample) -> dict[str, Any]:
+def described(over: Over) -> dict[str, Any]:
     """`over` as JSON can hold it."""
-    if isinstance(over, Sample):
-        ranges = {
-            name: {type(axis).__name__: dataclasses.asdict(axis)}
-            for name, axis in over.over.items()
+    if not isinstance(over, Sample):
+        return {name: [written(v) for v in values] for name, values in over.items()}
+    ranges = {
+        name: {
+            type(axis).__name__: {
+                field.name: written(getattr(axis, field.name)) for field in dataclasses.fields(axis)
+            }
         }
-        return {"sample": over.n, "seed": over.seed, "over": ranges}
-    return {name: list(listed(values, name)) for name, values in over.items()}
+        for name, axis in over.over.items()
+    }
+    return {"sample": over.n, "seed": over.seed, "over": ranges}

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
-from ..design._named import load_function
-from ._axes import Choice, LogUniform, Sample, Uniform
-from ._settings import check_names, converted
+from ..design._named import load_names
+from ..dynamics._checks import count
+from ._axes import Choice, LogUniform, Sample, Uniform, checked, listed
+from ._settings import check_known, converted, typed
 
 _TOP = (
     "experiment",
@@ -82,34 +84,35 @@ def read_config(file: str | Path) -> Config:
         raise ValueError(
             f"`experiment` is {words!r}: write `file.py:function`, relative to {str(file)!r}."
         )
-    with _importing(folder):
-        experiment = load_function(folder / python, name, "experiment")
-        kind = load_function(
-            folder / python, str(table.get("settings_class", "Settings")), "settings_class"
-        )
-    base = _settings(kind, _table(table, "settings"))
+    _check_types(table)
+    x64 = table.get("x64", True)
+    wanted = {"experiment": name, "settings_class": table.get("settings_class", "Settings")}
+    # Arrays that the file makes have the precision of the run; its classes are those of both names.
+    with _importing(folder), jax.enable_x64(x64):
+        found = load_names(folder / python, wanted, right=callable)
+        base = _settings(found["settings_class"], _table(table, "settings"))
     if ("grid" in table) == ("sample" in table):
         raise ValueError("give one of the tables `[grid]` and `[sample]`: what to sweep over.")
     over = _grid(_table(table, "grid")) if "grid" in table else _sample(_table(table, "sample"))
-    check_names(base, over.over if isinstance(over, Sample) else over, "over")
+    typed(base, checked(over))
     seed = table.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"`seed` is {seed!r}: give an integer from 0 to 4294967295.")
     names = ("seeds", "static", "stacked", "stack", "chunk", "devices", "source", "units")
-    _check_types(table)
     return Config(
-        experiment,
+        found["experiment"],
         base,
         over,
-        folder / _text(table, "path", f"{source.stem}.zarr"),
+        folder / Path(_text(table, "path", f"{source.stem}.zarr")).expanduser(),
         seed,
-        bool(table.get("x64", True)),
+        x64,
         {name: table[name] for name in names if name in table},
     )
 
 
 def _check_types(table: Mapping[str, Any]) -> None:
     kinds: dict[str, tuple[type, ...]] = {
+        "settings_class": (str,),
         "seeds": (int, list),
         "static": (list,),
         "stacked": (list,),
@@ -167,15 +170,21 @@ def _importing(folder: Path) -> Iterator[None]:
 def _settings(kind: Any, values: Mapping[str, Any]) -> Any:
     if not dataclasses.is_dataclass(kind) or not isinstance(kind, type):
         raise ValueError(f"`settings_class` must name a dataclass, but is {kind!r}.")
+    known = [field.name for field in dataclasses.fields(kind) if field.init]
+    check_known(values, known, "settings", f"setting of {kind.__name__}")
     try:
         base = kind()
-    except TypeError:
-        try:
-            return kind(**values)
-        except TypeError as error:
-            raise ValueError(f"`settings`: {error}: give every setting without default.") from None
-    check_names(base, values, "settings")
-    return dataclasses.replace(base, **converted(base, values, "settings"))
+    except Exception:  # it takes no defaults: what it says of the values comes out below
+        base = None
+    if base is not None:
+        values = converted(base, values, "settings")
+    try:
+        return kind(**values) if base is None else dataclasses.replace(base, **values)
+    except Exception as error:
+        raise ValueError(
+            f"`settings` cannot be made into {kind.__name__} ({type(error).__name__}: {error}): "
+            "check them, and give every one without a default."
+        ) from error
 
 
 def _grid(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,15 +196,22 @@ def _values(name: str, value: Any) -> list[Any]:
         return value
     if isinstance(value, dict) and set(value) in ({"linear", "points"}, {"log", "points"}):
         (kind,) = set(value) - {"points"}
-        try:
-            low, high = (float(x) for x in value[kind])
-            return [float(x) for x in _GRIDS[kind](low, high, int(value["points"]))]
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"`grid.{name}`: {error}.") from None
+        number = count(value["points"], f"grid.{name}.points", least=1)
+        low, high = _ends(f"grid.{name}", value[kind], kind)
+        if kind == "log" and not low * high > 0:
+            raise ValueError(f"`grid.{name}`: a log grid needs ends of one sign, not 0.")
+        return [float(x) for x in _GRIDS[kind](low, high, number)]
     raise ValueError(
         f"`grid.{name}` is {value!r}: give a list of values, or "
         "{ log = [low, high], points = n } or { linear = [low, high], points = n }."
     )
+
+
+def _ends(where: str, value: Any, kind: str) -> tuple[float, float]:
+    right = isinstance(value, list) and len(value) == 2
+    if not right or any(isinstance(x, bool) or not isinstance(x, int | float) for x in value):
+        raise ValueError(f"`{where}` has {kind} = {value!r}: give two numbers, [low, high].")
+    return float(value[0]), float(value[1])
 
 
 def _sample(table: Mapping[str, Any]) -> Sample:
@@ -207,13 +223,18 @@ def _sample(table: Mapping[str, Any]) -> Sample:
 
 
 def _axis(name: str, value: Any) -> Uniform | LogUniform | Choice:
+    where = f"sample.over.{name}"
     if isinstance(value, dict) and len(value) == 1:
         ((kind, inside),) = value.items()
         if kind == "choice":
-            return Choice(inside)
-        if kind in _AXES and isinstance(inside, list) and len(inside) == 2:
-            return _AXES[kind](float(inside[0]), float(inside[1]))
+            return Choice(listed(inside, where))
+        if kind in _AXES:
+            ends = _ends(where, inside, kind)
+            try:
+                return _AXES[kind](*ends)
+            except ValueError as error:
+                raise ValueError(f"`{where}`: {error}") from None
     raise ValueError(
-        f"`sample.over.{name}` is {value!r}: give {{ log_uniform = [low, high] }}, "
+        f"`{where}` is {value!r}: give {{ log_uniform = [low, high] }}, "
         "{ uniform = [low, high] } or { choice = [values] }."
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._groups import PADDING
-from ._store import PENDING, STATUS, Store, from_bytes, record_of
+from ._store import PENDING, STATUS, Store, from_bytes
 
 
 def load(path: str | Path):
@@ -30,9 +30,8 @@ def load(path: str | Path):
     target = Path(path)
     if not target.exists():
         raise ValueError(f"`path` {str(target)!r} does not exist.")
-    record = record_of(target)
-    store = Store(target)
-    layout = store.layout
+    store = Store(target, writable=False)
+    record, layout = store.record, store.layout
     real = layout.slots != PADDING
     order = np.argsort(layout.slots[real], kind="stable")
     definition = record["definition"]
@@ -45,7 +44,7 @@ def load(path: str | Path):
         dims, sizes = [*over, "seed"], [*(len(v) for v in over.values()), len(seeds)]
 
     def arranged(name: str) -> np.ndarray:
-        x = np.asarray(store.root[name][:])[real][order]
+        x = np.asarray(store.array(name)[:])[real][order]
         return x.reshape(*sizes, *x.shape[1:])
 
     status = arranged("status")
@@ -58,7 +57,7 @@ def load(path: str | Path):
         "reason": (dims, reason),
     }
     for name in record["outputs"]:
-        array = store.root[name]
+        array = store.array(name)
         x = arranged(name)
         extra = [f"{name}_dim_{i}" for i in range(x.ndim - len(sizes))]
         variables[name] = ([*dims, *extra], x, dict(array.attrs))
@@ -81,8 +80,13 @@ def load(path: str | Path):
     return xr.Dataset(variables, coordinates, attributes)
 
 
+_NOT_IN_JSON = ("inf", "-inf", "nan")  # numbers, written as text
+
+
 def _column(values: list[Any]) -> np.ndarray:
     """Values of a setting along an axis; what is no number or string as JSON text."""
+    if any(isinstance(v, float) for v in values):
+        values = [float(v) if v in _NOT_IN_JSON else v for v in values]
     if all(isinstance(v, bool) for v in values) or all(
         isinstance(v, int | float) and not isinstance(v, bool) for v in values
     ):

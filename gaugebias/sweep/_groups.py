@@ -1,13 +1,12 @@
 """Cells of equal shape, stacked in chunks of one size; every chunk is computed whole."""
 
 import dataclasses
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ._settings import written
+from ._written import text_of
 
 PADDING = -1
 LEAST, MOST = 16, 256  # cells in a chunk, where nobody says otherwise and there are so many
@@ -42,12 +41,25 @@ def cells_of(points: Sequence[dict[str, Any]], seeds: Sequence[int]) -> list[Cel
     ]
 
 
+def cached(fn: Callable[[Any], str]) -> Callable[[Any], str]:
+    """`fn`, called once for each object: points share the values of an axis."""
+    known: dict[int, tuple[Any, str]] = {}  # with the object, whose number is then not given again
+
+    def found(value: Any) -> str:
+        if id(value) not in known:
+            known[id(value)] = (value, fn(value))
+        return known[id(value)][1]
+
+    return found
+
+
 def groups_of(cells: Sequence[Cell], stacked: Sequence[str]) -> list[Group]:
     """Cells by their values of the settings that are not stacked, in order of appearance."""
-    found: dict[str, tuple[dict[str, Any], list[Cell]]] = {}
+    found: dict[tuple[str, ...], tuple[dict[str, Any], list[Cell]]] = {}
+    text = cached(text_of)
     for cell in cells:
         static = {k: v for k, v in cell.values.items() if k not in stacked}
-        key = json.dumps(written(static), sort_keys=True)
+        key = tuple(map(text, static.values()))
         found.setdefault(key, (static, []))[1].append(cell)
     return [Group(static, tuple(members)) for static, members in found.values()]
 

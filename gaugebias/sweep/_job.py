@@ -1,5 +1,6 @@
 """What a sweep computes: its groups, their programs, and the size of its chunks."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,21 +11,30 @@ from jax.sharding import Mesh
 
 from ..dynamics._runs._memory import available
 from ._definition import provenance
-from ._groups import PADDING, Cell, Group, Layout, default_chunk, lay_out
+from ._groups import PADDING, Cell, Group, Layout, cached, default_chunk, lay_out
 from ._outputs import Shapes, check_fits, common_shapes, judged, shapes_of
-from ._program import Outputs, Program, on_host
-from ._settings import replaced, written
+from ._program import Outputs, Program, on_host, ran_out, said
+from ._settings import check_known, names_of, replaced
 from ._store import FAILED, REASON, create
+from ._written import written
 
+_RAISED = re.compile(r"^\s*(\w[\w.]*(?:Error|Exception): .+)$", re.MULTILINE)
 _SHARE = 0.5  # of the free memory that a chunk may take
 
 
 def _said(error: Exception) -> str:
     """An error on one line that fits; of a long one its two ends, which say most."""
     words = " ".join(f"{type(error).__name__}: {error}".split())
+    if isinstance(error, jax.errors.JaxRuntimeError):
+        inside = _RAISED.findall(str(error))  # by a function of the host that jax called
+        words = " ".join(inside[-1].split()) if inside else words
     if len(words) <= REASON // 2:
         return words
     return f"{words[: REASON // 4]} ... {words[-REASON // 4 :]}"
+
+
+class NoMemory(Exception):
+    """A chunk did not fit: it says nothing of its cells, which stay unfinished."""
 
 
 class Job:
@@ -62,7 +72,10 @@ class Job:
             if last[1]:
                 found[cell.number] = last[1]
         if len(found) == len(self.cells):
-            raise ValueError(f"no cell has settings that can be: {next(iter(found.values()))}")
+            said_first = next(iter(found.values()))
+            raise ValueError(
+                f"`over`: {type(self.settings).__name__} takes none of the settings ({said_first})."
+            )
         return found
 
     def _able(self, group: int) -> tuple[Cell, ...]:
@@ -89,13 +102,22 @@ class Job:
         **Raises:** `ValueError` where one computes something else: the source of a function that
         `experiment` calls, or a number it closes over, has changed.
         """
+        if not self.stack:
+            return
         for group, digest in enumerate(digests):
-            if digest is not None and self.program(group).digest != digest:
+            if self._digest(group) != digest:
                 raise ValueError(
                     f"`experiment` computes something else than when the sweep in {str(path)!r} "
                     "was defined (a function that it calls or a number that it uses has changed): "
-                    "choose another path."
+                    "choose another path; `gb.sweep.load` reads what is there."
                 )
+
+    def _digest(self, group: int) -> str | None:
+        """Of what a group computes; `None` where it cannot be traced."""
+        try:
+            return self.program(group).digest
+        except Exception:
+            return None
 
     def _shapes(self) -> tuple[list[Shapes], list[Exception]]:
         """Of the outputs of every group that can be run, and what the others raise."""
@@ -133,19 +155,27 @@ class Job:
             return 1
         size = self._rounded(default_chunk(self.groups))
         found = available(jax.local_devices()[:1])
-        able = [g for g in range(len(self.groups)) if self._traceable(g)]
-        if found is None or not able:
+        if found is None:
             return size
         free, _ = found
-        largest = max(able, key=lambda g: self.program(g).bytes)
-        need = self.program(largest).memory(size, self.mesh)
+        need = self._largest().memory(size, self.mesh)
         while need > _SHARE * free and size > self._rounded(1):
             size = self._rounded(max(1, min(size // 2, int(size * _SHARE * free / need))))
-            need = self.program(largest).memory(size, self.mesh)
+            need = self._largest().memory(size, self.mesh)
         return size
 
-    def _traceable(self, group: int) -> bool:
-        return isinstance(self._programs.get(group), Program)
+    def _largest(self) -> Program:
+        """The program that needs most; there is one by the time that shapes are known."""
+        able = (found for found in self._programs.values() if isinstance(found, Program))
+        return max(able, key=lambda program: program.bytes)
+
+    def _stacks(self, group: int, size: int) -> bool:
+        """Whether the program of a group can be run in chunks of `size`."""
+        try:
+            self.program(group).compiled(size, self.mesh)
+        except Exception:
+            return False
+        return True
 
     def _rounded(self, size: int) -> int:
         many = 1 if self.mesh is None else self.mesh.size
@@ -157,7 +187,7 @@ class Job:
         """Write the store of a sweep that has not begun."""
         found, errors = self._shapes()
         if not found:
-            raise errors[0]
+            raise _unusable(errors[0]) from errors[0]
         names = list(points[0])
         shapes = common_shapes(found, names)
         if not self.stack and size not in (None, 1):
@@ -168,9 +198,12 @@ class Job:
                 f"`chunk` is {size}, which is no multiple of the {self._rounded(1)} devices: give "
                 f"{self._rounded(size)}."
             )
+        if self.stack:
+            self._largest().compiled(size, self.mesh)  # says whether cells can be stacked
         layout = lay_out(self.groups, size)
         columns, about = self._columns(layout, names)
         units = definition["units"]
+        check_known(units, [*shapes, *names_of(self.settings)], "units", "output or setting")
         attributes: dict[str, dict[str, Any]] = {n: {"units": u} for n, u in units.items()}
         for name, more in about.items():
             attributes.setdefault(name, {}).update(more)
@@ -180,10 +213,7 @@ class Job:
             "provenance": provenance(),
             "outputs": list(shapes),
             "columns": _lists(definition["over"], points),
-            "programs": [
-                self.program(g).digest if self._traceable(g) else None
-                for g in range(len(self.groups))
-            ],
+            "programs": [self._digest(g) if self.stack else None for g in range(len(self.groups))],
         }
         create(path, record, layout, shapes, columns, attributes)
 
@@ -200,12 +230,13 @@ class Job:
         about: dict[str, dict[str, Any]] = {}
         for name in names:
             values = [c.values[name] for c in filled]
-            if all(isinstance(v, int | float) for v in values):
+            if all(type(v) in (bool, float) or _is_integer(v) for v in values):
                 columns[name] = np.asarray(values, float if _floats(values) else np.int64)
                 continue
-            meanings = list(dict.fromkeys(str(written(v)) for v in values))
-            columns[name] = np.asarray([meanings.index(str(written(v))) for v in values], np.int64)
-            about[name] = {"flag_values": list(range(len(meanings))), "flag_meanings": meanings}
+            text = cached(lambda v: str(written(v)))
+            meanings = {each: i for i, each in enumerate(dict.fromkeys(map(text, values)))}
+            columns[name] = np.asarray([meanings[text(v)] for v in values], np.int64)
+            about[name] = {"flag_values": [*meanings.values()], "flag_meanings": [*meanings]}
         return columns, about
 
     def compute(
@@ -229,11 +260,17 @@ class Job:
             outputs = self._run(group, cells)
             check_fits(outputs, shapes)
         except Exception as whole:
-            return self._one_by_one(group, cells, status, reasons, whole)
+            if self.stack and ran_out(whole):
+                raise NoMemory(_said(whole)) from whole
+            return self._apart(group, cells, status, reasons, whole)
         for i, cell in enumerate(cells):
             if cell is not None:
                 status[i], reasons[i] = judged(outputs, i)
-        return outputs, status, reasons
+        return (
+            _without(outputs, [i for i, cell in enumerate(cells) if cell is None]),
+            status,
+            reasons,
+        )
 
     def _run(self, group: int, cells: Sequence[Cell | None]) -> Outputs:
         if self.stack:
@@ -245,35 +282,56 @@ class Job:
         finally:
             self._seen.pop(cell.number)
 
-    def _one_by_one(
+    def _apart(
         self, group: int, cells: Sequence[Cell | None], status, reasons, whole: Exception
     ) -> tuple[Outputs, list[int], list[str]]:
-        """The cells of a chunk that failed, each by itself; what fails again says why.
+        """The cells of a chunk that failed, told apart by halves; one that fails alone says why.
 
-        Stacked cells run in chunks of copies, by the program of the whole chunk.
+        Halves run by the program of the whole chunk, with their cells where they were in it.
         """
-        rows: dict[int, Outputs] = {}
-        traced = self.stack and self._traceable(group)
-        for i, cell in enumerate(cells):
-            if cell is None:
+        outputs: Outputs = {}
+        todo = [([i for i, cell in enumerate(cells) if cell is not None], whole)]
+        tried = self.stack and self._stacks(group, len(cells))
+        while todo:
+            indices, error = todo.pop()
+            if len(indices) == 1 or not tried:
+                for i in indices:
+                    status[i], reasons[i] = FAILED, _said(error)
                 continue
-            try:
-                if not traced:
-                    raise whole
-                rows[i] = self._run(group, [cell] * len(cells))
-                status[i], reasons[i] = judged(rows[i], 0)
-            except Exception as error:
-                status[i], reasons[i] = FAILED, _said(error)
-        if not rows:
-            return {}, status, reasons
-        some = next(iter(rows.values()))
-        outputs = {}
-        for name, x in some.items():
-            floats = np.issubdtype(x.dtype, np.inexact)
-            outputs[name] = np.full(x.shape, np.nan if floats else 0, x.dtype)
-            for i, row in rows.items():
-                outputs[name][i] = row[name][0]
+            middle = len(indices) // 2
+            for half in (indices[:middle], indices[middle:]):
+                try:
+                    rows = self._run(group, [c if i in half else None for i, c in enumerate(cells)])
+                except Exception as failure:
+                    if ran_out(failure):
+                        raise NoMemory(_said(failure)) from failure
+                    todo.append((half, failure))
+                    continue
+                for name, x in rows.items():
+                    outputs.setdefault(name, np.full_like(x, _blank(x)))[half] = x[half]
+                for i in half:
+                    status[i], reasons[i] = judged(rows, i)
         return outputs, status, reasons
+
+
+def _blank(x: np.ndarray) -> float:
+    """What stands where there is no result."""
+    return np.nan if np.issubdtype(x.dtype, np.inexact) else 0
+
+
+def _without(outputs: Outputs, empty: list[int]) -> Outputs:
+    """Outputs of a chunk without the copies in the places of `empty`."""
+    if not empty:
+        return outputs
+    found = {name: np.array(x) for name, x in outputs.items()}
+    for x in found.values():
+        x[empty] = _blank(x)
+    return found
+
+
+def _is_integer(value: Any) -> bool:
+    """Whether a value is an integer that an array can hold."""
+    return type(value) is int and -(2**63) <= value < 2**63
 
 
 def _floats(values: Sequence[Any]) -> bool:
@@ -281,11 +339,17 @@ def _floats(values: Sequence[Any]) -> bool:
 
 
 def _lists(over: dict[str, Any], points: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """The values of every setting along its axis."""
+    """The values of every setting along its axis, as JSON holds them."""
     if "sample" in over and isinstance(over.get("over"), dict):
         return {name: [written(p[name]) for p in points] for name in points[0]}
-    return {name: list(dict.fromkeys(_hashable(p[name]) for p in points)) for name in points[0]}
+    return over
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _unusable(error: Exception) -> ValueError:
+    """What is wrong where no cell can be run, as one sentence."""
+    if isinstance(error, ValueError) and str(error).startswith(("`", "the output")):
+        return error
+    return ValueError(
+        f"`experiment` cannot be run with any of the settings ({said(error)}): it is called as "
+        "`experiment(settings, key)`."
+    )

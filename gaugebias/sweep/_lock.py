@@ -1,6 +1,7 @@
 """Who works on a store: one run at a time, or the processes of one run, each with its lock."""
 
 import contextlib
+import glob
 import os
 import time
 from collections.abc import Iterator
@@ -70,3 +71,14 @@ def is_held(path: Path, process: int) -> bool:
             return not take_lock(file)
     except FileNotFoundError:
         return False
+
+
+def others_at_work(path: Path, process: int) -> bool:
+    """Whether a process other than `process` holds a lock of the store."""
+    mine = _file(path, process)
+    numbers = (
+        file.name.rpartition("-")[2]
+        for file in path.parent.glob(f".{glob.escape(path.name)}.lock-*")
+        if file != mine
+    )
+    return any(is_held(path, int(number)) for number in numbers if number.isdecimal())

@@ -1,5 +1,6 @@
 """The compiled part: the experiment traced once a group, and stacked over a chunk."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from jaxtyping import Array
 from ..dynamics._runs._fingerprint import digest_of
 from ..dynamics._runs._path import folded_keys
 from ._groups import Cell, Group
-from ._settings import replaced, traced
+from ._outputs import as_numbers, named
+from ._settings import number_kind, replaced, traced
 
 Outputs = dict[str, np.ndarray]
 
@@ -23,31 +25,28 @@ class CannotTrace(ValueError):
     """The experiment is no function that jax can trace: why, and what to do."""
 
 
-def named(tree: Any) -> dict[str, Any]:
-    """What an experiment returns as arrays by name.
-
-    **Raises:** `ValueError` where there is none, or two of one name.
-    """
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    out: dict[str, Any] = {}
-    for path, leaf in leaves:
-        name = jax.tree_util.keystr(path, simple=True, separator=".") or "value"
-        if name in out:
-            raise ValueError(f"`experiment` returns two leaves named {name!r}.")
-        out[name] = leaf
-    if not out:
-        raise ValueError("`experiment` returns no arrays: return numbers by name, as a dictionary.")
-    return out
+class CannotStack(ValueError):
+    """The experiment is no function that jax can vmap: why, and what to do."""
 
 
 def stacked_values(cells: Sequence[Cell], stacked: Sequence[str], settings: Any) -> dict[str, Any]:
     """Arrays `(cells,)` of the stacked settings."""
     out = {}
     for name in stacked:
-        whole = isinstance(getattr(settings, name), int)
-        dtype = jnp.result_type(int if whole else float)
+        dtype = jnp.result_type(number_kind(settings, name) or float)
         out[name] = np.asarray([cell.values[name] for cell in cells], dtype)
     return out
+
+
+def said(error: Exception) -> str:
+    """The first line of an error, with its type."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}".rstrip(".: ")
+
+
+def ran_out(error: Exception) -> bool:
+    """Whether an error says that there is no memory left: of the machine, not of a cell."""
+    return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
 
 
 def seed_keys(key: Array, cells: Sequence[Cell]) -> Array:
@@ -68,10 +67,11 @@ class Program:
         one = stacked_values(group.cells[:1], stacked, settings)
         shapes = {name: jax.ShapeDtypeStruct((), x.dtype) for name, x in one.items()}
         names: list[str] = []
+        cells = list({cell.point: cell.values for cell in group.cells}.values())
 
         def flat(values, key_data):
             key_ = jr.wrap_key_data(key_data, impl=jr.key_impl(key))
-            found = named(experiment(traced(base, values), key_))
+            found = named(experiment(traced(base, values, cells), key_))
             names[:] = found
             return tuple(jnp.asarray(x) for x in found.values())
 
@@ -79,10 +79,10 @@ class Program:
         try:
             closed = jax.make_jaxpr(flat)(shapes, jax.ShapeDtypeStruct(data.shape, data.dtype))
         except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
-            first = str(error).strip().splitlines()[0]
             raise CannotTrace(
-                f"`experiment` cannot be traced by jax ({first}). Name the settings that steer its "
-                "Python code in `static`, or pass `stack=False` to run cell by cell on the host."
+                f"`experiment` cannot be traced by jax ({said(error)}). Name the settings that "
+                "steer its Python code in `static`, or pass `stack=False` to run cell by cell on "
+                "the host."
             ) from error
         self.names = tuple(names)
         self.shapes = {
@@ -109,8 +109,19 @@ class Program:
                 )
 
             args = self._arguments([self._first] * size, mesh)
-            self._compiled[size] = run.lower(*args).compile()
-        return self._compiled[size]
+            try:
+                self._compiled[size] = run.lower(*args).compile()
+            except Exception as error:
+                if ran_out(error):
+                    raise
+                self._compiled[size] = CannotStack(
+                    f"`experiment` cannot be stacked by `jax.vmap` ({said(error)}): pass "
+                    "`stack=False` to run it cell by cell on the host."
+                )
+        found = self._compiled[size]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _arguments(self, cells: Sequence[Cell | None], mesh: Mesh | None) -> tuple[Any, Any]:
         first = next(cell for cell in cells if cell is not None)
@@ -133,7 +144,15 @@ class Program:
     def run(self, cells: Sequence[Cell | None], mesh: Mesh | None) -> Outputs:
         """The outputs `(size, ...)` of a chunk; where a cell is `None` the first is repeated."""
         found = self.compiled(len(cells), mesh)(*self._arguments(cells, mesh))
-        return {name: np.asarray(x) for name, x in zip(self.names, found, strict=True)}
+        _await(found)
+        return {name: as_numbers(name, x) for name, x in zip(self.names, found, strict=True)}
+
+
+def _await(arrays: Sequence[Any]) -> None:
+    """Wait for arrays where Ctrl-C is heard: in Python, at most 1% longer than it takes."""
+    began = time.monotonic()
+    while not all(x.is_ready() for x in arrays):
+        time.sleep(min(1e-4 + 0.01 * (time.monotonic() - began), 0.05))
 
 
 def _footprint(closed: Any) -> int:
@@ -150,4 +169,4 @@ def _footprint(closed: Any) -> int:
 def on_host(experiment: Callable, settings: Any, cell: Cell, key: Array) -> Outputs:
     """One cell by itself, as the experiment is written."""
     found = named(experiment(replaced(settings, cell.values), jr.fold_in(key, cell.seed)))
-    return {name: np.asarray(x) for name, x in found.items()}
+    return {name: as_numbers(name, x) for name, x in found.items()}

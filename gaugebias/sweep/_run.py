@@ -1,6 +1,8 @@
 """Sweeps: cells in chunks, each finished chunk stored at once, and resumed where it stopped."""
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +11,17 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .._arguments import as_key
-from ..dynamics._checks import count
-from ._axes import Sample, points
+from ..dynamics._checks import count, flag, function
+from ._axes import Choice, Over, Sample, checked, points
 from ._dataset import load
 from ._definition import define
 from ._groups import cells_of, groups_of
 from ._job import Job
-from ._lock import locked
+from ._lock import locked, others_at_work
 from ._progress import Bar
-from ._settings import check_names, check_settings, converted, names_of, stacked_names
+from ._settings import check_settings, names_of, stacked_names, typed
 from ._share import await_definition, await_others, work
-from ._store import Store, check_same
+from ._store import RESERVED, Store, check_same
 
 
 def run(
@@ -106,15 +108,16 @@ def run(
     another sweep, a path that cannot be written; `OSError` where the disk is full, with what was
     finished kept.
     """
+    function(experiment, "experiment", "`experiment(settings, key)`")
     check_settings(settings)
-    swept = list(over.over) if isinstance(over, Sample) else list(over or ())
-    check_names(settings, swept, "over")
-    designed = [converted(settings, values) for values in points(over)]
+    over = typed(settings, checked(over))
+    _check_free(over)
     numbers = _seeds(seeds)
-    rows = stacked_names(settings, swept, static, stacked) if stack else ()
+    stack = flag(stack, "stack")
+    rows = stacked_names(settings, _values(over), static, stacked) if stack else ()
     many = 1 if devices is None else _devices(devices)
     size = None if chunk is None else count(chunk, "chunk", least=1)
-    key = as_key(key)
+    key = _checked_key(key, stack)
     definition = define(
         experiment,
         settings,
@@ -127,10 +130,11 @@ def run(
         units=_units(units, settings),
         citation=source,
     )
+    designed = points(over)
     cells = cells_of(designed, numbers)
     mesh = None if many == 1 else Mesh(np.asarray(jax.local_devices()[:many]), ("cells",))
     job = Job(experiment, settings, key, rows, stack, mesh, cells, groups_of(cells, rows))
-    target = Path(path)
+    target = _folder(path)
     process, processes = jax.process_index(), jax.process_count()
     with locked(target, process):
         if process == 0 and not target.exists():
@@ -139,14 +143,13 @@ def run(
             await_definition(target)
         check_same(target, definition)
         store = Store(target)
-        if store.unfinished().size:
-            job.resume(target, store.record["programs"])
+        job.resume(target, store.record["programs"])
         if size not in (None, store.size):
             raise ValueError(
                 f"`chunk` is {size}, but the sweep in {str(target)!r} was defined with chunks of "
                 f"{store.size}: leave `chunk` out to go on with it."
             )
-        if process == 0:
+        if processes == 1 and not others_at_work(target, process):
             store.sweep_up()
         with Bar(len(cells), progress if process == 0 else False) as bar:
             work(job, store, bar, process, processes)
@@ -154,10 +157,46 @@ def run(
     return load(target)
 
 
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
-    if isinstance(seeds, int):
+def _check_free(over: Over) -> None:
+    """`ValueError` where a swept setting has a name that the store uses itself."""
+    for name in _values(over):
+        if name in RESERVED:
+            cure = (
+                "pass `seeds=`, which every point has" if name == "seed" else "rename the setting"
+            )
+            raise ValueError(f"`over` names {name!r}, which the store uses itself: {cure}.")
+
+
+def _values(over: Over) -> dict[str, tuple[Any, ...]]:
+    """The values of every swept setting; none of a range."""
+    if not isinstance(over, Sample):
+        return over
+    return {
+        name: axis.values if isinstance(axis, Choice) else () for name, axis in over.over.items()
+    }
+
+
+def _folder(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path):
+        raise ValueError(f"`path` must be the path of a folder, but is {path!r}.")
+    return Path(path)
+
+
+def _checked_key(key: Any, stack: bool) -> jax.Array:
+    key = as_key(key)
+    kind = str(jax.random.key_impl(key))
+    if stack and "rbg" in kind:
+        raise ValueError(
+            f"`key` is of the generator {kind!r}, whose numbers depend on what a cell is stacked "
+            "with: pass `jax.random.key(seed, impl='threefry2x32')`, or `stack=False`."
+        )
+    return key
+
+
+def _seeds(seeds: Any) -> list[int]:
+    if isinstance(seeds, int | np.integer | float | str) or not isinstance(seeds, Iterable):
         return list(range(count(seeds, "seeds", least=1)))
-    found = [count(int(s), "seeds", least=0) for s in seeds]
+    found = [count(s, "seeds", least=0) for s in seeds]
     if not found or len(set(found)) < len(found) or max(found) >= 2**32:
         raise ValueError(
             f"`seeds` must be different integers from 0 to 4294967295, but is {seeds!r}."
@@ -175,13 +214,16 @@ def _devices(devices: int) -> int:
     return many
 
 
-def _units(units: Mapping[str, str] | None, settings: Any) -> dict[str, str]:
+def _units(units: Any, settings: Any) -> dict[str, str]:
     """Units by name; those of settings may stand in the metadata of the dataclass's fields."""
-    import dataclasses
-
     own = {
         field.name: str(field.metadata["units"])
         for field in dataclasses.fields(settings)
         if "units" in field.metadata and field.name in names_of(settings)
     }
+    if units is not None and not isinstance(units, Mapping):
+        raise ValueError(f"`units` must be a dictionary from names to texts, but is {units!r}.")
+    for name, unit in (units or {}).items():
+        if not isinstance(unit, str):
+            raise ValueError(f"`units[{name!r}]` must be a text, but is {unit!r}.")
     return own | dict(units or {})

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ._groups import PADDING
-from ._job import Job
+from ._job import Job, NoMemory
 from ._lock import is_held
 from ._progress import Bar
 from ._store import DONE, Store
@@ -31,17 +31,31 @@ def await_definition(path: Path) -> None:
 
 
 def work(job: Job, store: Store, bar: Bar, process: int, processes: int) -> None:
-    """Compute and store the chunks of this process that are not finished."""
+    """Compute and store the chunks of this process that are not finished.
+
+    **Raises:** `ValueError` where chunks ran out of memory, after all the others.
+    """
+    short: list[str] = []
     layout, shapes = store.layout, store.shapes
-    bar.skip(*store.counts())
+    bar.begin(*store.counts())
     for chunk in store.unfinished():
         if chunk % processes != process:
             continue
-        outputs, status, reasons = job.compute(layout, shapes, int(chunk))
+        try:
+            outputs, status, reasons = job.compute(layout, shapes, int(chunk))
+        except NoMemory as error:
+            short.append(str(error))
+            continue
         store.write(int(chunk), outputs, status, reasons)
         real = layout.chunk(int(chunk)) != PADDING
         failed = int((np.asarray(status)[real] > DONE).sum())
         bar.tell(int(real.sum()), failed)
+    if short:
+        raise ValueError(
+            f"`chunk`: {len(short)} chunks of {store.size} cells found no memory ({short[0]}): the "
+            f"others are kept in {str(store.path)!r}. Run the same sweep again where more is free, "
+            "or choose another path and a smaller `chunk`."
+        )
 
 
 def await_others(store: Store, bar: Bar, process: int, processes: int) -> None:
@@ -53,8 +67,7 @@ def await_others(store: Store, bar: Bar, process: int, processes: int) -> None:
         return
     gone: dict[int, float] = {}
     while (left := store.unfinished()).size:
-        done, failed = store.counts()
-        bar.skip(done, failed - bar.failed)
+        bar.reach(*store.counts())
         for other in sorted({int(c) % processes for c in left} - {process}):
             if is_held(store.path, other):
                 gone.pop(other, None)

@@ -1,6 +1,7 @@
 """The Zarr store of a sweep: one Zarr chunk an array for every chunk of cells, status last."""
 
 import errno
+import glob
 import json
 import os
 import shutil
@@ -11,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ._definition import FORMAT, VERSION, difference
+from .._differences import differences
+from ._definition import FORMAT, VERSION
 from ._groups import PADDING, Layout
 
 PENDING, DONE, NOT_FINITE, FAILED = range(4)
@@ -19,6 +21,8 @@ STATUS = ("pending", "done", "not finite", "failed")
 RESERVED = ("slot", "status", "cell", "reason", "seed", "point")
 REASON = 240  # bytes of a reason
 _ATTRIBUTE = "gaugebias"
+_RECORD = ("definition", "layout", "provenance", "outputs", "columns", "programs")
+_CODECS = {"bytes", "zstd"}
 
 
 class Store:
@@ -28,29 +32,39 @@ class Store:
     written last: a cell is finished where it is not `PENDING`, whatever else is there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, writable: bool = True) -> None:
+        """**Raises:** `ValueError` where there is no store, or it lacks something."""
         import zarr
 
         self.path = path
-        # Version 3 of the format only: filters of version 2 could hold pickles.
-        self.root: Any = zarr.open_group(str(path), mode="r+", zarr_format=3)
-        self.record: dict[str, Any] = dict(self.root.attrs[_ATTRIBUTE])
+        self.record = record_of(path)
         self.size = int(self.record["layout"]["size"])
+        for name in ("cell", "status", "reason", *self.record["outputs"]):
+            _check_array(path, name)
+        # Version 3 of the format only: filters of version 2 could hold pickles.
+        self.root: Any = zarr.open_group(str(path), mode="r+" if writable else "r", zarr_format=3)
+        self._arrays: dict[str, Any] = {}
+
+    def array(self, name: str) -> Any:
+        """One of the arrays, opened once: its head is fixed, what it holds is read when asked."""
+        if name not in self._arrays:
+            self._arrays[name] = self.root[name]
+        return self._arrays[name]
 
     @property
     def layout(self) -> Layout:
-        slots = np.asarray(self.root["cell"][:])
+        slots = np.asarray(self.array("cell")[:])
         return Layout(self.size, slots, tuple(self.record["layout"]["group_of"]))
 
     @property
     def shapes(self) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
         """Of the outputs of one cell."""
-        arrays = {name: self.root[name] for name in self.record["outputs"]}
+        arrays = {name: self.array(name) for name in self.record["outputs"]}
         return {name: (tuple(x.shape[1:]), np.dtype(x.dtype)) for name, x in arrays.items()}
 
     def status(self) -> np.ndarray:
         """The status of every slot."""
-        return np.asarray(self.root["status"][:])
+        return np.asarray(self.array("status")[:])
 
     def unfinished(self) -> np.ndarray:
         """The numbers of the chunks that are not finished."""
@@ -64,26 +78,58 @@ class Store:
     def write(self, chunk: int, outputs: Mapping[str, np.ndarray], status, reasons) -> None:
         """The results of one chunk; `OSError` with what is kept where the disk does not take it."""
         where = slice(chunk * self.size, (chunk + 1) * self.size)
+        self._check_there()
         try:
             for name, x in outputs.items():
-                array = self.root[name]
+                array = self.array(name)
                 block = np.full((self.size, *array.shape[1:]), array.fill_value, array.dtype)
                 block[(slice(None), *(slice(0, n) for n in x.shape[1:]))] = x
                 array[where] = block
-            self.root["reason"][where] = np.stack([_to_bytes(r) for r in reasons])
-            self.root["status"][where] = np.asarray(status, np.uint8)
+            self.array("reason")[where] = np.stack([_to_bytes(r) for r in reasons])
+            self.array("status")[where] = np.asarray(status, np.uint8)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            why = "no space left" if full else (error.strerror or str(error)).lower()
             raise OSError(
-                f"`path` {str(self.path)!r} could not be written ({why}): what was finished before "
-                "is kept; mend that and run the same sweep again to go on."
+                f"`path` {str(self.path)!r} could not be written ({_why(error)}): what was "
+                "finished before is kept; mend that and run the same sweep again to go on."
             ) from error
+        self._check_there()
+
+    def _check_there(self) -> None:
+        """`OSError` where the folder is gone, which Zarr would make again, without its head."""
+        if not (self.path / "zarr.json").is_file():
+            raise OSError(
+                f"`path` {str(self.path)!r} has vanished while the sweep ran: put it back and run "
+                "the same sweep again to go on, or to begin anew."
+            )
 
     def sweep_up(self) -> None:
-        """Remove what a killed run left half written."""
+        """Remove what a killed run left half written; for a run that has the store alone."""
         for part in self.path.rglob("*.partial"):
             part.unlink(missing_ok=True)
+
+
+def _why(error: OSError) -> str:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "no space left" if full else (error.strerror or str(error)).lower()
+
+
+def _check_array(path: Path, name: str) -> None:
+    """`ValueError` where an array is not as this package writes it: nothing else is opened.
+
+    So that the store of a stranger names no codec that does more than decompress.
+    """
+    try:
+        about = json.loads((path / name / "zarr.json").read_text(encoding="utf-8"))
+        codecs = {codec["name"] for codec in about["codecs"]}
+        right = about["node_type"] == "array" and codecs <= _CODECS
+        right = right and "/" not in name and not about.get("storage_transformers")
+    except (OSError, ValueError, KeyError, TypeError):
+        right = False
+    if not right:
+        raise ValueError(
+            f"`path` {str(path)!r} is damaged, or was not written by this package: the array "
+            f"{name!r} is missing or of another kind. Choose another path."
+        )
 
 
 def _to_bytes(reason: str) -> np.ndarray:
@@ -112,12 +158,11 @@ def create(
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        for old in path.parent.glob(f"{_scratch(glob.escape(path.name))}*"):
+            shutil.rmtree(old, ignore_errors=True)  # of a run killed here: the lock is ours
+        scratch = Path(tempfile.mkdtemp(prefix=_scratch(path.name), dir=path.parent))
     except OSError as error:
-        raise ValueError(
-            f"`path` {str(path)!r} cannot be written ({(error.strerror or str(error)).lower()}): "
-            "choose another folder."
-        ) from None
+        raise _not_made(path, error) from None
     try:
         root: Any = zarr.create_group(str(scratch), zarr_format=3)
         root.attrs[_ATTRIBUTE] = {"format": FORMAT, "version": VERSION, **record}
@@ -145,9 +190,22 @@ def create(
             array(name, (slots,), values.dtype, (slots,), ["slot"], 0)[:] = values
         scratch.chmod(0o777 & ~_umask())
         os.rename(scratch, path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(scratch, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _not_made(path, error) from None
         raise
+
+
+def _scratch(name: str) -> str:
+    """How folders begin in which a store is made."""
+    return f".{name}.new-"
+
+
+def _not_made(path: Path, error: OSError) -> ValueError:
+    return ValueError(
+        f"`path` {str(path)!r} cannot be written ({_why(error)}): choose another folder."
+    )
 
 
 def _umask() -> int:
@@ -174,13 +232,19 @@ def record_of(path: Path) -> dict[str, Any]:
             f"`path` {str(path)!r} was written by another version of the format "
             f"({record.get('version')}; this is {VERSION}): choose another path."
         )
+    missing = [name for name in _RECORD if name not in record]
+    if missing:
+        raise ValueError(
+            f"`path` {str(path)!r} is damaged (it does not say its {missing[0]}): choose "
+            "another path."
+        )
     return record
 
 
 def check_same(path: Path, definition: Mapping[str, Any]) -> None:
     """`ValueError` saying what differs where a store is of another sweep."""
     there = record_of(path)["definition"]
-    differs = difference(definition, there)
+    differs = differences(definition, there)
     if differs:
         raise ValueError(
             f"`path` {str(path)!r} holds another sweep ({differs}): choose another path, or give "

@@ -34,7 +34,7 @@ def test_a_design_is_printed_validated_drawn_and_written(tmp_path, capsys):
     words = ["--penalty", "log(weight=0.1)", "--temperature", "0.2", "--form", "product"]
     assert main(["design", *words, "--chains", "3000", "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "w = sign(u) (0.5 |u|)^2: a product of 2 factors, w = u_1 u_2" in text
+    assert "w = u_1 u_2: a product of 2 factors" in text
     assert "follows the designed law" in text and "rejected" in text
     assert (out / "design.png").stat().st_size > 10_000
     assert sorted(path.name for path in out.iterdir()) == ["design.png", "design.py"]
@@ -58,7 +58,7 @@ def test_a_verdict_as_json(tmp_path, capsys, monkeypatch, code):
 
     class Validation:
         verdict, expected, rivals = Verdict(), ("designed",), ("flat",)
-        process, jumped, statement = "langevin", 0.0, "It follows."
+        process, jumped, outside, statement = "langevin", 0.0, 0.0, "It follows."
         holds, exit_code = code == 0, code
 
     monkeypatch.setattr(gaugebias.design, "validate", lambda *args, **options: Validation())

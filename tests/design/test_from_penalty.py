@@ -1,7 +1,11 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.integrate
+import scipy.special
 from jax.flatten_util import ravel_pytree
 
 import gaugebias as gb
@@ -79,15 +83,83 @@ def test_closed_forms_are_recognised():
         "l1": from_penalty(L1(0.2), T).closed_form,
         "sine": from_penalty(Barrier(-1.0, 1.0, -0.05), T).closed_form,
     }
-    assert texts["log"] == "w = sign(u) (0.5 |u|)^2: a product of 2 factors, w = u_1 u_2"
+    assert texts["log"] == "w = u_1 u_2: a product of 2 factors"
     assert texts["l1"] == "w = -0.5 sign(u) log(1 - 2 |u|), |u| < 0.5"
-    assert texts["sine"] == "w = 0 + 1 sin(u)"
+    assert texts["sine"] == "w = sin(u)"
     assert from_penalty(L1(0.2, scale=0.05), T).closed_form is None
     design = from_penalty(L1(0.2), T)
     u = jnp.linspace(-0.45, 0.45, 31)
     np.testing.assert_allclose(
         design(u), -0.5 * jnp.sign(u) * jnp.log1p(-2 * jnp.abs(u)), atol=1e-8
     )
+
+
+def evaluated(text, u):
+    """A printed closed form `w = ...` at numbers `u`, by python."""
+    formula = re.sub(r"\|u\|", "abs(u)", text.partition("w = ")[2].partition(", ")[0])
+    formula = re.sub(r"(\d|\)) (?=[a-z(])", r"\1 * ", formula.partition(" (with")[0])
+    names = {"log": np.log, "sign": np.sign, "sin": np.sin, "erfinv": scipy.special.erfinv}
+    return eval(formula.replace("^", "**").replace(") (", ") * ("), {**names, "u": u})
+
+
+@pytest.mark.parametrize(
+    "penalty",
+    [
+        L1(0.2),
+        L1(-0.2),
+        L1(0.1),
+        L1(1e-320),
+        Log(0.05),
+        Log(-0.03),
+        Log(1e-320),
+        Log(0.0),
+        Lp(2.0, 0.3, 0.05),
+        Barrier(-1.0, 3.0, -0.05),
+    ],
+    ids=lambda p: p.formula,
+)
+def test_printed_closed_forms_are_right_as_they_are_read(penalty):
+    """`dw/du = exp(R/T)`, up to a constant, of the formula that is printed."""
+    text = penalty.closed_form(T)
+    u = np.asarray([0.11, 0.16, 0.21])
+    h = 1e-6
+    slope = (evaluated(text, u + h) - evaluated(text, u - h)) / (2 * h)
+    wanted = np.asarray([float(penalty(jnp.asarray(w))) / T for w in evaluated(text, u)])
+    off = np.log(slope) - wanted
+    np.testing.assert_allclose(off, off[0], atol=1e-5)
+
+
+def test_penalties_and_parametrisations_in_a_line():
+    line = TotalVariation(0.2, 3, scale=0.05)
+    assert line.formula == ("sum over i of 0.2 (sqrt(d_i^2 + 0.05^2) - 0.05), d_i = w_(i+1) - w_i")
+    assert Nuclear(L1(0.2)).formula == "0.2 N, N = |W|_*"
+    assert Lp(0.5, 0.2, 0.05).formula == "0.2 ((w^2 + 0.05^2)^0.25 - 0.05^0.5)"
+    assert Barrier(0.0, np.inf, 0.1).formula == "-0.1 log(w)"
+    with_level = from_penalty(TotalVariation(0.2, 3), T).text
+    assert with_level.startswith("w = D^+ d + N z, D N = 0, z free; d_i = -0.5 sign(u_i) log(1 -")
+    assert from_penalty(L1(0.2), T, form="product").text.endswith("x = sign(u v) sqrt(2 |u v|)")
+    assert 'with `form="product"`: u_1 u_2 u_3' in from_penalty(Log(T * 2 / 3), T).text
+    assert "r exp" not in from_penalty(Group(L1(0.2)), T, shape=(3,)).text
+
+
+def test_a_periodic_penalty_is_solved_as_far_as_u_resolves_it():
+    """And a law that lives beyond is refused, as is one whose loss does not confine it."""
+    design = from_penalty(lambda w: 0.1 * jnp.cos(w), T)
+    assert design.reach is not None and 15.0 < design.reach[1] < 60.0
+    assert design.reach[0] == -design.reach[1] and "no law with mass there" in design.notes[1]
+    w = jnp.asarray([-14.0, -0.4, 2.0, 9.0])
+    off = [half_log_det(design, x) - design.penalty(x) / T for x in w]
+    np.testing.assert_allclose(off, off[0], atol=1e-5)
+    u = [scipy.integrate.quad(lambda x: np.exp(-np.cos(x)), 0.0, x, limit=400)[0] for x in w]
+    np.testing.assert_allclose(design.lift(w), u, rtol=1e-5)
+    assert float(design.law(lambda w: 0.5 * w**2).cdf(0.0)) == pytest.approx(0.5, abs=1e-9)
+    with pytest.raises(ValueError, match="beyond the reach .* or a box"):
+        design.law(lambda w: 0.5e-4 * w**2)
+    with pytest.raises(gb.laws.NotNormalisable, match="infinity"):
+        design.law(lambda w: 0.0 * w)
+    # In a box the law needs no loss.
+    box = from_penalty(Penalty(lambda w: 0.1 * jnp.cos(w), lower=-20.0, upper=20.0), T)
+    assert float(box.law(lambda w: 0.0 * w).cdf(0.0)) == pytest.approx(0.5, abs=1e-9)
 
 
 @pytest.mark.parametrize("depth", [2, 3, 4])

@@ -92,7 +92,7 @@ def test_potentials_of_the_flows_room_are_taken():
 
 
 REFUSED = {
-    "not convex": (lambda: from_potential(lambda x: x**4 - x**2), "must be convex"),
+    "not convex": (lambda: from_potential(lambda x: x**4 - x**2), "`potential` must be convex"),
     "flat": (
         lambda: from_potential(lambda x: jnp.maximum(jnp.abs(x) - 1.0, 0.0) ** 2 / 2),
         "second derivative is 0 from",

@@ -24,6 +24,21 @@ def test_a_function_of_a_file(tmp_path):
     assert load_function(file, "cube")(2.0) == 8.0
 
 
+def test_a_penalty_made_in_a_file(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(
+        "import gaugebias as gb\n"
+        "box = gb.design.Penalty(lambda w: 0.1 * w**2, lower=-2.0, upper=3.0)\n"
+        "steps = gb.design.TotalVariation(0.2, 4)\n"
+        "group = gb.design.Group()\n"
+    )
+    penalty, shape = named(f"{file}:box")
+    assert (penalty.lower, penalty.upper, shape) == (-2.0, 3.0, ())  # pyright: ignore
+    assert named(f"{file}:steps")[1] == (4,)
+    with pytest.raises(ValueError, match="is of a norm, and has no shape"):
+        named(f"{file}:group")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -133,7 +133,7 @@ def per_sample(w, y):
     return 0.5 * (w - y) ** 2
 
 
-def sgd(steps, chains):
+def sgd(steps, chains, limits=(-2.0, 2.5)):
     design = from_penalty(Lp(2.0, 0.1, 0.0), T)
     y = np.random.default_rng(0).normal(size=512)
     y = jnp.asarray(0.5 + (y - y.mean()) / y.std())
@@ -144,7 +144,7 @@ def sgd(steps, chains):
         learning_rate=0.02,
         batch_size=1,
         steps=steps,
-        limits=(-2.0, 2.5),
+        limits=limits,
         chains=chains,
     )
 
@@ -155,6 +155,25 @@ def test_minibatch_noise_has_its_own_law():
     assert found.verdict["minibatch"].verdict != "rejected", found.table()
     assert found.verdict["designed"].verdict == "rejected", found.table()
     assert "multiplied by dw/du" in found.statement
+
+
+def test_draws_outside_of_the_limits_decide_nothing():
+    """Limits that cut the process: said with the range of the draws, and never judged."""
+    narrow = sgd(200, 512, limits=(0.45, 0.55))
+    assert narrow.outside > 0.1 and narrow.exit_code == 3 and not narrow.holds
+    low, high = float(narrow.ensemble.values.min()), float(narrow.ensemble.values.max())
+    assert "of the draws lie outside of `limits` (0.45, 0.55)" in narrow.statement
+    assert f"from {low:.4g} to {high:.4g}" in narrow.statement
+    assert sgd(200, 512).outside == 0.0
+
+
+@pytest.mark.parametrize("ends", [(-1.5, 0.5), (-0.5, 1.5)])
+def test_limits_beyond_the_walls_are_refused(ends):
+    design = from_penalty(Barrier(-1.0, 1.0, 0.05), T)
+    with pytest.raises(ValueError, match=r"`limits` .* reach beyond .*\(-1, 1\)"):
+        validate_sgd(
+            design, per_sample, jnp.ones(4), learning_rate=0.1, batch_size=1, steps=1, limits=ends
+        )
 
 
 @SLOW
@@ -233,3 +252,10 @@ def test_maps_anchored_off_0_keep_the_side_of_their_anchor():
     lower = kept_side(box, box.lift(jnp.asarray(1.2)))
     assert lower is not None
     assert (float(lower.lower[0]), float(lower.upper[0])) == (1.0, 1.5)
+
+
+def test_a_law_of_several_entries_beyond_the_reach_is_refused():
+    """The periodic penalty is resolved up to about 25; the loss lets w go to 100."""
+    design = from_penalty(lambda w: 0.1 * jnp.cos(w), 0.1, shape=(2,))
+    with pytest.raises(ValueError, match="of its entries beyond .* as far as u resolves"):
+        validate(design, lambda w: 0.5e-5 * jnp.sum(w**2), chains=64)

@@ -35,19 +35,26 @@ def found(tmp_path_factory):
 def test_noise_is_the_same_bits_on_any_number_of_devices(found):
     assert len(set(found["noise"])) == 1 and len(found["noise"]) == 5
     assert found["mesh"] == found["noise"][0]
+    assert len(set(found["batches"])) == 1 and len(found["batches"]) == 5
 
 
 @pytest.mark.slow
 def test_states_and_statistics_are_the_same_bits_with_64_chains_a_device(found):
     assert len(set(found["small"])) == 1
     assert len(set(found["large"])) == 1
-    assert len(set(found["trained"])) == 1
-    assert len(found["small"]) == 5 and len(found["large"]) == len(found["trained"]) == 2
+    assert len(found["small"]) == 5 and len(found["large"]) == 2
 
 
 @pytest.mark.slow
 def test_states_agree_to_rounding_with_fewer_chains_a_device(found):
     assert found["few"] < 1e-5
+
+
+@pytest.mark.slow
+def test_trained_parameters_agree_to_rounding(found):
+    # Not to the bit: cut over devices, the program of a network's gradients rounds otherwise (in
+    # float32, by some 1e-7 of parameters near one).
+    assert found["trained"] < 1e-5
 
 
 @pytest.mark.slow

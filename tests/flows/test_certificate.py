@@ -44,3 +44,32 @@ def test_what_bad_input_says(system):
         flows.certificate(positive, a, x[:3], x)
     with pytest.raises(ValueError, match=r"`start` is outside the domain.*\(0, inf\)"):
         flows.certificate(positive, a, x, -x)
+
+
+@pytest.mark.parametrize("spread", [1e15, 1e40])
+def test_the_lengths_of_rows_do_not_matter(system, spread):
+    """An equation multiplied by a number is the same equation, at any number."""
+    a, b = system
+    potential, start = flows.psi_alpha(0.2), jnp.full(9, 0.1)
+    lengths = spread ** jnp.linspace(-0.5, 0.5, len(b))
+    found = flows.minimise_bregman(potential, a, b, start=start)
+    same = flows.minimise_bregman(potential, lengths[:, None] * a, lengths * b, start=start)
+    np.testing.assert_allclose(same.x, found.x, rtol=1e-12)
+    np.testing.assert_allclose(lengths * same.multipliers, found.multipliers, rtol=1e-9)
+    good = flows.certificate(potential, lengths[:, None] * a, found.x, start, lengths * b)
+    assert float(good.residual) < 1e-13 and float(good.fit) < 1e-13
+    # A point that meets the long rows only.
+    null = jnp.linalg.svd(a[1:])[2][-1]
+    off = flows.certificate(
+        potential, lengths[:, None] * a, found.x + 0.1 * null, start, lengths * b
+    )
+    assert float(off.residual) > 1e-2 and float(off.fit) > 1e-3
+
+
+def test_rows_of_zeros_say_nothing(system):
+    a, b = system
+    potential, zero = flows.psi_alpha(0.2), jnp.zeros(9)
+    more = jnp.concatenate([a, 0.0 * a[:1]])
+    found = flows.minimise_bregman(potential, a, b)
+    check = flows.certificate(potential, more, found.x, zero, jnp.append(b, 0.0))
+    assert float(check.residual) < 1e-13 and float(check.multipliers[-1]) == 0.0

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
@@ -52,6 +53,66 @@ def test_against_an_independent_integration(case):
         np.testing.assert_allclose(product(t), q @ p, atol=1e-10)
 
 
+def in_many_digits(w1, w2, target, times):
+    """`W2 W1` by the published solution, growing exponentials and all, in 200 digits."""
+    with mpmath.workdps(200):
+        first, second, sigma = (mpmath.matrix(np.asarray(v).tolist()) for v in (w1, w2, target))
+        n = first.rows
+        gap = second.T * second - first * first.T
+        lam = sum(gap[i, i] for i in range(n)) / n
+        f, q = mpmath.zeros(2 * n), mpmath.zeros(2 * n, n)
+        for i in range(n):
+            f[i, i], f[n + i, n + i] = -lam / 2, lam / 2
+            for j in range(n):
+                f[n + i, j] = f[j, n + i] = sigma[i, j]
+                q[i, j], q[n + i, j] = first[j, i], second[i, j]
+        values, vectors = mpmath.eigsy(f)
+        turned, found = vectors.T * q, []
+        for t in times:
+            grown = mpmath.diag([mpmath.exp(e * t) for e in values]) * turned
+            spent = mpmath.diag([mpmath.expm1(2 * e * t) / (2 * e) for e in values])
+            core = mpmath.eye(n) + turned.T * spent * turned
+            p = vectors * grown * core**-1 * grown.T * vectors.T
+            found.append([[float(p[n + i, j]) for j in range(n)] for i in range(n)])
+        return np.asarray(found)
+
+
+@pytest.mark.parametrize("imbalance", [1e-3, 1e-7])
+def test_digits_near_a_saddle_are_what_the_condition_says(imbalance):
+    """Start and target of opposite determinants: all that leads away from the saddle is lambda."""
+    rng = np.random.default_rng(4)
+    target, product = rng.standard_normal((3, 3)), 0.1 * rng.standard_normal((3, 3))
+    product[0] *= -np.sign(np.linalg.det(product) * np.linalg.det(target))
+    turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    w1, w2 = flows.lambda_balanced_start(product, imbalance, rotation=turn)
+    flow = flows.LambdaBalanced(w1, w2, target)
+    times = np.linspace(0.0, 24.0, 17)
+    exact, found = in_many_digits(w1, w2, target, times), eqx.filter_jit(flow.product)
+    off = max(float(np.abs(found(t) - p).max()) for t, p in zip(times, exact, strict=True))
+    bound = 4.0 * np.finfo(float).eps * float(flow.condition) * np.linalg.norm(target, 2)
+    assert float(flow.condition) > 0.01 / imbalance
+    assert off < bound
+    # It does leave, and the bound is no empty one: a relative change of the weights by about 1e-11.
+    assert np.abs(exact[-1] - target).max() < 0.2 < np.abs(exact[3] - target).max()
+    size = 1e-11 * (np.linalg.norm(w1, 2) ** 2 + np.linalg.norm(w2, 2) ** 2)
+    beside = flows.lambda_balanced_start(product, imbalance + size, rotation=turn)
+    moved = eqx.filter_jit(flows.LambdaBalanced(*beside, target).product)
+    change = max(float(np.abs(moved(t) - p).max()) for t, p in zip(times, exact, strict=True))
+    assert 1e-2 < change / (4e-11 * float(flow.condition) * np.linalg.norm(target, 2)) < 1.0
+
+
+def test_derivatives_in_time_are_the_velocity():
+    _, w1, w2, target = make(*CASES[0])
+    flow = flows.LambdaBalanced(w1, w2, target)
+    left = target - w2 @ w1
+    velocity = w2 @ (w2.T @ left) + (left @ w1.T) @ w1
+    slope = eqx.filter_jit(lambda f, t: jax.jvp(f.product, (t,), (jnp.ones(()),))[1])
+    np.testing.assert_allclose(slope(flow, jnp.asarray(0.0)), velocity, atol=1e-12)
+    h, t = 1e-5, jnp.asarray(0.6)
+    ahead, behind = flow.product(t + h), flow.product(t - h)
+    np.testing.assert_allclose(slope(flow, t), (ahead - behind) / (2 * h), atol=1e-8)
+
+
 def test_kernel_is_that_of_the_weights():
     _, w1, w2, target = make(*CASES[0])
     exact = flows.LambdaBalanced(w1, w2, target)
@@ -98,6 +159,8 @@ def test_what_bad_input_says():
         flows.LambdaBalanced(w1, w2, target.T)
     with pytest.raises(ValueError, match="are 0: the flow does not move"):
         flows.LambdaBalanced(0 * w1, 0 * w2, target)
+    with pytest.raises(ValueError, match="`t` must be finite and not negative"):
+        flows.LambdaBalanced(w1, w2, target).product(np.inf)
     with pytest.raises(ValueError, match="must be concrete"):
         jax.jit(lambda w: flows.LambdaBalanced(w, w2, target).product(1.0))(w1)
     with pytest.raises(ValueError, match="`hidden` is 6, but `imbalance` 1 needs at most 5"):

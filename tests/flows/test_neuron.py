@@ -85,5 +85,52 @@ def test_what_bad_input_says():
         flows.SingleNeuron(1.0, jnp.ones(2), jnp.zeros(2))
     with pytest.raises(ValueError, match="`w` and `target` vectors of one length"):
         flows.SingleNeuron(1.0, jnp.ones(3), TARGET)
+    exact = flows.SingleNeuron(1.0, jnp.ones(2), TARGET)
+    for t in (-1.0, np.inf):
+        with pytest.raises(ValueError, match="`t` must be finite and not negative"):
+            exact.weights(t)
     with pytest.raises(ValueError, match="`predictor` is 0"):
         flows.neuron_start(jnp.zeros(2), -1.0)
+
+
+def test_on_the_stable_manifold_of_the_saddle():
+    """`a = -w`, `target = 1`: `adot = -a (1 + a^2)`, and `a^2/(1 + a^2)` falls as e^(-2t)."""
+    exact = flows.SingleNeuron(1.0, jnp.array([-1.0]), jnp.array([1.0]))
+    for t in (0.0, 0.7, 5.0):
+        falls = 0.5 * np.exp(-2.0 * t)
+        a, w = WEIGHTS(exact, t)
+        np.testing.assert_allclose(a, np.sqrt(falls / (1.0 - falls)), rtol=1e-12)
+        np.testing.assert_allclose(w, -a[None], rtol=1e-12)
+    for t in (400.0, 1e6):
+        a, w = WEIGHTS(exact, t)
+        assert float(abs(a)) < 1e-150 and float(jnp.abs(w)[0]) < 1e-150
+    # Beside it, to the minimum on its own side: a w = 1 with a = w, both signs.
+    for nudge in (1e-9, -1e-9):
+        a, w = WEIGHTS(flows.SingleNeuron(1.0 + nudge, jnp.array([-1.0]), jnp.array([1.0])), 400.0)
+        np.testing.assert_allclose([a, w[0]], np.sign(nudge) * np.ones(2), rtol=1e-8)
+
+
+def test_what_lies_across_the_target_stays_on_the_stable_manifold():
+    """`delta = -|w_perp|^2` in the limit: the neuron ends at `a = 0` and keeps the rest of `w`."""
+    w = jnp.array([0.6, -0.5])
+    r = lambda a: 0.5 * (a**2 - w @ w + jnp.sqrt((a**2 - w @ w) ** 2 + 4.0))  # noqa: E731
+    a = jnp.array(0.5)
+    for _ in range(60):
+        a = 0.5 / r(a)
+    exact = flows.SingleNeuron(a, w, TARGET)
+    end = WEIGHTS(exact, 12.0)
+    assert abs(float(end[0])) < 1e-4 and abs(float(end[1][1])) < 1e-4
+    assert float(end[1][0]) ** 2 == pytest.approx(-float(exact.delta), rel=1e-6)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, -0.3])
+def test_derivatives_at_any_imbalance(shift):
+    """Against differences, where `delta` is 0 too."""
+    w = jnp.array([0.3, 0.4])
+    end = lambda a: PREDICTOR(flows.SingleNeuron(a, w, TARGET), 1.3)[1]  # noqa: E731
+    a, h = jnp.array(0.5 + shift), 1e-6
+    slope = (float(end(a + h)) - float(end(a - h))) / (2 * h)
+    assert float(jax.grad(end)(a)) == pytest.approx(slope, rel=1e-7)
+
+
+PREDICTOR = jax.jit(lambda neuron, t: neuron.predictor(t))

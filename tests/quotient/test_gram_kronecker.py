@@ -304,7 +304,7 @@ def test_decompositions_of_the_two_factors_are_not_made_at_once(what):
     compiled = jax.jit(jax.vmap(fn)).lower(*jax.tree.map(lambda x: x[None], arguments)).compile()
     needs: dict[str, set[str]] = {}
     calls: list[str] = []
-    for line in compiled.as_text().splitlines():
+    for line in str(compiled.as_text()).splitlines():
         name, _, rest = line.strip().removeprefix("ROOT ").partition(" = ")
         operands = set(re.findall(r"%[\w.-]+", rest))
         needs[name] = operands.union(*(needs.get(x, set()) for x in operands))

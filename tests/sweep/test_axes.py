@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 
 from gaugebias.sweep import Choice, LogUniform, Sample, Uniform
-from gaugebias.sweep._axes import points
+from gaugebias.sweep._axes import checked, points
 
 
 def test_a_grid_is_the_product_of_its_lists_the_last_fastest():
-    found = points({"a": [1, 2], "b": np.asarray([0.5, 1.5])})
+    found = points(checked({"a": [1, 2], "b": np.asarray([0.5, 1.5])}))
     assert found == [{"a": 1, "b": 0.5}, {"a": 1, "b": 1.5}, {"a": 2, "b": 0.5}, {"a": 2, "b": 1.5}]
     assert all(type(p["b"]) is float for p in found)
+
+
+def test_values_may_be_lists_of_different_lengths():
+    assert checked({"t": [(1,), [2, 3]]}) == {"t": ((1,), (2, 3))}
 
 
 def test_a_sample_fills_its_ranges_evenly_and_is_reproducible():
@@ -32,12 +36,11 @@ def test_a_sample_fills_its_ranges_evenly_and_is_reproducible():
         ({"a": []}, "empty list"),
         ({"a": 1.0}, "must be a list of values"),
         ({"a": "xy"}, "must be a list of values"),
-        ({"a": [1, 1]}, "names a value twice"),
     ],
 )
 def test_what_is_no_grid_is_said(bad, said):
     with pytest.raises(ValueError, match=said):
-        points(bad)
+        checked(bad)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +49,10 @@ def test_what_is_no_grid_is_said(bad, said):
         (lambda: Uniform(1.0, 1.0), "needs finite `low` < `high`"),
         (lambda: LogUniform(0.0, 1.0), "needs a positive `low`"),
         (lambda: Choice([]), "empty list"),
-        (lambda: Sample(0, {"a": Uniform(0.0, 1.0)}), "`n` of a `Sample`"),
-        (lambda: Sample(2, {}), "`over` of a `Sample` is empty"),
+        (lambda: Sample(0, {"a": Uniform(0.0, 1.0)}), "`n` must be at least 1"),
+        (lambda: Sample(2**21, {"a": Uniform(0.0, 1.0)}), "`n` of a `Sample` is 2097152"),
+        (lambda: Sample(2, {"a": Uniform(0.0, 1.0)}, seed=-1), "`seed` must be at least 0"),
+        (lambda: Sample(2, {}), "`over` of a `Sample` must be a dictionary"),
     ],
 )
 def test_what_is_no_axis_is_said(make, said):

@@ -12,6 +12,7 @@ from sweep_models import OVER, Settings, descend
 
 import gaugebias as gb
 from gaugebias.sweep import Choice, LogUniform, Sample
+from gaugebias.sweep._run import _seeds
 from gaugebias.sweep._store import Store
 
 
@@ -214,7 +215,9 @@ def test_a_full_disk_keeps_what_was_finished(tmp_path, monkeypatch, whole):
         (dict(settings=Settings(start=0.4)), "settings.values.start is 0.4 here and 0.5 there"),
         (dict(key=jr.key(4)), "key.data is"),
         (dict(seeds=2), "seeds is"),
-        (dict(experiment=lambda s, k: s.start), "experiment"),
+        (dict(experiment=lambda s, k: s.start), "the source code of experiment differs"),
+        # The order numbers the cells: the other one would write into the places of others.
+        (dict(over=dict(reversed(OVER.items()))), "axes is"),
         (dict(chunk=9), "was defined with chunks of 8"),
         (dict(over={"dpth": [1]}), "did you mean 'depth'"),
         (dict(over={"depth": ["a"]}), "is of type int"),
@@ -259,6 +262,9 @@ def test_an_experiment_that_changed_between_two_runs_is_noticed(tmp_path, monkey
     factor = 2.0
     found = gb.sweep.run(*arguments, path=tmp_path / "s", key=jr.key(0), chunk=4)
     np.testing.assert_array_equal(found.w.values[:, 0], 2.0 * np.arange(8))
+    factor = 3.0  # nor are finished results taken for those of code that has changed
+    with pytest.raises(ValueError, match="computes something else .*`gb.sweep.load` reads"):
+        gb.sweep.run(*arguments, path=tmp_path / "s", key=jr.key(0), chunk=4)
 
 
 @pytest.mark.parametrize(
@@ -287,3 +293,10 @@ def test_chunks_shrink_to_the_memory_there_is_but_not_below_one_cell(tmp_path, m
     over = {"start": [0.1 * k for k in range(1, 9)]}
     gb.sweep.run(descend, Settings(), over, path=tmp_path / "s", key=jr.key(0))
     assert Store(tmp_path / "s").size == 1
+
+
+def test_seeds_are_integers_that_differ():
+    assert _seeds(2) == [0, 1] and _seeds(np.arange(2, 4)) == [2, 3]
+    for bad in (2.5, "12", [0.5], True, [True], 0, [], [-1], [2**32], [1, 1], None):
+        with pytest.raises(ValueError, match="`seeds`"):
+            _seeds(bad)

@@ -16,9 +16,9 @@ import equinox as eqx
 import jax
 from jaxtyping import PyTree
 
+from ..._differences import differences
 from ..._files import take_lock
 from .._checks import count
-from ._fingerprint import differences
 from ._progress import Position
 
 FORMAT, VERSION = "gaugebias-checkpoint", 2

@@ -124,15 +124,3 @@ def _lengths(schedule: list[tuple[int, int, bool]]) -> list[list[int]]:
     """A schedule in few numbers: steps a record, records, and how often in a row."""
     runs = itertools.groupby((length, records) for length, records, _ in schedule)
     return [[length, records, len(list(same))] for (length, records), same in runs]
-
-
-def differences(here: dict[str, Any], there: dict[str, Any]) -> str:
-    """What differs, in words; empty where nothing does."""
-    parts = []
-    for name in sorted({*here, *there}):
-        a, b = here.get(name), there.get(name)
-        if a == b:
-            continue
-        opaque = any(isinstance(x, str) and len(x) == 16 for x in (a, b))
-        parts.append(f"{name} differs" if opaque else f"{name} is {a!r} here and {b!r} there")
-    return "; ".join(parts)

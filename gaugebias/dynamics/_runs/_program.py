@@ -77,8 +77,8 @@ class Numbers(NamedTuple):
 
     @classmethod
     def of(cls, first: int, steps: int, records: int, drawn: int, keep: bool) -> "Numbers":
-        counts = (np.asarray(n, np.int32) for n in (first, steps, records, drawn))
-        return cls(*counts, np.asarray(keep))
+        a, b, c, d = (np.asarray(n, np.int32) for n in (first, steps, records, drawn))
+        return cls(a, b, c, d, np.asarray(keep))
 
 
 LARGE_STATE = 4096  # numbers a chain; from here its matrix products are worth several threads

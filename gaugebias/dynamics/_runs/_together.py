@@ -9,11 +9,11 @@ import jax
 import numpy as np
 from jaxtyping import PyTree
 
+from ..._differences import differences
 from ...distributed._bus import connected
 from ._devices import Layout
 from ._ensemble import OK
 from ._failures import undefined_message
-from ._fingerprint import differences
 from ._progress import Position, gathered
 from ._reductions import AbstractReduction, finish_reductions
 

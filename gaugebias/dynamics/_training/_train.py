@@ -94,8 +94,9 @@ def train(
         `"isotropic"`, the same with isotropic noise of the same trace; `"full"`, no noise.
     - `devices`: how many devices to spread the chains (of all learning rates) over, a list of them,
         or a mesh, of one process or several, as in `gaugebias.simulate`. Each device holds the data
-        and nothing passes between them. Batches are the same on any number of devices; parameters
-        are the same bits on CPUs with at least 64 chains a device.
+        and nothing passes between them. Batches are the same bits on any number of devices. On
+        CPUs parameters are the same bits in processes of one device each with at least 64 chains,
+        and agree to rounding on several devices of a process.
     - `carry`: the optimisers' states to start from, as in an earlier result's `carry`:
         `train(..., ens.final, batched=True, start=n, carry=ens.carry)` goes on bit for bit.
     - `chunk`: samples processed at once where all of them are needed (the controls).

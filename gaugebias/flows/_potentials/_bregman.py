@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
-from ._certificate import RowSpace, check_point, check_system
+from ._certificate import RowSpace, check_point, check_system, row_lengths
 from ._potential import AbstractPotential, AbstractSeparablePotential, as_float
 
 _ARMIJO = 1e-4
@@ -23,7 +23,8 @@ class BregmanSolution(eqx.Module):
     - `x`: the minimiser, shape `(d,)`.
     - `dual`: `grad R(x)`, shape `(d,)`, kept from the method: more exact than the gradient at `x`.
     - `multipliers`: `nu` with `grad R(x) = grad R(start) + A^T nu`, shape `(n,)`.
-    - `residual`: `|A x - b| / |b|` (over 1 where `b = 0`).
+    - `residual`: `|A x - b| / |b|` (over 1 where `b = 0`), each equation divided by the length of
+        its row of `A`.
     - `steps`: Newton steps taken.
     - `converged`: whether `residual` is within `tolerance` and the dual point has settled.
     """
@@ -40,8 +41,8 @@ class BregmanSolution(eqx.Module):
 def _newton(potential, A, b, s0, multipliers, tolerance, max_steps) -> BregmanSolution:
     space = RowSpace(A)
     rows, kept = space.rows, space.kept
-    target = jnp.where(kept, (space.u.T @ b) / space.s, 0.0)
-    length = jnp.linalg.norm(b)
+    target = space.target(b)
+    length = jnp.linalg.norm(b / space.lengths)
     length = jnp.where(length > 0, length, 1.0)
     eps = jnp.finfo(A.dtype).eps
 
@@ -101,7 +102,7 @@ def _newton(potential, A, b, s0, multipliers, tolerance, max_steps) -> BregmanSo
         _, _, gap, _, count, moving = state
         return moving & (count < max_steps) & (misfit(gap) > 0.0)
 
-    warm = jnp.where(kept, space.s * (space.u.T @ multipliers), 0.0)
+    warm = jnp.where(kept, space.s * (space.u.T @ (space.lengths * multipliers)), 0.0)
     trials = jnp.stack([jnp.zeros_like(target), warm])
     states = (trials, *jax.lax.map(measure, trials))
     use = jnp.where(states[1][1] < states[1][0], 1, 0)
@@ -116,13 +117,13 @@ def _newton(potential, A, b, s0, multipliers, tolerance, max_steps) -> BregmanSo
     x, tangent = jax.jvp(potential.from_dual, (s,), (-rows.T @ change,))
     corrected = x + tangent
     good = jnp.all(potential.contains(corrected)) & jnp.all(jnp.isfinite(corrected))
-    good = good & (jnp.linalg.norm(A @ corrected - b) < jnp.linalg.norm(A @ x - b))
+    good = good & (space.misfit(A, corrected, b) < space.misfit(A, x, b))
     x = jnp.where(good, corrected, x)
-    residual = jnp.linalg.norm(A @ x - b) / length
+    residual = space.misfit(A, x, b)
     # Still moving: towards the boundary, or along directions in which the fit has no digits left.
     still = jnp.max(jnp.abs(rows.T @ change)) <= 1e-3 * (1.0 + jnp.max(jnp.abs(s)))
     converged = (residual <= tolerance) & still & jnp.all(potential.contains(x))
-    return BregmanSolution(x, s, space.u @ (eta / space.s), residual, count, converged)
+    return BregmanSolution(x, s, space.multipliers(eta), residual, count, converged)
 
 
 def minimise_bregman(
@@ -140,8 +141,8 @@ def minimise_bregman(
 
     Damped Newton's method on the concave dual in the `n` multipliers: `grad R(x)` is in
     `grad R(start) + range(A^T)` exactly, and the constraints are met in the limit, to rounding.
-    A step costs `O(n^2 d)`; the rows of `A` are made orthonormal first and may be dependent. One
-    compilation a shape; call it with `throw=False` within `jit` and `vmap`.
+    A step costs `O(n^2 d)`; the rows of `A` are made orthonormal first and may be dependent and
+    of any lengths. One compilation a shape; call it with `throw=False` within `jit` and `vmap`.
 
     **Arguments:**
 
@@ -149,7 +150,7 @@ def minimise_bregman(
     - `A`, `b`: shapes `(n, d)` and `(n,)`.
     - `start`: inside the domain, shape `(d,)`; by default the minimiser of `R` itself.
     - `multipliers`: shape `(n,)`, where to begin: those of a problem nearby save steps.
-    - `tolerance`: on `|A x - b| / |b|`. The method goes on to rounding; this decides what counts
+    - `tolerance`: on `residual`. The method goes on to rounding; this decides what counts
         as found. In float32 give 1e-4.
     - `max_steps`: of Newton.
     - `throw`: whether to raise where the tolerance is not met.
@@ -199,7 +200,8 @@ def minimise_bregman(
 
 def _reason(potential, A, b, found: BregmanSolution, max_steps: int) -> str:
     """Why a problem has no solution, or why it was not found."""
-    a, c = np.asarray(A, float), np.asarray(b, float)
+    lengths = np.asarray(row_lengths(A), float)
+    a, c = np.asarray(A, float) / lengths[:, None], np.asarray(b, float) / lengths
     best = np.linalg.lstsq(a, c, rcond=None)[0]
     gap = np.linalg.norm(a @ best - c) / max(np.linalg.norm(c), 1e-300)
     if gap > 1e-8:

@@ -18,7 +18,8 @@ class Certificate(eqx.Module):
     - `residual`: the part of `grad R(x) - grad R(x_0)` outside of range(A^T), over its length:
         0 at the minimiser, between 0 and 1 otherwise.
     - `absolute`: the same, not divided, in units of dual time.
-    - `fit`: `|A x - b|` over `|b|` (over 1 where `b = 0`); NaN where no `b` was given.
+    - `fit`: `|A x - b|` over `|b|` (over 1 where `b = 0`), each equation divided by the length of
+        its row of `A`; NaN where no `b` was given.
     - `multipliers`: least-squares `nu` with `A^T nu = grad R(x) - grad R(x_0)`, shape `(n,)`.
     """
 
@@ -50,18 +51,24 @@ def check_system(A: ArrayLike, b: ArrayLike, *, name: str = "b") -> tuple[Array,
 
 @final
 class RowSpace(eqx.Module):
-    """An orthonormal basis of range(A^T): `A = U diag(s) rows` up to rank.
+    """An orthonormal basis of range(A^T), whatever the lengths of the rows of `A`.
 
-    `rows` of shape `(r, d)`, `r = min(n, d)`, with zero rows beyond the numerical rank; `kept`
-    says which are not; `u` and `s` of shapes `(n, r)` and `(r,)`.
+    Constraints `A x = b` do not change when a row and its entry of `b` are multiplied by a number:
+    `A = diag(lengths) U diag(s) rows` up to rank, the rows divided by their lengths before the
+    rank is told. `rows` of shape `(r, d)`, `r = min(n, d)`, with zero rows beyond the numerical
+    rank; `kept` says which are not; `lengths` of shape `(n,)`, 1 for rows of zeros; `u` and `s` of
+    shapes `(n, r)` and `(r,)`.
     """
 
+    lengths: Array
     u: Array
     s: Array
     rows: Array
     kept: Array
 
     def __init__(self, A: Array):
+        self.lengths = row_lengths(A)
+        A = A / self.lengths[:, None]
         u, s, rows = jnp.linalg.svd(A, full_matrices=False)
         least = jnp.finfo(A.dtype).eps * max(A.shape) * jnp.max(s, initial=0.0)
         self.kept = s > least
@@ -74,6 +81,27 @@ class RowSpace(eqx.Module):
         v = v - self.rows.T @ (self.rows @ v)
         return v - self.rows.T @ (self.rows @ v)
 
+    def target(self, b: Array) -> Array:
+        """`rows x` where `A x = b`: shape `(r,)`."""
+        return jnp.where(self.kept, (self.u.T @ (b / self.lengths)) / self.s, 0.0)
+
+    def multipliers(self, eta: Array) -> Array:
+        """The least `nu`, in rows of length 1, with `A^T nu = rows^T eta`: shape `(n,)`."""
+        return (self.u @ (eta / self.s)) / self.lengths
+
+    def misfit(self, A: Array, x: Array, b: Array) -> Array:
+        """`|A x - b|` over `|b|` (over 1 where `b = 0`), rows divided by their lengths."""
+        length = jnp.linalg.norm(b / self.lengths)
+        gap = jnp.linalg.norm((A @ x - b) / self.lengths)
+        return gap / jnp.where(length > 0, length, 1.0)
+
+
+def row_lengths(A: Array) -> Array:
+    """The lengths of the rows of a matrix, without overflow; 1 for rows of zeros."""
+    most = jnp.max(jnp.abs(A), axis=1, initial=0.0)
+    most = jnp.where(most > 0, most, 1.0)
+    return most * jnp.maximum(jnp.linalg.norm(A / most[:, None], axis=1), 1.0)
+
 
 @eqx.filter_jit
 def _certify(potential, A, x, x0, b) -> Certificate:
@@ -81,12 +109,8 @@ def _certify(potential, A, x, x0, b) -> Certificate:
     moved = potential.gradient(x) - potential.gradient(x0)
     left, size = jnp.linalg.norm(space.outside(moved)), jnp.linalg.norm(moved)
     residual = jnp.where(size == 0, 0.0, left / jnp.where(size == 0, 1.0, size))
-    if b is None:
-        fit = jnp.full((), jnp.nan, x.dtype)
-    else:
-        length = jnp.linalg.norm(b)
-        fit = jnp.linalg.norm(A @ x - b) / jnp.where(length > 0, length, 1.0)
-    return Certificate(residual, left, fit, space.u @ ((space.rows @ moved) / space.s))
+    fit = jnp.full((), jnp.nan, x.dtype) if b is None else space.misfit(A, x, b)
+    return Certificate(residual, left, fit, space.multipliers(space.rows @ moved))
 
 
 def certificate(
@@ -104,7 +128,8 @@ def certificate(
     **Arguments:**
 
     - `potential`: `R`.
-    - `A`: shape `(n, d)`; rows may be dependent.
+    - `A`: shape `(n, d)`; rows may be dependent and of any lengths, by which they are divided
+        before the rank is told (so a row of rounding errors counts: leave it out, or make it 0).
     - `x`, `start`: shape `(d,)`, inside the domain.
     - `b`: shape `(n,)`, to report the fit as well.
 

@@ -3,11 +3,13 @@
 from typing import final
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, ArrayLike
 
+from .._parametrisations._parametrisation import check_entries
 from .._potentials._potential import as_float
 
 
@@ -20,13 +22,24 @@ class LambdaBalanced(eqx.Module):
     \(\Sigma = Y X^T/n\), up to a constant. With \(Q = [W_1^T; W_2]\) and
     \(F = [[-\lambda/2, \Sigma^T], [\Sigma, \lambda/2]]\) the product \(P = Q Q^T\) obeys
     \(\dot P = F P + P F - P^2\). The published solution multiplies growing exponentials and has
-    lost its digits by a few units of time; here only decaying ones appear, so that it holds to
-    rounding at any time, for any widths.
+    lost its digits by a few units of time; here only decaying ones appear, and no matrix is
+    squared before it is inverted, at any time, for any widths.
+
+    How many digits a trajectory has is a matter of its start. On its way it passes near saddles as
+    closely as the start is near their stable manifolds, which are where \(V_+^T Q\) is singular,
+    \(V_+\) the eigenvectors of the growing modes. A relative change \(\epsilon\) of the weights
+    moves the time at which it leaves, and the relative change of \(P\) is at most about
+    \(4\epsilon\) `condition`, \(|Q|\,|(V_+^T Q)^{-1}|\) in the spectral norm: rounding of the
+    weights alone costs as much, in any method. It is a few units for most starts, and of order
+    \(s/\lambda\) where a small \(\lambda\) is all that leads away from a saddle (as where the
+    determinants of the start and of a square target have opposite signs).
 
     **Arguments:**
 
     - `W1`: shape `(h, in)`; `W2`: shape `(out, h)`.
     - `target`: \(\Sigma\), shape `(out, in)`.
+
+    **Fields:** `imbalance`, \(\lambda\); `condition`, see above; both scalars.
 
     **Raises:** `ValueError` where shapes do not fit or the weights are not lambda-balanced: then
     `Q Q^T` obeys no closed equation. [`gaugebias.flows.lambda_balanced_start`][] makes such
@@ -36,9 +49,10 @@ class LambdaBalanced(eqx.Module):
     """
 
     imbalance: Array
+    condition: Array
     _values: Array  # eigenvalues of F, chosen rows first
     _vectors: Array
-    _inverse: Array  # of the chosen rows of V^T Q
+    _inverse: Array  # of the chosen rows of V^T Q, up to a rotation from the left
     _rest: Array  # the other rows times that inverse
     inputs: int = eqx.field(static=True)
 
@@ -67,26 +81,41 @@ class LambdaBalanced(eqx.Module):
                 f"times the identity by {off:.2g}. Make them by `lambda_balanced_start`, or "
                 "integrate with `gradient_flow`."
             )
-        self.imbalance, self.inputs = jnp.asarray(lam, w1.dtype), w1.shape[1]
+        dtype, eps = w1.dtype, float(np.finfo(w1.dtype).eps)
+        w1, w2, sigma = (v.astype(np.float64) for v in (w1, w2, sigma))
+        self.imbalance, self.inputs = jnp.asarray(lam, dtype), w1.shape[1]
         n_in, n_out = w1.shape[1], w2.shape[0]
         top = np.hstack([-0.5 * lam * np.eye(n_in), sigma.T])
         f = np.vstack([top, np.hstack([sigma, 0.5 * lam * np.eye(n_out)])])
         values, vectors = np.linalg.eigh(f)
         values, vectors = values[::-1], vectors[:, ::-1]
-        q = vectors.T @ _full_column_rank(np.vstack([w1.T, w2]))
-        chosen = _first_independent_rows(q)
+        noise = 8.0 * len(f) * eps
+        # Columns larger than sqrt(n) times the noise of a row: as many rows are independent.
+        columns = _full_column_rank(np.vstack([w1.T, w2]), 2.0 * noise * len(f) ** 0.5)
+        q = vectors.T @ columns
+        chosen = _first_independent_rows(q, noise)
         others = [i for i in range(len(values)) if i not in chosen]
-        inverse = np.linalg.inv(q[chosen])
-        rest = q[others] @ inverse
+        left, sizes, right = np.linalg.svd(q[chosen])
+        inverse = left.T / sizes[:, None]
+        rest = q[others] @ right.T @ inverse
         # By the choice of rows a row depends on those of larger eigenvalues only.
         rest[values[others][:, None] > values[chosen][None, :]] = 0.0
         order = [*chosen, *others]
-        self._values, self._vectors = jnp.asarray(values[order]), jnp.asarray(vectors[:, order])
-        self._inverse, self._rest = jnp.asarray(inverse), jnp.asarray(rest)
+        self.condition = jnp.asarray(np.linalg.norm(q, 2) / sizes[-1], dtype)
+        self._values = jnp.asarray(values[order], dtype)
+        self._vectors = jnp.asarray(vectors[:, order], dtype)
+        self._inverse, self._rest = jnp.asarray(inverse[::-1], dtype), jnp.asarray(rest, dtype)
 
     def gram(self, t: ArrayLike) -> Array:
-        """`Q Q^T` at the time `t >= 0`, a scalar: shape `(in + out, in + out)`."""
+        """`Q Q^T` at the time `t >= 0`, a scalar: shape `(in + out, in + out)`.
+
+        Differentiable in `t`, to any order.
+        """
         t = jnp.asarray(t, self._values.dtype)
+        check_entries((t >= 0) & jnp.isfinite(t), "t", "must be finite and not negative")
+        return _gram(t, flow=self)
+
+    def _solution(self, t: Array) -> Array:
         r = self._inverse.shape[0]
         high, low = self._values[:r], self._values[r:]
         scale = jnp.maximum(high, 0.0)
@@ -96,6 +125,7 @@ class LambdaBalanced(eqx.Module):
             safe = jnp.where(size * t > 0, size, 1.0)
             return jnp.where(size * t > 0, -jnp.expm1(-safe * t) / safe, t)
 
+        # C = G^T G + ... is never formed: its condition is the square of that of its root.
         start = self._inverse * jnp.exp(-scale * t)[None, :]
 
         def relative(power):
@@ -103,11 +133,11 @@ class LambdaBalanced(eqx.Module):
             return self._rest * jnp.exp(exponent)
 
         tail = relative(jnp.maximum(low, 0.0))
-        core = start.T @ start + jnp.diag(spent(high)) + (tail.T * spent(low)[None, :]) @ tail
+        root = [start, jnp.diag(jnp.sqrt(spent(high))), jnp.sqrt(spent(low))[:, None] * tail]
+        root = jnp.linalg.qr(jnp.vstack(root), mode="r")
         z = jnp.vstack([jnp.diag(jnp.exp((high - scale) * t)), relative(low)])
-        p = z @ jnp.linalg.solve(core, z.T)
-        p = self._vectors @ (0.5 * (p + p.T)) @ self._vectors.T
-        return p
+        half = jax.scipy.linalg.solve_triangular(root, (self._vectors @ z).T, trans=1)
+        return half.T @ half
 
     def product(self, t: ArrayLike) -> Array:
         """The map `W_2 W_1` at the time `t`, shape `(out, in)`."""
@@ -125,24 +155,39 @@ class LambdaBalanced(eqx.Module):
         return jnp.kron(identity, x.T @ first @ x) + jnp.kron(second, x.T @ x)
 
 
-def _full_column_rank(q: np.ndarray) -> np.ndarray:
-    """A matrix of full column rank with the same `q q^T`."""
+@eqx.filter_custom_jvp
+def _gram(t: Array, *, flow: LambdaBalanced) -> Array:
+    return flow._solution(t)
+
+
+@_gram.def_jvp
+def _gram_jvp(primals, tangents, *, flow: LambdaBalanced):
+    (t,), (dt,) = primals, tangents
+    p = _gram(t, flow=flow)
+    if dt is None:
+        return p, None
+    pull = flow._vectors @ (flow._values[:, None] * (flow._vectors.T @ p))
+    return p, (pull + pull.T - p @ p) * dt
+
+
+def _full_column_rank(q: np.ndarray, noise: float) -> np.ndarray:
+    """A matrix of full column rank with the same `q q^T`, to relative errors of `noise`."""
     u, s, _ = np.linalg.svd(q, full_matrices=False)
-    rank = int(np.sum(s > 1e-12 * s.max(initial=0.0)))
+    rank = int(np.sum(s > noise * s.max(initial=0.0)))
     if rank == 0:
         raise ValueError("`W1` and `W2` are 0: the flow does not move from there.")
     return u[:, :rank] * s[:rank]
 
 
-def _first_independent_rows(q: np.ndarray) -> list[int]:
-    """The first rows, in order, that span all rows."""
+def _first_independent_rows(q: np.ndarray, noise: float) -> list[int]:
+    """The first rows, in order, that span all rows, to errors of `noise` of the largest."""
     chosen, basis = [], np.zeros((0, q.shape[1]))
     scale = np.linalg.norm(q, axis=1).max()
     for i, row in enumerate(q):
         left = row - basis.T @ (basis @ row)
         left = left - basis.T @ (basis @ left)
         size = np.linalg.norm(left)
-        if size > 1e-10 * scale:
+        if size > noise * scale:
             chosen.append(i)
             basis = np.vstack([basis, left / size])
         if len(chosen) == q.shape[1]:

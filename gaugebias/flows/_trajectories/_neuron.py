@@ -1,5 +1,6 @@
 """Exact gradient flow of a single linear neuron."""
 
+import math
 from typing import final
 
 import equinox as eqx
@@ -24,8 +25,15 @@ class SingleNeuron(eqx.Module):
        w = (\dot\psi e^{\delta t}\,\beta_*/s^2 + w_{0\perp})/N, \quad
        N^2 = 1 + 2\textstyle\int_0^t \psi^2 e^{2\delta\tau} d\tau, \]
 
-    regular where `a` passes through 0 and `y` is infinite. Only decaying exponentials are
-    evaluated.
+    regular where `a` passes through 0 and `y` is infinite. Numerator and `N` are divided by the
+    larger of 1 and the growing part of \(\psi e^{\delta t}\), so that nothing overflows or vanishes
+    together.
+
+    The points `a = 0`, `w` across \(\beta_*\), are saddles. On their stable manifold,
+    \(r a = -w \cdot \beta_*\) with \(r = (\delta + \sqrt{\delta^2 + 4 s^2})/2\), as from `a = 1`,
+    `w = -target` at `s = 1`, `a` tends to 0 and the neuron stays there. Near it a start is known
+    to rounding \(\epsilon\) only, and so is, after a time \(\ln(1/\epsilon)/r\), the side to which
+    it leaves.
 
     **Arguments:** `a`, a scalar, and `w`, shape `(d,)`, the start; `target`, \(\beta_*\ne 0\).
 
@@ -56,6 +64,7 @@ class SingleNeuron(eqx.Module):
     def weights(self, t: ArrayLike) -> tuple[Array, Array]:
         """`(a, w)` at the time `t >= 0`, a scalar."""
         t = jnp.asarray(t, self.w.dtype)
+        check_entries((t >= 0) & jnp.isfinite(t), "t", "must be finite and not negative")
         size, delta = jnp.linalg.norm(self.target), self.delta
         along = self.target / size
         p = jnp.sum(self.w * along)
@@ -64,22 +73,28 @@ class SingleNeuron(eqx.Module):
         r, q = _roots(delta, k, size)  # q = (delta - k)/2 = -size^2/r
         c1 = (size * p + r * self.a) / k
         c2 = (-size * p - q * self.a) / k
-        fade, double = jnp.exp(-k * t), jnp.exp(-2.0 * r * t)
+        # All is divided by e^g = max(1, |c1| e^(r t)), a constant: the ratios do not depend on it.
+        grows = c1 != 0
+        g = r * t + jnp.log(jnp.where(grows, jnp.abs(c1), 1.0))
+        g = jax.lax.stop_gradient(jnp.where(grows, jnp.maximum(g, 0.0), 0.0))
+        most = 0.8 * math.log(float(jnp.finfo(g.dtype).max))
+        up = c1 * jnp.exp(jnp.where(grows, r * t - g, jnp.minimum(r * t, most)))
+        down, rest = c2 * jnp.exp(q * t - g), jnp.exp(-g)
 
-        def grown(rate):  # e^(-2 r t) int_0^t e^(rate tau) d tau
-            safe = jnp.where(rate == 0, 1.0, rate)
-            quotient = (jnp.exp((rate - 2.0 * r) * t) - double) / safe
-            near = jnp.abs(rate * t) < 1e-3
-            x = jnp.where(near, rate * t, 0.0)
-            series = double * t * (1.0 + x / 2.0 + x**2 / 6.0 + x**3 / 24.0 + x**4 / 120.0)
-            return jnp.where(near, series, quotient)
+        def spent(rate):  # int_0^t e^(-rate tau) d tau, rate >= 0
+            small = rate * t < 1e-3
+            x = jnp.where(small, rate * t, 0.0)
+            series = t * (1.0 - x / 2.0 + x**2 / 6.0 - x**3 / 24.0 + x**4 / 120.0)
+            return jnp.where(small, series, -jnp.expm1(-rate * t) / jnp.where(small, 1.0, rate))
 
-        mass = c1**2 * grown(2.0 * r) + 2.0 * c1 * c2 * grown(delta) + c2**2 * grown(2.0 * q)
-        norm = jnp.sqrt(double + 2.0 * mass)
-        a = (c1 + c2 * fade) / norm
+        mixed = jnp.where(delta >= 0, up * down, (c1 * rest) * (c2 * rest))
+        mass = up**2 * spent(2.0 * r) + (c2 * rest) ** 2 * spent(-2.0 * q)
+        mass = mass + 2.0 * mixed * spent(jnp.where(delta >= 0, delta, -delta))
+        norm = jnp.sqrt(rest**2 + 2.0 * mass)
+        a = (up + down) / norm
         # psi' e^(delta t) / size: psi' = sum of c_i (exponent - delta).
-        parallel = (-c1 * q - c2 * r * fade) / size / norm
-        across = (self.w - p * along) * jnp.exp(-r * t) / norm
+        parallel = (-up * q - down * r) / size / norm
+        across = (self.w - p * along) * rest / norm
         return a, parallel * along + across
 
     def predictor(self, t: ArrayLike) -> Array:
