@@ -102,13 +102,13 @@ def test_a_training_run_is_that_of_plain_products():
     def loss(w, sample):
         return 0.5 * (sample[0] @ w - sample[1]) ** 2
 
-    options = dict(optimiser=optax.sgd(0.1), batch_size=4, key=jr.key(3), chains=3, steps=11)
-    run = gb.train(loss, w0, (x, y), **options)
+    sgd, key = optax.sgd(0.1), jr.key(3)
+    run = gb.train(loss, w0, (x, y), optimiser=sgd, batch_size=4, key=key, chains=3, steps=11)
     for chain in range(3):
         w = np.asarray(w0)
         for step in range(11):
-            key = jr.fold_in(jr.fold_in(jr.key(3), chain), step)
-            rows = np.asarray(jr.randint(key, (4,), 0, 32))
+            batch = jr.fold_in(jr.fold_in(key, chain), step)
+            rows = np.asarray(jr.randint(batch, (4,), 0, 32))
             a, b = np.asarray(x)[rows], np.asarray(y)[rows]
             w = w - 0.1 * a.T @ (a @ w - b) / 4
         np.testing.assert_allclose(run.final[chain], w, rtol=1e-12)

@@ -13,7 +13,7 @@ from jaxtyping import Array, PyTree
 from ...quotient import Quotient, fix_gauge
 from ._devices import Layout
 from ._engine import finite_chains, observer
-from ._integrate import stretch
+from ._integrate import SMALL_STATE, stretch
 from ._reductions import AbstractReduction
 
 
@@ -81,30 +81,25 @@ class Numbers(NamedTuple):
         return cls(a, b, c, d, np.asarray(keep))
 
 
-LARGE_STATE = 4096  # numbers a chain; from here its matrix products are worth several threads
-
-
-def compiler_options(backend: str, size: int) -> dict[str, bool | int] | None:
+def compiler_options(backend: str, threads: bool) -> dict[str, bool | int] | None:
     """What the compiler is told about the long loops of small steps that runs are made of.
 
-    `size` is that of a chain's state. On CPUs:
+    On CPUs:
 
     - Vectors of 512 bits: XLA's default of 256 halves the speed of the noise where the hardware has
         them, and where it does not the option has no effect.
-    - Copies of what a loop carries are left out where nothing needs them, as XLA does elsewhere: a
-        small step makes as many copies as sums.
-    - Operations of small states stay on one thread. Cutting a step of microseconds into tasks for
-        every core costs more than the step; independent operations still run side by side.
+    - Copies of what a loop carries are left out where nothing needs them, as XLA does on
+        accelerators: a small step makes as many copies as sums.
+    - Whether an operation may use several `threads`. Cutting a step of microseconds into tasks for
+        every core costs more than the step.
     """
     if backend != "cpu":
         return None
-    options: dict[str, bool | int] = {
+    return {
         "xla_cpu_prefer_vector_width": 512,
         "xla_cpu_copy_insertion_use_region_analysis": True,
+        "xla_cpu_multi_thread_eigen": threads,
     }
-    if size < LARGE_STATE:
-        options["xla_cpu_multi_thread_eigen"] = False
-    return options
 
 
 def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: Numbers):
@@ -175,20 +170,20 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
 class Compiled:
     """A function `(process, state, statistics, still leaves, keys, ...)` of many steps, compiled.
 
-    The options are those for the backend that is there when it is called, and for the size of the
-    state.
+    The options are those for the backend that is there when it is called. States of up to
+    `one_thread` numbers a chain do without threads within an operation.
     """
 
-    def __init__(self, fn: Callable):
+    def __init__(self, fn: Callable, one_thread: int):
         self._fn = fn
-        self._compiled: dict[tuple, Callable] = {}
+        self._one_thread = one_thread
+        self._compiled: dict[tuple[str, bool], Any] = {}
 
     def _of(self, y: PyTree, keys: Array) -> Any:
         size = sum(x.size for x in jax.tree.leaves(y)) // max(keys.size, 1)
-        backend = jax.default_backend()
-        options = compiler_options(backend, size)
-        kind = (backend, None if options is None else tuple(options))
+        kind = jax.default_backend(), size > self._one_thread
         if kind not in self._compiled:
+            options = compiler_options(*kind)
             self._compiled[kind] = eqx.filter_jit(self._fn, compiler_options=options)  # pyright: ignore[reportCallIssue]
         return self._compiled[kind]
 
@@ -199,7 +194,7 @@ class Compiled:
         return self._of(y, keys).lower(process, y, statistics, still, keys, *rest)
 
 
-run_chunk = Compiled(_chunk)
+run_chunk = Compiled(_chunk, SMALL_STATE)
 
 
 @eqx.filter_jit

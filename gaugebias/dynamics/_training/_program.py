@@ -77,7 +77,8 @@ def _chunk(
     return layout.constrain(y, axis), states, kept, finite_chains(y[0], axis)
 
 
-train_chunk = Compiled(_chunk)
+# Larger states have products of matrices that are worth several threads.
+train_chunk = Compiled(_chunk, 4096)
 
 
 @eqx.filter_jit
