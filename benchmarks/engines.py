@@ -115,7 +115,7 @@ def limit(gradient, start, steps: int) -> Callable:
     keys = fastest(chain_keys(jr.key(SEED), CHAINS))
     matrix = start[0].ndim == 2
     last = sum(x.size for x in start) <= SMALL_STATE
-    options = program.compiler_options(jax.default_backend(), not last)
+    options = program.compiler_options(jax.default_backend(), sum(x.size for x in start))
 
     @partial(jax.jit, compiler_options=options)
     def run(y):

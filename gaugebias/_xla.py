@@ -1,4 +1,4 @@
-"""A fault of the compiler that would change numbers, kept out before anything is compiled."""
+"""Two faults of jaxlib on CPUs, wrong numbers and waiting for ever, kept out before it starts."""
 
 import os
 import sys
@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 _OPTION = "xla_cpu_experimental_ynn_fusion_type"
 _VARIABLE = "XLA_FLAGS"
 _SINCE, _UNTIL = (0, 10), (0, 11)  # jaxlib versions known to have the option; others abort on it
+_THREADS = "PJRT_NPROC"
+_FEWEST = 4
 
 
 def avoid_wrong_fusions() -> None:
@@ -30,6 +32,35 @@ def avoid_wrong_fusions() -> None:
             "jax has computed before gaugebias was imported: sums over batches of more than 16,384 "
             f"small matrix products can be wrong on CPUs (a fault of jaxlib {version('jaxlib')}). "
             f"Import gaugebias first, or set `{_VARIABLE}=--{_OPTION}=` in the environment.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def avoid_waiting_for_ever() -> None:
+    """Give jax at least four threads on CPUs with two or three cores.
+
+    A batch of decompositions (`qr`, `svd`, `eigh`, ... under `vmap`) is shared among the threads of
+    a pool, and the one that shares it waits for the others. Where a program holds as many batches
+    at once as the pool has threads, all of them wait and none works: on two cores, a program with
+    `vmap(qr)` of 32 matrices in two places never ends (jaxlib 0.10.2). With four threads twelve
+    places came through; a step of a few microseconds costs up to a third more. The environment
+    variable `PJRT_NPROC` is set where it and `NPROC` are not.
+
+    Warns with `RuntimeWarning` where jax has its threads already.
+    """
+    if _THREADS in os.environ or "NPROC" in os.environ or _jaxlib() < _SINCE:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if not 1 < (cores or 1) < _FEWEST:
+        return
+    os.environ[_THREADS] = str(_FEWEST)
+    if _has_begun():
+        warnings.warn(
+            f"jax has computed before gaugebias was imported, with {cores} threads: programs with "
+            "several batches of matrix decompositions can wait for ever (a fault of jaxlib "
+            f"{version('jaxlib')}). Import gaugebias first, or set `{_THREADS}={_FEWEST}` in the "
+            "environment.",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -1,8 +1,10 @@
-"""The compiler's fault does not reach those who import the package, and they hear of it if late."""
+"""The faults of jaxlib do not reach those who import the package, and they hear of it if late."""
 
 import os
 import subprocess
 import sys
+
+import pytest
 
 PROGRAM = """
 import sys
@@ -44,3 +46,56 @@ def test_whoever_computes_before_is_told():
     assert "Import gaugebias first" in said
     if jaxlib.__version__ == "0.10.2":
         assert wrong == 3616
+
+
+DECOMPOSITIONS = """
+import os
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+import sys
+if "late" in sys.argv:
+    import jax
+    jax.devices()
+import gaugebias
+import jax, jax.numpy as jnp
+
+@jax.jit
+def two(key):
+    a, b = (jax.random.normal(k, (32, 20, 20)) for k in jax.random.split(key))
+    return jnp.linalg.qr(a)[0].sum() + jnp.linalg.qr(b)[0].sum()
+
+for i in range(150):
+    two(jax.random.key(i)).block_until_ready()
+print(os.environ["PJRT_NPROC"])
+"""
+two_cores = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs two cores to choose",
+)
+
+
+def decompose(*words, seconds, **more):
+    env = {k: v for k, v in os.environ.items() if k not in ("PJRT_NPROC", "NPROC")} | more
+    command = [sys.executable, "-c", DECOMPOSITIONS, *words]
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=seconds)
+
+
+@two_cores
+def test_batches_of_decompositions_end_on_two_cores():
+    done = decompose(seconds=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "4" and "gaugebias" not in done.stderr
+
+
+@two_cores
+@pytest.mark.slow
+def test_with_two_threads_they_wait_for_ever():
+    """The sibling: jaxlib 0.10.2 left to itself, and what is said to those who import too late."""
+    import jaxlib
+
+    if jaxlib.__version__ != "0.10.2":
+        pytest.skip("seen in jaxlib 0.10.2")
+    with pytest.raises(subprocess.TimeoutExpired):
+        decompose(seconds=30, PJRT_NPROC="2")
+    with pytest.raises(subprocess.TimeoutExpired) as late:
+        decompose("late", seconds=30)
+    assert b"Import gaugebias first" in (late.value.stderr or b"")

@@ -16,6 +16,8 @@ from ._engine import finite_chains, observer
 from ._integrate import SMALL_STATE, stretch
 from ._reductions import AbstractReduction
 
+LARGE_STATE = 4096  # numbers a chain; beyond, products of matrices are worth threads
+
 
 class Plan(eqx.Module):
     """What is fixed while a chunk compiles."""
@@ -81,24 +83,26 @@ class Numbers(NamedTuple):
         return cls(a, b, c, d, np.asarray(keep))
 
 
-def compiler_options(backend: str, threads: bool) -> dict[str, bool | int] | None:
+def compiler_options(backend: str, size: int) -> dict[str, bool | int] | None:
     """What the compiler is told about the long loops of small steps that runs are made of.
 
-    On CPUs:
+    `size` is that of a chain's state. On CPUs:
 
     - Vectors of 512 bits: XLA's default of 256 halves the speed of the noise where the hardware has
         them, and where it does not the option has no effect.
-    - Copies of what a loop carries are left out where nothing needs them, as XLA does on
-        accelerators: a small step makes as many copies as sums.
-    - Whether an operation may use several `threads`. Cutting a step of microseconds into tasks for
-        every core costs more than the step.
+    - No threads within an operation: cutting a step of microseconds into tasks for every core costs
+        more than it saves, up to products of large matrices. Independent operations still run side
+        by side.
+    - Small states: copies of what a loop carries are left out where nothing needs them, as XLA does
+        on accelerators; their steps make as many copies as sums. Larger ones lose more by what then
+        has to wait.
     """
     if backend != "cpu":
         return None
     return {
         "xla_cpu_prefer_vector_width": 512,
-        "xla_cpu_copy_insertion_use_region_analysis": True,
-        "xla_cpu_multi_thread_eigen": threads,
+        "xla_cpu_multi_thread_eigen": size > LARGE_STATE,
+        "xla_cpu_copy_insertion_use_region_analysis": size <= SMALL_STATE,
     }
 
 
@@ -170,20 +174,19 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
 class Compiled:
     """A function `(process, state, statistics, still leaves, keys, ...)` of many steps, compiled.
 
-    The options are those for the backend that is there when it is called. States of up to
-    `one_thread` numbers a chain do without threads within an operation.
+    The options are those for the size of a chain's state, and for the backend that is there when it
+    is called.
     """
 
-    def __init__(self, fn: Callable, one_thread: int):
+    def __init__(self, fn: Callable):
         self._fn = fn
-        self._one_thread = one_thread
-        self._compiled: dict[tuple[str, bool], Any] = {}
+        self._compiled: dict[str, Any] = {}
 
     def _of(self, y: PyTree, keys: Array) -> Any:
         size = sum(x.size for x in jax.tree.leaves(y)) // max(keys.size, 1)
-        kind = jax.default_backend(), size > self._one_thread
+        options = compiler_options(jax.default_backend(), size)
+        kind = repr(options)
         if kind not in self._compiled:
-            options = compiler_options(*kind)
             self._compiled[kind] = eqx.filter_jit(self._fn, compiler_options=options)  # pyright: ignore[reportCallIssue]
         return self._compiled[kind]
 
@@ -194,7 +197,7 @@ class Compiled:
         return self._of(y, keys).lower(process, y, statistics, still, keys, *rest)
 
 
-run_chunk = Compiled(_chunk, SMALL_STATE)
+run_chunk = Compiled(_chunk)
 
 
 @eqx.filter_jit

@@ -51,8 +51,9 @@ class Recipe(eqx.Module):
 
     def batch(self, chosen: PyTree) -> PyTree:
         """Fresh samples are drawn here; rows of a data set are looked up where they are used."""
-        fresh = self.noise == "minibatch" and self.draw is not None
-        return jax.vmap(written_out(self.draw))(chosen) if fresh else chosen
+        if self.noise != "minibatch" or self.draw is None:
+            return chosen
+        return jax.vmap(written_out(self.draw))(chosen)
 
     def gradient(self, params: PyTree, batch: PyTree) -> PyTree:
         return written_out(self._gradient)(params, batch)

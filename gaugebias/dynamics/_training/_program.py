@@ -77,8 +77,7 @@ def _chunk(
     return layout.constrain(y, axis), states, kept, finite_chains(y[0], axis)
 
 
-# Larger states have products of matrices that are worth several threads.
-train_chunk = Compiled(_chunk, 4096)
+train_chunk = Compiled(_chunk)
 
 
 @eqx.filter_jit
