@@ -27,7 +27,7 @@ import numpy as np
 
 TARGET = 0.9
 CHAINS, DT = 1024, 1e-3
-STEPS = {"toy": 400_000, "hadamard": 16_000, "factorisation": 2400}
+STEPS = {"toy": 400_000, "hadamard": 16_000, "factorisation": 600}
 
 
 class Team:

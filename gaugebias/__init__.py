@@ -7,10 +7,11 @@ use, so that `import gaugebias` costs little more than importing jax.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from ._xla import avoid_waiting_for_ever, avoid_wrong_fusions
+from ._xla import avoid_waiting_for_ever, avoid_wrong_fusions, make_small_loops_whole
 
 avoid_wrong_fusions()
 avoid_waiting_for_ever()
+make_small_loops_whole()
 
 __version__ = "0.1.0"
 

@@ -99,3 +99,19 @@ def test_with_two_threads_they_wait_for_ever():
     with pytest.raises(subprocess.TimeoutExpired) as late:
         decompose("late", seconds=30)
     assert b"Import gaugebias first" in (late.value.stderr or b"")
+
+
+def test_flags_of_the_environment_stand():
+    """What the user has set is kept, and nothing of the same option is added."""
+    program = (
+        "import gaugebias, os; print(os.environ['XLA_FLAGS']); print(os.environ['PJRT_NPROC'])"
+    )
+    mine = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1"
+    env = os.environ | {"XLA_FLAGS": mine, "PJRT_NPROC": "7"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
+    flags, threads = done.stdout.split("\n")[:2]
+    assert flags.startswith(mine) and flags.count("xla_backend_extra_options") == 1
+    assert threads == "7"
+    env["XLA_FLAGS"] = ""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
+    assert "small_while_loop_byte_threshold=131072" in done.stdout
