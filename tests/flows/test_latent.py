@@ -65,7 +65,10 @@ def integrate(u, w, scale, rate_u, rate_w, sign, factor):
         1e-3,
         start,
         saveat=diffrax.SaveAt(ts=TIMES),
-        stepsize_controller=diffrax.PIDController(rtol=1e-12, atol=1e-13),
+        # A step ends at each of the times: between steps the solution is interpolated to 1e-10.
+        stepsize_controller=diffrax.ClipStepSizeController(
+            diffrax.PIDController(rtol=1e-12, atol=1e-13), step_ts=TIMES
+        ),
         max_steps=2000,
         adjoint=diffrax.ForwardMode(),
     )
