@@ -14,7 +14,7 @@ _SINCE, _UNTIL = (0, 10), (0, 11)  # jaxlib versions known to have the option; o
 _EXTRA = "xla_backend_extra_options"
 _SMALL_LOOPS = "xla_cpu_small_while_loop_byte_threshold"
 _SMALL = 131_072  # bytes
-_THREADS = "PJRT_NPROC"
+_THREADS, _OURS = "PJRT_NPROC", "GAUGEBIAS_SET_PJRT_NPROC"
 _FEWEST = 4
 
 
@@ -66,17 +66,21 @@ def avoid_waiting_for_ever() -> None:
     at once as the pool has threads, all of them wait and none works: on two cores, a program with
     `vmap(qr)` of 32 matrices in two places never ends (jaxlib 0.10.2). With four threads twelve
     places came through; a step of a few microseconds costs up to a third more. The environment
-    variable `PJRT_NPROC` is set where it and `NPROC` are not.
+    variable `PJRT_NPROC` is set where it and `NPROC` are not, and noted as ours, so that a process
+    that inherits it, or is kept to fewer cores afterwards, decides anew.
 
     Warns with `RuntimeWarning` where jax has its threads already.
     """
-    if _THREADS in os.environ or "NPROC" in os.environ or _jaxlib() < _SINCE:
+    ours = _OURS in os.environ
+    if "NPROC" in os.environ or (_THREADS in os.environ and not ours) or _jaxlib() < _SINCE:
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if not 1 < (cores or 1) < _FEWEST:
+        if ours:
+            os.environ.pop(_THREADS, None)
         return
-    os.environ[_THREADS] = str(_FEWEST)
-    if _has_begun():
+    os.environ |= {_THREADS: str(_FEWEST), _OURS: "1"}
+    if _has_begun() and not ours:
         warnings.warn(
             f"jax has computed before gaugebias was imported, with {cores} threads: programs with "
             "several batches of matrix decompositions can wait for ever (a fault of jaxlib "

@@ -73,8 +73,13 @@ two_cores = pytest.mark.skipif(
 )
 
 
+def bare_environment():
+    """As it was before this process imported the package."""
+    return {k: v for k, v in os.environ.items() if "NPROC" not in k}
+
+
 def decompose(*words, seconds, **more):
-    env = {k: v for k, v in os.environ.items() if k not in ("PJRT_NPROC", "NPROC")} | more
+    env = bare_environment() | more
     command = [sys.executable, "-c", DECOMPOSITIONS, *words]
     return subprocess.run(command, capture_output=True, text=True, env=env, timeout=seconds)
 
@@ -107,7 +112,7 @@ def test_flags_of_the_environment_stand():
         "import gaugebias, os; print(os.environ['XLA_FLAGS']); print(os.environ['PJRT_NPROC'])"
     )
     mine = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1"
-    env = os.environ | {"XLA_FLAGS": mine, "PJRT_NPROC": "7"}
+    env = bare_environment() | {"XLA_FLAGS": mine, "PJRT_NPROC": "7"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
     flags, threads = done.stdout.split("\n")[:2]
     assert flags.startswith(mine) and flags.count("xla_backend_extra_options") == 1
@@ -115,3 +120,21 @@ def test_flags_of_the_environment_stand():
     env["XLA_FLAGS"] = ""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
     assert "small_while_loop_byte_threshold=131072" in done.stdout
+
+
+@two_cores
+def test_a_process_of_one_core_does_not_inherit_threads():
+    """Workers are kept to a core each: what their parent set for two is decided anew."""
+    program = """
+import os, subprocess, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+import gaugebias
+print(os.environ["PJRT_NPROC"])
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+inner = "import gaugebias, os; print(os.environ.get('PJRT_NPROC'))"
+sys.stdout.flush()
+subprocess.run([sys.executable, "-c", inner])
+"""
+    command, env = [sys.executable, "-c", program], bare_environment()
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.stdout.split() == ["4", "None"], done.stderr

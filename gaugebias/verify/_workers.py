@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from .._xla import avoid_waiting_for_ever
 from ._attempt import Known, Message, Settings, attempt, lost
 from ._case import Case, Outcome
 
@@ -28,6 +29,7 @@ def _share_of_cores(number: int, workers: int) -> None:
     cores = sorted(os.sched_getaffinity(0))
     if workers <= len(cores):
         os.sched_setaffinity(0, cores[number % workers :: workers])
+        avoid_waiting_for_ever()
 
 
 def _serve(connection: Connection, settings: Settings, number: int, workers: int) -> None:
