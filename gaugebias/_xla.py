@@ -13,7 +13,7 @@ _VARIABLE = "XLA_FLAGS"
 _SINCE, _UNTIL = (0, 10), (0, 11)  # jaxlib versions known to have the option; others abort on it
 _EXTRA = "xla_backend_extra_options"
 _SMALL_LOOPS = "xla_cpu_small_while_loop_byte_threshold"
-_SMALL = 131_072  # bytes
+_SMALL = 262_144  # bytes
 _THREADS, _OURS = "PJRT_NPROC", "GAUGEBIAS_SET_PJRT_NPROC"
 _FEWEST = 4
 
@@ -44,7 +44,7 @@ def avoid_wrong_fusions() -> None:
 
 
 def make_small_loops_whole() -> None:
-    """Have XLA compile loops over up to 128 KiB on CPUs as one function each.
+    """Have XLA compile loops over up to 256 KiB on CPUs as one function each.
 
     Otherwise every operation of a turn is handed to a pool of threads and cut into tasks for them,
     which takes longer than the operation: 1,024 chains of two parameters made a step in 7 us on two

@@ -119,7 +119,7 @@ def test_flags_of_the_environment_stand():
     assert threads == "7"
     env["XLA_FLAGS"] = ""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
-    assert "small_while_loop_byte_threshold=131072" in done.stdout
+    assert "small_while_loop_byte_threshold=262144" in done.stdout
 
 
 @two_cores
