@@ -56,7 +56,7 @@ _ALL = (
         "2011.13772",
         "_deep_matrix",
         seconds=40,
-        quick_seconds=30,
+        quick_seconds=20,
     ),
     Publication(
         "three-mechanisms",
@@ -64,7 +64,7 @@ _ALL = (
         "2401.07085",
         "_latent_variable",
         seconds=130,
-        quick_seconds=100,
+        quick_seconds=40,
     ),
     Publication(
         "gauge-correction",
@@ -72,7 +72,7 @@ _ALL = (
         "2601.06597",
         "_gauge_correction",
         seconds=1030,
-        quick_seconds=240,
+        quick_seconds=125,
     ),
     Publication(
         "singular-mixtures",
@@ -81,7 +81,7 @@ _ALL = (
         "2206.08598",
         "_singular_mixtures",
         seconds=140,
-        quick_seconds=100,
+        quick_seconds=70,
     ),
     Publication(
         "nonnegative-factorisation",
@@ -89,7 +89,7 @@ _ALL = (
         "2512.22282",
         "_nonnegative",
         seconds=105,
-        quick_seconds=45,
+        quick_seconds=25,
     ),
 )
 

@@ -25,7 +25,7 @@ class Settings:
 
 
 def quick() -> Settings:
-    """Fewer seeds, and larger steps over the same training time."""
+    """Fewer seeds, and larger steps over the same training time; few chains run longer."""
     return Settings(
         relu=ReLUSettings(
             seeds=24,
@@ -47,5 +47,5 @@ def quick() -> Settings:
         signal=SignalSettings(
             learning_rate=5e-3, steps=60_000, temperatures=(1e-3,), noise_steps=3_000
         ),
-        stationary=StationarySettings(chains=512),
+        stationary=StationarySettings(chains=512, steps=4_000),
     )
