@@ -79,6 +79,7 @@ def test_the_command_at_its_end_finds_all_as_expected(house, section, said):
     assert said in done.stdout
 
 
+@pytest.mark.slow
 def test_the_law_follows_its_process(house):
     done = run(house[0], "pytest", "-q", "-p", "no:cacheprovider", "tests/laws")
     assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout + done.stderr

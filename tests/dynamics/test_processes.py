@@ -123,6 +123,7 @@ def test_predictors_of_parameters_follow_the_quotient_process_in_one_dimension(g
     assert kolmogorov_smirnov_two_sample(full, other).p_value < 1e-6
 
 
+@pytest.mark.slow
 def test_predictors_of_parameters_follow_the_quotient_process_in_two_by_two(getkey):
     """Singular values and determinant of a 2 x 2 factorisation, at time 0.6. Three tests at 1e-4
     each; the process without the volume correction (s = -1 moved) is rejected at 1e-6."""

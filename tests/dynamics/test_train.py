@@ -263,6 +263,7 @@ def test_bad_arguments(options, message):
         run(**options)
 
 
+@pytest.mark.slow
 def test_optimisers_are_told_apart_by_measurement():
     """Gradient descent and momentum are equivariant under rotations and keep moment maps, on a
     schedule too; weight decay is equivariant and does not keep them; Adam and AdamW neither."""

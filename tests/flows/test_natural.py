@@ -21,6 +21,7 @@ def models():
     return [flows.MixtureModel(PLANE, c) for c in (flows.AbsoluteChart(), flows.OrderedChart(U))]
 
 
+@pytest.mark.slow
 def test_the_metric_by_draws_is_the_fisher_matrix():
     """On the line against quadrature, in the plane against independent draws (4.5 errors)."""
     model = flows.MixtureModel(LINE, flows.CentredChart(HALF))

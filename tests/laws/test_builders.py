@@ -68,6 +68,7 @@ def test_horizontal_law_of_a_product_is_the_inverse_root():
     assert all(c.holds for c in law.conditions)
 
 
+@pytest.mark.slow
 def test_pushforward_of_a_product_is_the_bessel_law_at_any_representative():
     law = pushforward(PRODUCT, potential, T, RIDGE)
     expected = -potential(POINTS) / T + np.log(special.k0(RIDGE * np.abs(POINTS) / T))
@@ -131,6 +132,7 @@ def neuron(d):
     )
 
 
+@pytest.mark.slow
 def test_relu_neuron():
     q, d = neuron(2), 2
     energy = lambda z: 0.5 * jnp.sum((z - 1.0) ** 2)  # noqa: E731
@@ -153,6 +155,7 @@ def test_relu_neuron():
     np.testing.assert_allclose(differences(weights), differences(expected), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_hadamard_product_under_decay_is_a_product_of_bessel_laws():
     act = Rescaling(lambda p: p[0], lambda p: p[1])
     q = Quotient(
@@ -249,6 +252,7 @@ def test_a_predictor_must_see_the_whole_quotient():
         pushforward(Quotient(q.phi, whole, lift=q.lift, at=q.at), potential, T, RIDGE)
 
 
+@pytest.mark.slow
 def test_rectangular_factors_have_laws_on_the_slice_only():
     act = GeneralLinear(lambda p: p[0], lambda p: p[1], axes=(1, 1))
     at = (jnp.array([[1.0], [0.5]]), jnp.array([[0.3], [0.8], [-0.4]]))
