@@ -53,8 +53,8 @@ def _evaluated(jaxpr: Jaxpr, consts: list, args: list) -> list:
         inner = params.get("jaxpr")
         if primitive.name in _CALLS and isinstance(inner, ClosedJaxpr):
             out = _evaluated(inner.jaxpr, inner.consts, found)
-        elif primitive.name == "dot_general" and _is_small(*found, params):
-            out = [_sum(*found, params)]
+        elif primitive.name == "dot_general" and _is_small(found[0], found[1], params):
+            out = [_sum(found[0], found[1], params)]
         else:
             out = primitive.bind(*found, **primitive.get_bind_params(params))
             out = out if primitive.multiple_results else [out]
