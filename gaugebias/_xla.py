@@ -3,6 +3,7 @@
 All of it goes through environment variables that are left alone where they are set already.
 """
 
+import functools
 import os
 import sys
 import warnings
@@ -29,11 +30,7 @@ def avoid_wrong_fusions() -> None:
 
     Warns with `RuntimeWarning` where something has been compiled already.
     """
-    flags = os.environ.get(_VARIABLE, "")
-    if _OPTION in flags or not _SINCE <= _jaxlib() < _UNTIL:
-        return
-    os.environ[_VARIABLE] = f"{flags} --{_OPTION}=".strip()
-    if _has_begun():
+    if _set_flag(_OPTION, "") and _has_begun():
         warnings.warn(
             "jax has computed before gaugebias was imported: sums over batches of more than 16,384 "
             f"small matrix products can be wrong on CPUs (a fault of jaxlib {version('jaxlib')}). "
@@ -52,10 +49,7 @@ def make_small_loops_whole() -> None:
     XLA does the same up to 1 KiB. Nothing is said where jax has computed before: it is slower, not
     wrong.
     """
-    flags = os.environ.get(_VARIABLE, "")
-    if _EXTRA in flags or not _SINCE <= _jaxlib() < _UNTIL:
-        return
-    os.environ[_VARIABLE] = f"{flags} --{_EXTRA}={_SMALL_LOOPS}={_SMALL}".strip()
+    _set_flag(_EXTRA, f"{_SMALL_LOOPS}={_SMALL}")
 
 
 def avoid_waiting_for_ever() -> None:
@@ -91,6 +85,16 @@ def avoid_waiting_for_ever() -> None:
         )
 
 
+def _set_flag(option: str, value: str) -> bool:
+    """Add an option that jaxlib knows to `XLA_FLAGS`; `False` where it is there or not known."""
+    flags = os.environ.get(_VARIABLE, "")
+    if option in flags or not _SINCE <= _jaxlib() < _UNTIL:
+        return False
+    os.environ[_VARIABLE] = f"{flags} --{option}={value}".strip()
+    return True
+
+
+@functools.cache
 def _jaxlib() -> tuple[int, ...]:
     try:
         return tuple(int(n) for n in version("jaxlib").split(".")[:2])

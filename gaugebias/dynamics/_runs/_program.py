@@ -55,6 +55,29 @@ class Watch(eqx.Module):
     def update(self, states: dict[str, PyTree], seen: PyTree, index: Array) -> dict[str, PyTree]:
         return {name: r.update(states[name], seen, index) for name, r in self.reductions.items()}
 
+    def room(self, shapes: PyTree, most: int, layout: Layout) -> PyTree:
+        """Where the draws of a chunk go, draw axis first; with room for one, the last is kept."""
+        kept = jax.tree.map(lambda s: jnp.zeros((most, *s.shape), s.dtype), shapes)
+        return layout.constrain(kept, 1)
+
+    def recorded(
+        self, states: dict[str, PyTree], kept: PyTree, seen: PyTree, i: Array, numbers: "Numbers"
+    ) -> tuple[dict[str, PyTree], PyTree]:
+        """The reductions' states and the draws after the `i`-th draw of a chunk."""
+        kept = jax.tree.map(
+            lambda all_, x: all_.at[jnp.minimum(i, all_.shape[0] - 1)].set(x), kept, seen
+        )
+        if not self.reductions:
+            return states, kept
+        states = jax.lax.cond(
+            numbers.keep,
+            lambda states, seen: self.update(states, seen, i + numbers.drawn),
+            lambda states, seen: states,
+            states,
+            seen,
+        )
+        return states, kept
+
     def outside(self, seen: PyTree) -> Array:
         """Which chains have left, shape `(chains,)`. What is not finite has diverged instead."""
         finite = jnp.asarray(True)
@@ -147,22 +170,10 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
     def record(i, carry):
         y, states, left, kept = carry
         y, left = advance(y, left, numbers.first + i * plan.steps)
-        seen = see(y)
-        slot = jnp.minimum(i, plan.most - 1)
-        kept = jax.tree.map(lambda all_, x: all_.at[slot].set(x), kept, seen)
-        if watch.reductions:
-            states = jax.lax.cond(
-                numbers.keep,
-                lambda states, seen: watch.update(states, seen, numbers.drawn + i),
-                lambda states, seen: states,
-                states,
-                seen,
-            )
+        states, kept = watch.recorded(states, kept, see(y), i, numbers)
         return y, states, left, kept
 
-    shapes = jax.eval_shape(see, y)
-    kept = jax.tree.map(lambda s: jnp.zeros((plan.most, *s.shape), s.dtype), shapes)
-    kept = plan.layout.constrain(kept, 1)
+    kept = watch.room(jax.eval_shape(see, y), plan.most, plan.layout)
     left = None
     if watch.inside is not None:
         left = plan.layout.constrain(jnp.full(keys.shape, -1, jnp.int32), 0)

@@ -56,17 +56,18 @@ class Recipe(eqx.Module):
         return jax.vmap(written_out(self.draw))(chosen)
 
     def gradient(self, params: PyTree, batch: PyTree) -> PyTree:
+        """The gradient of a step from what `batch` gave: samples, rows, or the step's key."""
         return written_out(self._gradient)(params, batch)
 
-    def _gradient(self, params: PyTree, key: Any) -> PyTree:
+    def _gradient(self, params: PyTree, batch: Any) -> PyTree:
         samples, n, b = self.samples, self.samples.size, self.batch_size
         if self.noise == "full":
             return samples.gradient(params)
         if self.noise == "minibatch":
-            batch = key
             if self.draw is None:
-                batch = jax.tree.map(lambda x: jnp.take(x, key, axis=0), samples.data)
+                batch = jax.tree.map(lambda x: jnp.take(x, batch, axis=0), samples.data)
             return self._batch_gradient(params, batch)
+        key = batch
         factor = sampling_factor(n, b, self.replacement) ** 0.5
         dtype = noise_dtype(params)
         if self.noise == "gaussian":

@@ -2,7 +2,6 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, PyTree
 
@@ -55,22 +54,10 @@ def _chunk(
             return y, (drawn(chosen), choose(keys, first + j + 2))
 
         y, ahead = jax.lax.fori_loop(0, numbers.steps, step, (y, ahead))
-        seen = see(y[0])
-        slot = jnp.minimum(i, shape.most - 1)
-        kept = jax.tree.map(lambda all_, x: all_.at[slot].set(x), kept, seen)
-        if watch.reductions:
-            states = jax.lax.cond(
-                numbers.keep,
-                lambda states, seen: watch.update(states, seen, numbers.drawn + i),
-                lambda states, seen: states,
-                states,
-                seen,
-            )
+        states, kept = watch.recorded(states, kept, see(y[0]), i, numbers)
         return y, ahead, states, kept
 
-    shapes = jax.eval_shape(see, y[0])
-    kept = jax.tree.map(lambda s: jnp.zeros((shape.most, *s.shape), s.dtype), shapes)
-    kept = layout.constrain(kept, 1)
+    kept = watch.room(jax.eval_shape(see, y[0]), shape.most, layout)
     ahead = drawn(choose(keys, numbers.first)), choose(keys, numbers.first + 1)
     y, _, states, kept = jax.lax.fori_loop(0, numbers.records, record, (y, ahead, states, kept))
     states = watch.constrain(states, layout)
