@@ -35,6 +35,10 @@ class Wire:
         self._lock, self._closed = threading.Lock(), threading.Event()
 
     def start(self) -> None:
+        with contextlib.suppress(OSError, ValueError), self._line() as line:
+            # A head and its payload are two writes: the second would wait 40 ms for the first's
+            # acknowledgement.
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for work in (self._read, self._beat):
             threading.Thread(target=work, name="gaugebias-wire", daemon=True).start()
 
@@ -84,9 +88,12 @@ class Wire:
 
     def _hang_up(self) -> None:
         """Let go whoever is writing to the other side: it reads no more, and would hold them."""
-        with contextlib.suppress(OSError, ValueError):
-            with socket.socket(fileno=os.dup(self._connection.fileno())) as line:
-                line.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError, ValueError), self._line() as line:
+            line.shutdown(socket.SHUT_RDWR)
+
+    def _line(self) -> socket.socket:
+        """The connection as a socket; closing it leaves the connection open."""
+        return socket.socket(fileno=os.dup(self._connection.fileno()))
 
 
 def listen(host: str) -> tuple[Listener, int, bytes]:

@@ -1,6 +1,7 @@
 import concurrent.futures
 import importlib.util
 import queue
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ def test_what_is_gathered_is_in_order_and_the_same_everywhere():
         return first == data, bus.gather("b", str(bus.index).encode())
 
     assert together(twice, all_) == [(True, [b"0", b"1", b"2"])] * 3
+    end(all_)
+
+
+def test_no_write_waits_for_an_acknowledgement():
+    # Two small writes in a row otherwise take 40 ms, of which a run's end makes several.
+    all_ = helpers.buses(2)
+    for bus in all_:
+        (wire,) = bus._wires.values()
+        with wire._line() as line:
+            assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    with socket.socket() as plain:
+        assert not plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     end(all_)
 
 
