@@ -36,7 +36,7 @@ def child(name: str, process: str) -> dict[str, Any]:
 
     import gaugebias as gb
 
-    from .engines import CHAINS, DT, SEED, T, problem
+    from ._scan import CHAINS, DT, SEED, T, problem
 
     loss, _, start = problem(name)
     if process == "Langevin":

@@ -17,7 +17,6 @@ other work or the cores share too much: the figures then say nothing of the pack
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -36,6 +35,8 @@ class Team:
     def __init__(self, problem: str, chains: int, steps: int, cores: list[list[int]], shared: bool):
         from gaugebias.distributed._launch import free_port
 
+        from ._apart import Apart
+
         address = f"127.0.0.1:{free_port()}"
         self.crew = []
         for i, mine in enumerate(cores):
@@ -44,39 +45,28 @@ class Team:
                 job |= {"address": address, "count": len(cores)}
             flags = f"--xla_force_host_platform_device_count={len(mine)}"
             env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-            command = [sys.executable, "-m", "benchmarks.scaling", "--member", json.dumps(job)]
-            self.crew.append(
-                subprocess.Popen(
-                    command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-                )
-            )
+            command = ["-m", "benchmarks.scaling", "--member", json.dumps(job)]
+            self.crew.append(Apart(command, env, mine))
 
     def wait(self) -> None:
         for process in self.crew:
-            line = process.stdout.readline()
-            while line.strip() != "ready":
-                if not line:
-                    raise RuntimeError("a process of the benchmark has died.")
-                line = process.stdout.readline()
+            process.wait()
 
     def turn(self) -> float:
         """Seconds of one run: of the process that takes longest."""
         for process in self.crew:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        return max(float(process.stdout.readline()) for process in self.crew)
+            process.go()
+        return max(float(process.said()) for process in self.crew)
 
     def end(self) -> None:
         for process in self.crew:
-            process.stdin.close()
+            process.close()
         for process in self.crew:
-            process.wait(60)
+            process.end()
 
 
 def member(job: dict[str, Any]) -> None:
     """One process: compiles, then runs once for each line that it is given."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, job["cores"])
     import jax
 
     import gaugebias as gb
@@ -86,7 +76,7 @@ def member(job: dict[str, Any]) -> None:
         gb.distributed.initialize(job["address"], job["count"], job["index"])
     import jax.numpy as jnp
 
-    from .engines import T, problem
+    from ._scan import T, problem
 
     loss, _, start = problem(job["problem"])
     sde = gb.dynamics.Langevin(loss, jnp.float32(T))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ._streaming import Sum, add, empty_sum, mean_over_chains, sum_over_chains, value
+from ._streaming import add_to_pair, empty_pair, mean_over_chains, sum_over_chains, value
 
 
 class MomentSummary(eqx.Module):
@@ -34,24 +34,25 @@ class MomentSummary(eqx.Module):
 
 
 class MomentState(NamedTuple):
-    """One chain's sums of deviations from its first draw."""
+    """One chain's sums of deviations from its first draw, and of their squares."""
 
     shift: Array
-    first: Sum
-    second: Sum
+    first: Array  # complex: the sum, and what rounding lost of it
+    second: Array
 
 
 def start_moments(like) -> MomentState:
     """The state before any draw; `like` has the shape and dtype of one."""
-    empty = empty_sum(like)
-    return MomentState(empty.total, empty, empty)
+    empty = empty_pair(like)
+    return MomentState(empty.real, empty, empty)
 
 
 def update_moments(state: MomentState, x: Array, index: Array) -> MomentState:
     """The state after draw number `index` (from 0), `x`."""
+    x = x.astype(state.shift.dtype)
     shift = jnp.where(index == 0, x, state.shift)
     d = x - shift
-    return MomentState(shift, add(state.first, d), add(state.second, d * d))
+    return MomentState(shift, add_to_pair(state.first, d), add_to_pair(state.second, d * d))
 
 
 def finish_moments(state: MomentState, draws: int) -> MomentSummary:

@@ -4,7 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gaugebias.stats._streaming import add, empty_sum, mean_over_chains, sum_over_chains, value
+from gaugebias.stats._streaming import (
+    add,
+    add_to_pair,
+    empty_pair,
+    empty_sum,
+    mean_over_chains,
+    sum_over_chains,
+    value,
+)
 
 
 def test_a_long_sum_in_float32_keeps_its_digits():
@@ -14,15 +22,25 @@ def test_a_long_sum_in_float32_keeps_its_digits():
     @jax.jit
     def total(x):
         def step(i, carry):
-            running, plain = carry
-            return add(running, x[i % 500]), plain + x[i % 500]
+            running, pair, plain = carry
+            term = x[i % 500]
+            return add(running, term), add_to_pair(pair, term), plain + term
 
-        return jax.lax.fori_loop(0, 200_000, step, (empty_sum(x[0]), jnp.float32(0.0)))
+        start = (empty_sum(x[0]), empty_pair(x[0]), jnp.float32(0.0))
+        return jax.lax.fori_loop(0, 200_000, step, start)
 
-    running, plain = total(x)
+    running, pair, plain = total(x)
     exact = 400 * np.asarray(x, np.float64).sum()
     assert abs(float(value(running)) / exact - 1) < 1e-8
+    assert value(pair) == value(running)
     assert abs(float(plain) / exact - 1) > 1e-5
+
+
+def test_numbers_of_16_bits_are_summed_in_float32():
+    x = jnp.asarray(np.random.default_rng(2).uniform(0.5, 1.5, 300), jnp.bfloat16)
+    pair = jax.lax.fori_loop(0, 300, lambda i, s: add_to_pair(s, x[i]), empty_pair(x[0]))
+    assert pair.dtype == jnp.complex64
+    np.testing.assert_allclose(value(pair), np.asarray(x, np.float64).sum(), rtol=1e-7)
 
 
 def test_sums_over_chains_are_taken_in_blocks_of_64_in_float64():

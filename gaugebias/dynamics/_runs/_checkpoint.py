@@ -21,7 +21,7 @@ from ..._files import take_lock
 from .._checks import count
 from ._progress import Position
 
-FORMAT, VERSION = "gaugebias-checkpoint", 2
+FORMAT, VERSION = "gaugebias-checkpoint", 3
 _SHARE = re.compile(r"process-\d+")
 _OURS = re.compile(r"state|lock|draws-\d{5}|\.(state|draws-\d{5})\.tmp")
 

@@ -56,27 +56,39 @@ class Watch(eqx.Module):
         return {name: r.update(states[name], seen, index) for name, r in self.reductions.items()}
 
     def room(self, shapes: PyTree, most: int, layout: Layout) -> PyTree:
-        """Where the draws of a chunk go, draw axis first; with room for one, the last is kept."""
+        """Where the draws of a chunk go, draw axis first; `None` for one, which is its end."""
+        if most == 1:
+            return None
         kept = jax.tree.map(lambda s: jnp.zeros((most, *s.shape), s.dtype), shapes)
         return layout.constrain(kept, 1)
 
     def recorded(
-        self, states: dict[str, PyTree], kept: PyTree, seen: PyTree, i: Array, numbers: "Numbers"
+        self,
+        states: dict[str, PyTree],
+        kept: PyTree,
+        see: Callable,
+        y: PyTree,
+        i: Array,
+        numbers: "Numbers",
     ) -> tuple[dict[str, PyTree], PyTree]:
-        """The reductions' states and the draws after the `i`-th draw of a chunk."""
-        kept = jax.tree.map(
-            lambda all_, x: all_.at[jnp.minimum(i, all_.shape[0] - 1)].set(x), kept, seen
-        )
-        if not self.reductions:
-            return states, kept
-        states = jax.lax.cond(
-            numbers.keep,
-            lambda states, seen: self.update(states, seen, i + numbers.drawn),
-            lambda states, seen: states,
-            states,
-            seen,
-        )
+        """The reductions' states and the draws after the `i`-th draw of a chunk, at state `y`."""
+        if kept is not None:
+            kept = jax.tree.map(lambda all_, x: all_.at[i].set(x), kept, see(y))
+        if self.reductions:
+            # A loop of one turn or none: XLA on CPUs compiles it as one function, and no `cond`.
+            states = jax.lax.fori_loop(
+                0,
+                numbers.keep.astype(jnp.int32),
+                lambda _, states: self.update(states, see(y), i + numbers.drawn),
+                states,
+            )
         return states, kept
+
+    def draws(self, kept: PyTree, see: Callable, y: PyTree, layout: Layout) -> PyTree:
+        """The draws of a chunk that ends at state `y`."""
+        if kept is not None:
+            return kept
+        return layout.constrain(jax.tree.map(lambda x: x[None], see(y)), 1)
 
     def outside(self, seen: PyTree) -> Array:
         """Which chains have left, shape `(chains,)`. What is not finite has diverged instead."""
@@ -170,7 +182,7 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
     def record(i, carry):
         y, states, left, kept = carry
         y, left = advance(y, left, numbers.first + i * plan.steps)
-        states, kept = watch.recorded(states, kept, see(y), i, numbers)
+        states, kept = watch.recorded(states, kept, see, y, i, numbers)
         return y, states, left, kept
 
     kept = watch.room(jax.eval_shape(see, y), plan.most, plan.layout)
@@ -178,7 +190,7 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
     if watch.inside is not None:
         left = plan.layout.constrain(jnp.full(keys.shape, -1, jnp.int32), 0)
     y, states, left, kept = jax.lax.fori_loop(0, numbers.records, record, (y, states, left, kept))
-    states = watch.constrain(states, plan.layout)
+    states, kept = watch.constrain(states, plan.layout), watch.draws(kept, see, y, plan.layout)
     return plan.layout.constrain(y, plan.axis), states, kept, finite_chains(y, plan.axis), left
 
 

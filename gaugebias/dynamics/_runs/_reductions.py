@@ -43,7 +43,7 @@ class AbstractReduction(eqx.Module):
 def _picked(of: Callable | None, values: PyTree) -> PyTree:
     picked = values if of is None else of(values)
     for leaf in jax.tree.leaves(picked):
-        if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
             raise ValueError(
                 f"`observe` gives numbers of dtype {leaf.dtype}, of which reductions make no "
                 "sense: let it return floating numbers, or choose with `of`."

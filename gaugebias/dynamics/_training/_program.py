@@ -54,13 +54,13 @@ def _chunk(
             return y, (drawn(chosen), choose(keys, first + j + 2))
 
         y, ahead = jax.lax.fori_loop(0, numbers.steps, step, (y, ahead))
-        states, kept = watch.recorded(states, kept, see(y[0]), i, numbers)
+        states, kept = watch.recorded(states, kept, see, y[0], i, numbers)
         return y, ahead, states, kept
 
     kept = watch.room(jax.eval_shape(see, y[0]), shape.most, layout)
     ahead = drawn(choose(keys, numbers.first)), choose(keys, numbers.first + 1)
     y, _, states, kept = jax.lax.fori_loop(0, numbers.records, record, (y, ahead, states, kept))
-    states = watch.constrain(states, layout)
+    states, kept = watch.constrain(states, layout), watch.draws(kept, see, y[0], layout)
     return layout.constrain(y, axis), states, kept, finite_chains(y[0], axis)
 
 
