@@ -46,6 +46,20 @@ def test_states_and_statistics_are_the_same_bits_with_64_chains_a_device(found):
 
 
 @pytest.mark.slow
+def test_chains_in_blocks_are_the_same_bits(found):
+    assert len(set(found["in blocks"])) == 1 and len(found["in blocks"]) == 3
+    assert 0 < found["left"] < 4096  # and when they left is the same too
+    assert found["blocks"] == {
+        "wide": 2,
+        "few steps": 1,
+        "few chains": 1,
+        "indivisible": 1,
+        "products": 1,
+        "another process": 1,
+    }
+
+
+@pytest.mark.slow
 def test_states_agree_to_rounding_with_fewer_chains_a_device(found):
     assert found["few"] < 1e-5
 
