@@ -18,6 +18,7 @@ import pytest
 
 import gaugebias as gb
 from gaugebias.dynamics import Checkpoint, Langevin, Moments
+from gaugebias.dynamics._runs._checkpoint import VERSION
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
 _spec = importlib.util.spec_from_file_location("killed_run", SCRIPT)
@@ -240,7 +241,10 @@ def test_damaged_files_are_refused(name, how, begun, tmp_path):
 def test_another_version_of_the_format_is_refused(begun, tmp_path):
     shutil.copytree(begun, tmp_path / "a")
     file = tmp_path / "a" / "state"
-    file.write_bytes(file.read_bytes().replace(b'"version": 2', b'"version": 9', 1))
+    old, other = (f'"version": {n}'.encode() for n in (VERSION, VERSION + 1))
+    data = file.read_bytes()
+    assert old in data
+    file.write_bytes(data.replace(old, other, 1))
     with pytest.raises(ValueError, match="another version of the format"):
         run(tmp_path / "a")
 
