@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-_OURS = ("xla_cpu_experimental_ynn_fusion_type", "xla_backend_extra_options")
+# What importing gaugebias adds to `XLA_FLAGS`.
+OURS = ("xla_cpu_experimental_ynn_fusion_type", "xla_backend_extra_options")
 
 
 @contextlib.contextmanager
@@ -87,7 +88,7 @@ class Apart:
 def jax_alone() -> dict[str, str]:
     """The environment without what importing gaugebias tells XLA."""
     env = dict(os.environ)
-    flags = [f for f in env.get("XLA_FLAGS", "").split() if not any(name in f for name in _OURS)]
+    flags = [f for f in env.get("XLA_FLAGS", "").split() if not any(name in f for name in OURS)]
     env["XLA_FLAGS"] = " ".join(flags)
     if env.pop("GAUGEBIAS_SET_PJRT_NPROC", None) is not None:
         env.pop("PJRT_NPROC", None)

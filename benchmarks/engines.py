@@ -32,11 +32,11 @@ from gaugebias.dynamics._runs._threefry import fastest
 from . import _first_call, _table, peers
 from ._apart import jax_alone_scan
 from ._scan import CHAINS, DT, SEED, T, problem, repeated, scan
-from ._timing import RESULTS, interleaved, machine, progress, save
+from ._timing import RESULTS, Estimate, Turns, interleaved, machine, progress, save
 
 STEPS = {"toy": 20_000, "hadamard": 1000, "factorisation": 200}
 TARGETS = {"toy": 0.35, "hadamard": 0.55, "factorisation": 0.95}
-REDUCED = 1.2  # of the run without
+REDUCED, EVERY = 1.2, 10  # of the run without, with a draw each so many steps
 FIRST = 3  # seconds of a first call
 ALONE = "scan, jax alone"
 
@@ -51,6 +51,31 @@ def simulate(loss, start, steps: int, **options) -> Callable:
         return ens.final
 
     return run
+
+
+def reductions() -> dict[str, gb.dynamics.AbstractReduction]:
+    """Statistics of one number of each chain."""
+    edges = np.linspace(-3, 3, 51)
+    return {
+        "histogram": gb.dynamics.Histogram(edges),
+        "quantiles": gb.dynamics.Quantiles(),
+        "autocorrelation": gb.dynamics.Autocorrelation(),
+    }
+
+
+def first_product(p):
+    """One number of a chain: the first entry of what it predicts."""
+    return (p[0] @ p[1].T)[0, 0] if p[0].ndim == 2 else (p[0] * p[1])[0]
+
+
+def draws(name: str, seconds: Turns, steps: int) -> list[dict[str, Any]]:
+    """What a draw costs of a chain, beyond the steps: into each statistic."""
+    rows = []
+    for which in reductions():
+        extra = seconds.seconds[f"simulate, {which}"] - seconds.seconds["simulate"]
+        row = {"problem": name, "path": f"a draw into {which}", "unit": "ns a chain"}
+        rows.append(row | Estimate.of(1e9 * extra * EVERY / steps / CHAINS).fields("value"))
+    return rows
 
 
 def as_peer(name: str, steps: int) -> peers.Problem:
@@ -142,8 +167,11 @@ def measure(
             "simulate": simulate(loss, start, steps),
             "limit": limit(gradient, start, steps),
             "simulate, Heun": simulate(loss, start, steps, solver=diffrax.Heun()),
-            "simulate, moments": simulate(loss, start, steps, reduce=moments, every=10),
+            "simulate, moments": simulate(loss, start, steps, reduce=moments, every=EVERY),
         }
+        for which, r in reductions().items():
+            options = {"reduce": r, "observe": first_product, "every": EVERY}
+            runs[f"simulate, {which}"] = simulate(loss, start, steps, **options)
         fast, absent = peers.langevin(as_peer(name, steps), slow=False)
         with contextlib.ExitStack() as stack:
             if clock is time.perf_counter:  # no other clock counts what another process does
@@ -163,6 +191,7 @@ def measure(
                     row |= taken.ratio(which, "scan").fields("ratio")
                     row |= {"of": "scan", "peer": not which.startswith(("simulate", "limit"))}
                     rows.append(row)
+        rows += draws(name, seconds, steps)
         rows += [{"problem": name, "path": path, "absent": True} for path in absent + also]
         of = ALONE if ALONE in seconds else "scan"
         ratio, most = seconds.ratio("simulate", of).median, TARGETS[name]
