@@ -77,15 +77,16 @@ class Watch(eqx.Module):
         numbers: "Numbers",
     ) -> tuple[dict[str, PyTree], PyTree]:
         """The reductions' states and the draws after the `i`-th draw of a chunk, at state `y`."""
+
+        def look():
+            return see(y)
+
         if kept is not None:
-            kept = jax.tree.map(lambda all_, x: all_.at[i].set(x), kept, see(y))
+            seen = see(y)
+            kept, look = jax.tree.map(lambda x, new: x.at[i].set(new), kept, seen), lambda: seen
         if self.reductions:
-            # A loop of one turn or none: XLA on CPUs compiles it as one function, and no `cond`.
-            states = jax.lax.fori_loop(
-                0,
-                numbers.keep.astype(jnp.int32),
-                lambda _, states: self.update(states, see(y), i + numbers.drawn),
-                states,
+            states = _where_kept(
+                numbers.keep, lambda states: self.update(states, look(), i + numbers.drawn), states
             )
         return states, kept
 
@@ -102,6 +103,16 @@ class Watch(eqx.Module):
             finite = finite & jnp.all(jnp.isfinite(leaf), axis=tuple(range(1, leaf.ndim)))
         assert self.inside is not None
         return finite & ~jax.vmap(self.inside)(seen)
+
+
+def _where_kept(keep: Array, update: Callable, states: PyTree) -> PyTree:
+    """`update(states)`, or the states as they are."""
+    if jax.default_backend() == "cpu":
+        # A loop of one turn or none: XLA compiles it as one function with the steps around it, as
+        # it does no `cond`.
+        turns = keep.astype(jnp.int32)
+        return jax.lax.fori_loop(0, turns, lambda _, states: update(states), states)
+    return jax.lax.cond(keep, update, lambda states: states, states)
 
 
 class Numbers(NamedTuple):
