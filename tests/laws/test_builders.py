@@ -416,9 +416,10 @@ def test_orbit_volumes_need_a_basis_that_the_group_keeps():
     x = np.array([1.0, 2.0, 4.0])
     np.testing.assert_allclose(law.cdf(x), special.gammainc(1.5, 0.5 * x), atol=1e-9)
     stretched = turning(basis * np.array([2.0, 1.0, 1.0])[:, None, None])
-    for build in (pushforward, lambda *a: projected(*a, 1.0, 0.5)):
-        with pytest.raises(LawRefused, match="Ad-invariant inner product"):
-            build(stretched, lambda w: 0.5 * w, 1.0)
+    with pytest.raises(LawRefused, match="Ad-invariant inner product"):
+        pushforward(stretched, lambda w: 0.5 * w, 1.0)
+    with pytest.raises(LawRefused, match="Ad-invariant inner product"):
+        projected(stretched, lambda w: 0.5 * w, 1.0, 1.0, 0.5)
     # Noise across orbits does not see their volume.
     law = horizontal(stretched, lambda w: 0.5 * w, 1.0)
     np.testing.assert_allclose(law.cdf(x), special.gammainc(0.5, 0.5 * x), atol=1e-9)
@@ -429,6 +430,7 @@ def test_parameters_of_two_precisions_are_checked_at_the_coarser():
     q = Quotient(lambda p: p["u"] * p["v"], Rescaling("u", "v"), at=at)
     box = Domain.box((0.0, 0.0), (5.0, 5.0))
     law = horizontal(q, lambda w: jnp.sum(w**2), T, domain=box, reference="quotient")
+    assert isinstance(law, ParameterLaw)
     expected = -float(jnp.sum((at["u"] * at["v"]) ** 2)) / T
     assert float(law.log_weight(at)) == pytest.approx(expected, rel=1e-6)
 

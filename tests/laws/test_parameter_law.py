@@ -119,8 +119,8 @@ def test_the_slice_of_a_gauge_of_ones_own_is_a_surface_of_its_own():
         at=(jnp.array(1.0), jnp.array(0.7)),
     )
     law = conditioned(q, potential, T)
-    on_slice = law.to("slice")
-    assert isinstance(on_slice, ParameterLaw)
+    on_slice, on_quotient = law.to("slice"), law.to("quotient")
+    assert isinstance(on_slice, ParameterLaw) and isinstance(on_quotient, ParameterLaw)
     assert on_slice.residual_dimension == 0 and on_slice.normalised
     for w in (0.5, 1.0, 2.0):
         point = (jnp.array(1.0), jnp.array(w))
@@ -128,7 +128,7 @@ def test_the_slice_of_a_gauge_of_ones_own_is_a_surface_of_its_own():
         assert float(on_slice.log_density(point)) == pytest.approx(density, abs=1e-12)
         # exp(-L/T) on a line with |grad chi| = 1
         assert float(on_slice.log_weight(point)) == pytest.approx(-potential(w) / T, abs=1e-12)
-        quotient = float(law.to("quotient").log_density(point))
+        quotient = float(on_quotient.log_density(point))
         assert quotient == pytest.approx(density + 0.5 * np.log(1 + w**2), abs=1e-12)
 
 
