@@ -46,12 +46,15 @@ def _range(a: Array, rates: Array, drift: Array, log_integrand) -> tuple[Array, 
     """Where the integrand is within `exp(-40)` of its peak, by bisection."""
     size, largest = jnp.max(jnp.abs(rates)), _largest(a)
     log_a = jnp.log(jnp.maximum(a, jnp.finfo(a.dtype).tiny))
-    needed = jnp.log(jnp.sum(a) + 60.0 + 10.0 * jnp.abs(drift) / size)
     moving = jnp.where(rates == 0, 1.0, rates)
+    needed = jnp.log(jnp.sum(a) + 60.0 + 10.0 * jnp.abs(drift / moving))
     reach = (needed - log_a) / (2.0 * moving)
+    # The drift alone ends the integrand on the side where it falls, and never where it rises.
     away = (60.0 + jnp.sum(a)) / jnp.maximum(jnp.abs(drift), 1e-3)
-    right = jnp.min(jnp.where(rates > 0, reach, away)) + 3.0 / size
-    left = jnp.max(jnp.where(rates < 0, reach, -away)) - 3.0 / size
+    stop = jnp.where(drift > 0, jnp.inf, away)
+    begin = jnp.where(drift < 0, jnp.inf, away)
+    right = jnp.minimum(jnp.min(jnp.where(rates > 0, reach, jnp.inf)), stop) + 3.0 / size
+    left = jnp.maximum(jnp.max(jnp.where(rates < 0, reach, -jnp.inf)), -begin) - 3.0 / size
 
     def slope(c):
         growth = 2.0 * rates * a * jnp.exp(jnp.minimum(2.0 * rates * c, largest))

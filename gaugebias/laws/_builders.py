@@ -12,16 +12,17 @@ from .._compile import evaluated_now
 from ..quotient import Domain, MomentMapGauge, Quotient, predictor_jacobian
 from ..symmetry import orbit_jacobian
 from ._build import Context, build, prepare
-from ._checks import as_nonnegative, as_scalar
+from ._checks import as_nonnegative, as_scalar, as_temperature
 from ._conditions import (
     isometric_condition,
     moment_map_condition,
-    representative_condition,
     ridge_condition,
     slice_condition,
+    volume_condition,
 )
 from ._errors import Condition, LawRefused, require
 from ._quotient_law import QuotientLaw
+from ._representatives import lift_condition, representative_condition
 from ._split import split_algebra
 from ._volumes import FibreVolume, GaugeVolume, OrbitVolume
 
@@ -108,7 +109,7 @@ def horizontal(
     with evaluated_now():
         isometric = isometric_condition(context.sample)
         if isometric.holds:
-            context = context.adding(isometric, *_ridge(context))
+            context = context.adding(isometric, *_lift(context), *_ridge(context))
             require("horizontal", context.conditions, (_NO_RIDGE, _VIRIAL))
         else:
             moment = moment_map_condition(q, context.sample)
@@ -156,7 +157,7 @@ def pushforward(
     with evaluated_now():
         isometric = isometric_condition(context.sample)
         if isometric.holds:
-            context = context.adding(isometric, *_ridge(context))
+            context = context.adding(isometric, *_orbits(context), *_ridge(context))
             require("pushforward", context.conditions, (_HORIZONTAL, _VIRIAL))
             return build(context, OrbitVolume(q), jnp.ones(()))
         if context.ridge is None:
@@ -172,7 +173,7 @@ def pushforward(
                 ("give weight decay, `ridge` > 0 (the fibre integral).", _HORIZONTAL, _VIRIAL),
             )
         volume, condition = fibre_volume(context)
-    context = context.adding(condition)
+        context = context.adding(condition, *_lift(context))
     require("pushforward", context.conditions, (_HORIZONTAL, _VIRIAL))
     return build(context._replace(ridge=None), volume, jnp.ones(()))
 
@@ -201,7 +202,7 @@ def fibre_integral(
         raise ValueError("`ridge` must be positive: without it the integral diverges.")
     with evaluated_now():
         volume, condition = fibre_volume(context)
-    context = context.adding(condition)
+        context = context.adding(condition, *_lift(context))
     require("pushforward", context.conditions, (_HORIZONTAL, _VIRIAL))
     return build(context._replace(ridge=None), volume, jnp.ones(()))
 
@@ -241,11 +242,12 @@ def projected(
             "`alpha` must be positive: without noise across orbits the predictor follows gradient "
             "flow and has no density."
         )
-    context = prepare(
-        "projected", q, potential, alpha**2 * temperature, ridge, domain, reference, key
-    )
+    across = alpha**2 * as_temperature(temperature)
+    context = prepare("projected", q, potential, across, ridge, domain, reference, key)
     with evaluated_now():
-        context = context.adding(isometric_condition(context.sample), *_ridge(context))
+        context = context.adding(isometric_condition(context.sample))
+        require("projected", context.conditions, (_HORIZONTAL, _QUOTIENT_SDE, _VIRIAL))
+        context = context.adding(*_orbits(context), *_ridge(context))
     require("projected", context.conditions, (_HORIZONTAL, _QUOTIENT_SDE, _VIRIAL))
     return build(context, OrbitVolume(q), (beta / alpha) ** 2)
 
@@ -305,13 +307,14 @@ def conditioned(
                 "nothing to condition on.",
             )
         )
+        require(
+            "conditioned",
+            context.conditions,
+            ("isotropic noise has the law `pushforward` (s = 1) here.",),
+        )
     else:
         context = context.adding(gauge_condition(context))
-    require(
-        "conditioned",
-        context.conditions,
-        ("isotropic noise has the law `pushforward` (s = 1) here.",),
-    )
+        require("conditioned", context.conditions, ())
     volume = GaugeVolume(q, split, moment_map, log_volume)
     return build(context._replace(split=split), volume, -jnp.ones(()))
 
@@ -330,6 +333,16 @@ def gauge_condition(context: Context) -> Condition:
         )
     detail += "."
     return Condition("gauge fixes the orbits", bool(fixed == free), float(fixed), detail)
+
+
+def _lift(context: Context) -> tuple[Condition, ...]:
+    if context.quotient.lift is None:
+        return ()
+    return (lift_condition(context.quotient, context.domain, context.params, context.key),)
+
+
+def _orbits(context: Context) -> tuple[Condition, ...]:
+    return (*_lift(context), volume_condition(context.sample))
 
 
 def _ridge(context: Context) -> tuple[Condition, ...]:

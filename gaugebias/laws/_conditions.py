@@ -16,11 +16,10 @@ from ..quotient import (
     Quotient,
     SliceReport,
     check_slice_invariance,
-    fix_gauge,
     predictor_jacobian,
 )
-from ..quotient._gauges._slice import off_slice
 from ..symmetry import check_invariance, field_jacobians, orbit_jacobian
+from ..symmetry._leaves import precision
 from ._errors import Condition
 from ._keys import fingerprint
 
@@ -49,7 +48,7 @@ _samples: dict = {}
 _reports: dict = {}
 
 
-def _remembered(store: dict, key: tuple, make):
+def remembered(store: dict, key: tuple, make):
     """`make()`, kept for the last few keys: laws of one quotient share their conditions."""
     if key not in store:
         while len(store) >= 32:
@@ -123,14 +122,14 @@ def sample_of(q: Quotient, params: PyTree, key: Array) -> Sample:
 
     def make():
         below, frames, theta, jacobians = _measure(q, params, key)
-        tolerance = float(jnp.finfo(theta.dtype).eps) ** 0.5
+        tolerance = precision(params) ** 0.5
         host = [np.asarray(x, dtype=np.float64) for x in (below, frames, theta, jacobians)]
         return Sample(params, host[0], host[1], host[2], host[3], tolerance)
 
-    return _remembered(_samples, fingerprint((q, params)), make)
+    return remembered(_samples, fingerprint((q, params)), make)
 
 
-def _rank(matrix: np.ndarray, tolerance: float) -> int:
+def rank_of(matrix: np.ndarray, tolerance: float) -> int:
     s = np.linalg.svd(matrix, compute_uv=False)
     # tolerance**2 is the rounding unit of the dtype the matrix was computed in.
     return int(np.sum(s > 10.0 * max(matrix.shape) * tolerance**2 * s.max(initial=1e-300)))
@@ -139,8 +138,8 @@ def _rank(matrix: np.ndarray, tolerance: float) -> int:
 def predictor_conditions(sample: Sample) -> tuple[Condition, Condition]:
     """`phi` separates orbits, and `phi` has full rank, at every point."""
     _, size, total = sample.below.shape
-    ranks = [_rank(b, sample.tolerance) for b in sample.below]
-    orbits = [_rank(f, sample.tolerance) for f in sample.frames]
+    ranks = [rank_of(b, sample.tolerance) for b in sample.below]
+    orbits = [rank_of(f, sample.tolerance) for f in sample.frames]
     gaps = [total - orbit - rank for rank, orbit in zip(ranks, orbits, strict=True)]
     worst = int(np.argmax(np.abs(gaps)))
     gap, rank, orbit, lowest = gaps[worst], ranks[worst], orbits[worst], min(ranks)
@@ -176,7 +175,37 @@ def isometric_condition(sample: Sample) -> Condition:
         f"relative symmetric part of the generators {worst:.2e}: the group acts by isometries."
         if holds
         else f"the action is not isometric (relative symmetric part of a generator {worst:.2e}), "
-        "so that its orbits are not compact and orbit volumes change along the orbit.",
+        "so that orbit volumes change along an orbit, which need not be compact.",
+    )
+
+
+def volume_condition(sample: Sample) -> Condition:
+    """`log V` of an isometric action is constant on orbits, as the volume of the orbit is.
+
+    Where a stabiliser has positive dimension it is so only if the basis of the algebra is
+    orthonormal for an Ad-invariant inner product. With `J^+` the pseudo-inverse of the frame its
+    gradient is `sum_a A_a^T (J^+)_a`.
+    """
+    worst = 0.0
+    for frame, fields, theta in zip(sample.frames, sample.jacobians, sample.theta, strict=False):
+        floor = 10.0 * max(frame.shape) * sample.tolerance**2
+        inverse = np.linalg.pinv(frame, rcond=floor)
+        gradient = np.einsum("aij,ai->j", fields, inverse)
+        size = np.linalg.norm(gradient) + 1.0 / max(float(np.linalg.norm(theta)), 1e-300)
+        lengths = np.linalg.norm(frame, axis=0)
+        rates = np.abs(gradient @ frame) / (size * np.where(lengths > 0, lengths, 1.0))
+        worst = max(worst, float(np.max(rates, initial=0.0)))
+    holds = worst < 10.0 * sample.tolerance
+    return Condition(
+        "orbit volume constant on orbits",
+        holds,
+        worst,
+        "log V is constant on orbits."
+        if holds
+        else f"log V changes along an orbit (relative rate {worst:.2e}), so it is not the volume "
+        "of the orbit: where points have a stabiliser the generators must be orthonormal for an "
+        "Ad-invariant inner product, as those of `gaugebias.symmetry.Orthogonal` are; choose such "
+        "a basis for `action`.",
     )
 
 
@@ -248,7 +277,7 @@ def moment_map_condition(q: Quotient, sample: Sample) -> Condition:
 
 def slice_condition(q: Quotient, params: PyTree, key: Array) -> Condition:
     """`tr(P A_a) = 0` over the slice: horizontal Ito noise stays on it."""
-    report: SliceReport = _remembered(
+    report: SliceReport = remembered(
         _reports,
         fingerprint((q.action, q.gauge, params)),
         lambda: check_slice_invariance(q, params, key=key),
@@ -263,76 +292,3 @@ def slice_condition(q: Quotient, params: PyTree, key: Array) -> Condition:
         )
     name = "slice invariant under horizontal Ito noise"
     return Condition(name, report.holds, float(report.drift), text)
-
-
-def representative_condition(q: Quotient, params: PyTree, key: Array) -> Condition:
-    """Whether there is a slice, and `lift` gives points of it over several predictors.
-
-    Laws that are stated on the slice evaluate `K` and `V` there: a lift to other points of the
-    orbits would make another law of them.
-    """
-    name = "representatives on the slice"
-    errors = None if q.lift is None else _lift_errors(q, params, key)
-    if errors is None or not errors.meets:
-        try:
-            fix_gauge(q, params)
-        except ValueError as error:
-            return Condition(name, False, float("nan"), f"there may be no slice: {error}")
-    if errors is None:
-        return Condition(name, True, 0.0, "the slice is met; representatives by Newton's method.")
-    off, wrong, tolerance = errors.off, errors.wrong, errors.tolerance
-    if not (off <= tolerance and wrong <= tolerance):
-        what = (
-            f"phi(lift(w)) is {wrong:.2e} away from w"
-            if not wrong <= tolerance
-            else f"chi(lift(w)) is {off:.2e}, relative to |lift(w)|^2"
-        )
-        detail = (
-            f"`lift` does not give points of the slice: {what}, at predictors around phi(at). Give "
-            "balanced parameters, or leave `lift` out."
-        )
-        return Condition(name, False, max(off, wrong), detail)
-    return Condition(name, True, max(off, wrong), "the slice is met; `lift` gives points of it.")
-
-
-class _LiftErrors(NamedTuple):
-    """How far `lift` is from the slice and from inverting `phi`, over several predictors.
-
-    `meets`: the lift of `phi(params)` is on the slice, and its orbit is as large as that of
-    `params` (a smaller one would only be in its closure).
-    """
-
-    off: float
-    wrong: float
-    tolerance: float
-    meets: bool
-
-
-def _lift_errors(q: Quotient, params: PyTree, key: Array) -> _LiftErrors:
-    off, wrong, frames = (np.asarray(x, dtype=np.float64) for x in _lifted(q, params, key))
-    eps = float(jnp.finfo(ravel_pytree(eqx.filter(params, eqx.is_inexact_array))[0].dtype).eps)
-    tolerance = 10.0 * eps**0.5
-    finite = bool(np.all(np.isfinite(frames)))
-    meets = (
-        finite and off[0] <= tolerance and _rank(frames[0], eps**0.5) == _rank(frames[1], eps**0.5)
-    )
-    return _LiftErrors(float(off.max()), float(wrong.max()), tolerance, bool(meets))
-
-
-@compiled_once
-def _lifted(q: Quotient, params: PyTree, key: Array):
-    moving, still = eqx.partition(params, eqx.is_inexact_array)
-    flat, unravel = ravel_pytree(moving)
-    noise = jax.random.normal(key, (8, flat.size), flat.dtype).at[0].set(0.0)
-    points = flat[None, :] * (1.0 + 0.1 * noise)
-
-    def one(x):
-        w = q.phi(eqx.combine(unravel(x), still))
-        lifted = q.lift(w) if q.lift is not None else params
-        back, target = ravel_pytree(q.phi(lifted))[0], ravel_pytree(w)[0]
-        scale = jnp.maximum(1.0, jnp.max(jnp.abs(target)))
-        frame = orbit_jacobian(q.action, lifted)
-        return off_slice(q, lifted), jnp.max(jnp.abs(back - target)) / scale, frame
-
-    off, wrong, frames = jax.vmap(one)(points)
-    return off, wrong, jnp.stack([orbit_jacobian(q.action, params), frames[0]])

@@ -8,10 +8,12 @@ import jax
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from ..quotient import Domain
+from ..quotient import Domain, predictor_jacobian
+from ..quotient._grams._linalg import log_pseudo_det_gram
 from ._errors import Condition, LawRefused
 from ._quotient_law import QuotientLaw
 from ._split import log_frame_volume
+from ._volumes import GaugeVolume
 
 
 class ParameterLaw(eqx.Module):
@@ -21,8 +23,10 @@ class ParameterLaw(eqx.Module):
     full rank, such as `U V^T` with `r < min(n, m)`). Its methods take one point `params` (`vmap`
     for batches): a point of the slice, where `K` and `V` are meant.
 
-    With `p` the density in `dw`: on the quotient it is `p det(K)^(1/2)`, on the slice this divided
-    by the volume of the orbit of the residual compact group.
+    With `p` the density in `dw`: on the quotient it is `p det(K)^(1/2)`. On the slice of the moment
+    map it is this divided by the volume of the orbit of the residual compact group; conditioned on
+    a gauge function of one's own, whose slice need not be orthogonal to the orbits,
+    `exp(-L/T) det(Dchi Dchi^T)^(-1/2)` (the co-area formula).
     """
 
     law: QuotientLaw
@@ -56,7 +60,15 @@ class ParameterLaw(eqx.Module):
     @property
     def residual_dimension(self) -> int:
         """Dimension of the residual compact group of the slice."""
-        return 0 if self.law.split is None else self.law.split.antisymmetric.shape[1]
+        if self.law.split is None or self._own_gauge:
+            return 0
+        return self.law.split.antisymmetric.shape[1]
+
+    @property
+    def _own_gauge(self) -> bool:
+        """Whether the slice is that of a gauge function which fixes the orbits."""
+        volume = self.law.volume
+        return isinstance(volume, GaugeVolume) and not volume.moment_map
 
     @property
     def normalised(self) -> bool:
@@ -68,19 +80,27 @@ class ParameterLaw(eqx.Module):
         finite = self.reference == "quotient" or self.residual_dimension == 0
         return self.law.full_rank and self.law.normalised and finite
 
-    def _log_residual_volume(self, params: PyTree) -> Array | float:
+    def _log_surface(self, params: PyTree) -> Array | float:
+        """Log of the reference measure over the quotient's volume."""
         if self.reference == "quotient" or self.law.split is None:
             return 0.0
+        volume = self.law.volume
+        if isinstance(volume, GaugeVolume) and not volume.moment_map:
+            q = self.law.quotient
+            gauge = predictor_jacobian(lambda p: q.gauge.chi(q.action, p), params)
+            normal = 0.5 * log_pseudo_det_gram(gauge.T)
+            return normal - volume.at_params(params, self.law.temperature)
         basis = self.law.split.antisymmetric
         return log_frame_volume(self.law.quotient.action, params, basis)
 
     def log_weight(self, params: PyTree) -> Array:
-        """Log density up to a constant: `-L/T + s log V`, on the slice minus `log vol(H-orbit)`."""
+        """Log density up to a constant: `-L/T + s log V`, on the slice minus `log vol(H-orbit)`
+        (for a gauge function of one's own see the class)."""
         law = self.law
         weight = -law.energy_of(law.quotient.phi(params), params) / law.temperature
         if not law.neutral:
             weight = weight + law.exponent * law.volume.at_params(params, law.temperature)
-        return weight - self._log_residual_volume(params)
+        return weight - self._log_surface(params)
 
     def log_density(self, params: PyTree) -> Array:
         """Log density at `params`; see `normalised`. Traceable."""
@@ -88,7 +108,7 @@ class ParameterLaw(eqx.Module):
             return self.log_weight(params)
         w = self.law.quotient.phi(params)
         density = self.law.log_density(w) + 0.5 * self.law.quotient.predictor_log_det(w)
-        return density - self._log_residual_volume(params)
+        return density - self._log_surface(params)
 
     def score(self, params: PyTree) -> PyTree:
         """Gradient of the log density in the moving leaves: a tangent."""

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, PyTree
 
-from ..quotient import Domain, Quotient
+from ..quotient import Domain, MomentMapGauge, Quotient
 from ._cache import TableCache
 from ._errors import Condition, LawRefused
 from ._law import AbstractLaw
 from ._split import Split
-from ._volumes import AbstractVolume
+from ._volumes import AbstractVolume, GaugeVolume
 
 
 class QuotientLaw(AbstractLaw):
@@ -78,11 +78,13 @@ class QuotientLaw(AbstractLaw):
         - `"lebesgue"`: `dw`; this law.
         - `"quotient"`: the quotient's volume `det(K)^(-1/2) dw`; a law of parameters, constant on
             orbits of the residual group.
-        - `"slice"`: the slice's surface measure, which is the quotient's volume times the volume
-            of the orbits of the residual compact group; a law of parameters on the slice.
+        - `"slice"`: the slice's surface measure, which for the moment map is the quotient's volume
+            times the volume of the orbits of the residual compact group; a law of parameters on
+            the slice.
 
         **Raises:** `ValueError` for another name; [`gaugebias.laws.LawRefused`][] for `"slice"`
-        where the action is not linear with an algebra closed under transpose.
+        where the action is not linear with an algebra closed under transpose, and for a gauge
+        function of one's own but in the law conditioned on it.
         """
         from ._parameter_law import ParameterLaw
 
@@ -91,6 +93,16 @@ class QuotientLaw(AbstractLaw):
         if reference not in ("quotient", "slice"):
             raise ValueError(
                 f'`reference` must be "lebesgue", "slice" or "quotient", not {reference!r}.'
+            )
+        own = not isinstance(self.quotient.gauge, MomentMapGauge)
+        if reference == "slice" and own and not isinstance(self.volume, GaugeVolume):
+            raise LawRefused(
+                self.name,
+                "the slice of a gauge function of one's own need not be orthogonal to the orbits, "
+                "and may hold whole orbits of a residual group: its surface measure is known for "
+                "the law conditioned on it only.",
+                self.conditions,
+                ('ask for `reference="quotient"` or `"lebesgue"`.',),
             )
         if reference == "slice" and self.split is None:
             raise LawRefused(

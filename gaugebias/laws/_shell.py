@@ -12,6 +12,8 @@ from ._checks import as_nonnegative, as_scalar, as_temperature
 from ._density import DensityLaw
 from ._errors import Condition
 
+# Drop in the log of the integrand at which the integral is cut: exp(-45) is below rounding.
+_DROP = 45.0
 _PANELS = 12
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
@@ -19,10 +21,13 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 def log_shell_volume(w: Array, decay: Array, half_width: Array) -> Array:
     """`log int_0^eps exp(-decay sqrt(w^2 + c^2)) / sqrt(w^2 + c^2) dc` at a scalar `w != 0`.
 
-    With `c = |w| sinh y` the integrand is `exp(-decay |w| cosh y)`: composite Gauss-Legendre.
+    With `c = |w| sinh y` the integrand is `exp(-decay |w| cosh y)`: composite Gauss-Legendre, up
+    to where it has dropped by `exp(-45)`.
     """
     size = jnp.abs(w)
-    top = jnp.arcsinh(half_width / size)
+    rate = jnp.where(decay > 0.0, decay, 1.0) * size
+    drop = jnp.where(decay > 0.0, 2.0 * jnp.arcsinh(jnp.sqrt(0.5 * _DROP / rate)), jnp.inf)
+    top = jnp.minimum(jnp.arcsinh(half_width / size), drop)
     edges = jnp.linspace(0.0, 1.0, _PANELS + 1, dtype=size.dtype)[:-1]
     y = top * (edges[:, None] + (0.5 + 0.5 * jnp.asarray(_NODES, size.dtype))[None, :] / _PANELS)
     weights = jnp.asarray(0.5 * _WEIGHTS / _PANELS, size.dtype)

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
 from ..symmetry import AbstractAction
-from ._grams._gram import log_orbit_volume
+from ._grams._gram import log_orbit_volume, vertical
 from ._grams._linalg import log_pseudo_det_gram
 
 
@@ -53,7 +53,9 @@ def mean_curvature(action: AbstractAction, params: PyTree) -> PyTree:
     of the moving leaves of `params`. For the rotations of `R^d`, `H = -(d - 1) x / |x|^2`.
     The formula holds for isometric actions only.
 
-    **Raises:** `ValueError` where the action is not isometric (checked when values are concrete).
+    **Raises:** `ValueError` where the action is not isometric, and where `log V` changes along the
+    orbit for want of a basis that is orthonormal for an Ad-invariant inner product (both checked
+    when values are concrete).
     """
     from ._gauges._slice import isometry_residual
 
@@ -67,4 +69,16 @@ def mean_curvature(action: AbstractAction, params: PyTree) -> PyTree:
             )
     moving, still = eqx.partition(params, eqx.is_inexact_array)
     gradient = jax.grad(lambda p: log_orbit_volume(action, eqx.combine(p, still)))(moving)
+    along = vertical(action, params, gradient)
+    size, rate = (jnp.linalg.norm(ravel_pytree(x)[0]) for x in (gradient, along))
+    if not isinstance(rate, Tracer):
+        theta = float(jnp.linalg.norm(ravel_pytree(moving)[0]))
+        eps = float(jnp.finfo(rate.dtype).eps)
+        if float(rate) > 10.0 * eps**0.5 * (float(size) + 1.0 / max(theta, 1e-300)):
+            raise ValueError(
+                "`action` needs another basis for `mean_curvature`: log V changes along the orbit "
+                f"(by {float(rate) / float(size):.2e} of its gradient), as it does at points with "
+                "a stabiliser where the generators are not orthonormal for an Ad-invariant inner "
+                "product (those of `gaugebias.symmetry.Orthogonal` are)."
+            )
     return jax.tree.map(jnp.negative, gradient)

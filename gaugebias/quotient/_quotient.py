@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, PyTree
 
 from ..symmetry import AbstractAction, check_invariance
+from ..symmetry._leaves import precision
 from ._domain import Domain
 from ._gauges._gauge import AbstractGauge, MomentMapGauge
 from ._grams._gram import log_orbit_volume
@@ -110,7 +111,7 @@ class Quotient(eqx.Module):
             )
         error = float(jnp.max(jnp.abs(w - back), initial=0.0))
         scale = float(jnp.max(jnp.abs(w), initial=1.0))
-        if not error <= float(jnp.finfo(w.dtype).eps) ** 0.5 * scale:
+        if not error <= precision(self.at) ** 0.5 * scale:
             raise ValueError(
                 f"`lift` must invert `phi`, but phi(lift(phi(at))) is {error:.2e} away from "
                 "phi(at)."
@@ -140,12 +141,13 @@ class Quotient(eqx.Module):
             chi, _ = ravel_pytree(self.gauge.chi(self.action, params))
             return ravel_pytree(self.phi(params))[0] - target, chi
 
-        tolerance = float(jnp.finfo(start.dtype).eps) ** 0.75
+        eps = precision(self.at)
+        tolerance = eps**0.75
         solver = optx.LevenbergMarquardt(rtol=tolerance, atol=tolerance)
         solution = optx.least_squares(residual, solver, start, max_steps=max_steps, throw=False)
         left = jnp.concatenate(residual(solution.value, None))
         scale = 1.0 + jnp.max(jnp.abs(target))
-        found = jnp.max(jnp.abs(left)) <= float(jnp.finfo(start.dtype).eps) ** 0.5 * scale
+        found = jnp.max(jnp.abs(left)) <= eps**0.5 * scale
         return eqx.combine(unravel(jnp.where(found, solution.value, jnp.nan)), still)
 
     def predictor_gram(self, w: PyTree) -> Array:

@@ -77,6 +77,11 @@ class GeneralLinear(AbstractAction):
         first, second = select(params, *zip(wheres, axes, names, strict=True))
         slots = first + second
         r = agreed(slots, [_size(s) for s in slots], "axes", "the hidden size")
+        if r == 0:
+            raise ValueError(
+                f"`axes` gives {slots[0].path!r} (shape {slots[0].value.shape}) the hidden size 0: "
+                "there is no matrix to act by. Leave this action out."
+            )
         if self.batch is None:
             return first, second, {slot.index: None for slot in slots}, (r, r)
         batches = pair(self.batch, "batch")

@@ -19,7 +19,14 @@ from ._action import (
     ravel,
     unravel_coefficients,
 )
-from ._leaves import build_params, is_moving, moving_dtype, moving_part, with_moving
+from ._leaves import (
+    build_params,
+    is_moving,
+    moving_dtype,
+    moving_part,
+    precision,
+    with_moving,
+)
 
 _PERTURBED = 2  # points beside the given one
 _ELEMENTS = 2  # random group elements at each point
@@ -102,7 +109,7 @@ def check_invariance(
         raise ValueError("`params` is traced: call `check_invariance` outside of jit.")
     key = jax.random.key(0) if key is None else key
     dtype = moving_dtype(params)
-    relative = 10 * float(jnp.finfo(dtype).eps) ** 0.5 if rtol is None else rtol
+    relative = 10 * precision(params) ** 0.5 if rtol is None else rtol
     absolute = 0.0 if atol is None else atol
     k = algebra_dimension(action, params)
 

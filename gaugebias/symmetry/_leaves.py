@@ -101,6 +101,13 @@ def moving_dtype(params: Params) -> Any:
     return dtype
 
 
+def precision(params: Params) -> float:
+    """Machine epsilon of the coarsest floating leaf: what checks of numbers can ask for."""
+    leaves = [x for x in jax.tree.leaves(params) if is_moving(x)]
+    dtypes = [x.dtype for x in leaves] or [jnp.result_type(float)]
+    return max(float(jnp.finfo(dtype).eps) for dtype in dtypes)
+
+
 def build_tangent(params: Params, updates: Mapping[int, Array]) -> PyTree:
     """The tangent that is `updates[i]` at flattened leaf i, zero at every other floating leaf."""
     leaves, treedef = jax.tree.flatten(params)

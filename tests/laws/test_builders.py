@@ -19,7 +19,14 @@ from gaugebias.laws import (
     pushforward,
 )
 from gaugebias.quotient import Domain, FunctionGauge, MomentMapGauge, Quotient
-from gaugebias.symmetry import GeneralLinear, Orthogonal, Product, Rescaling, Translation
+from gaugebias.symmetry import (
+    GeneralLinear,
+    LinearFields,
+    Orthogonal,
+    Product,
+    Rescaling,
+    Translation,
+)
 
 T, RIDGE = 0.1, 0.2
 POINTS = np.array([-0.6, -1e-3, 0.02, 0.5, 1.3])
@@ -373,3 +380,61 @@ def test_a_scaling_has_no_slice():
     q = Quotient(lambda p: p[0] / p[1], action, at=(jnp.array(1.0), jnp.array(2.0)))
     with pytest.raises(LawRefused, match="there may be no slice"):
         horizontal(q, lambda w: 0.5 * w**2, 0.1, calculus="stratonovich")
+
+
+def test_a_lift_that_inverts_at_one_predictor_only_is_refused():
+    """`(w, 0, 0)` has `|x|^2 = w` at `w = 1`: the law of `|x|^2` would be that of `|x|`."""
+    q = Quotient(
+        lambda x: jnp.sum(x**2),
+        Orthogonal(lambda x: x),
+        lift=lambda w: jnp.stack([w, 0.0 * w, 0.0 * w]),
+        at=jnp.array([1.0, 0.0, 0.0]),
+        domain=Domain.line(lower=0.0),
+    )
+    for build in (pushforward, horizontal):
+        with pytest.raises(LawRefused, match="`lift` does not invert `phi`"):
+            build(q, lambda w: 0.5 * w, 1.0)
+
+
+def turning(basis):
+    """`|x|^2` in space, with representatives that turn from one axis to another."""
+    return Quotient(
+        lambda x: jnp.sum(x**2),
+        LinearFields({("", 0): jnp.asarray(basis)}),
+        lift=lambda w: jnp.sqrt(w) * jnp.stack([jnp.cos(w), 0.0 * w, jnp.sin(w)]),
+        at=jnp.array([1.0, 0.2, 0.3]),
+        domain=Domain.line(lower=0.0),
+    )
+
+
+def test_orbit_volumes_need_a_basis_that_the_group_keeps():
+    """Where points have a stabiliser: with another basis `log V` changes along the orbit."""
+    basis = np.zeros((3, 3, 3))
+    for a, (i, j) in enumerate([(0, 1), (0, 2), (1, 2)]):
+        basis[a, i, j], basis[a, j, i] = 1.0, -1.0
+    law = pushforward(turning(basis), lambda w: 0.5 * w, 1.0)
+    x = np.array([1.0, 2.0, 4.0])
+    np.testing.assert_allclose(law.cdf(x), special.gammainc(1.5, 0.5 * x), atol=1e-9)
+    stretched = turning(basis * np.array([2.0, 1.0, 1.0])[:, None, None])
+    with pytest.raises(LawRefused, match="Ad-invariant inner product"):
+        pushforward(stretched, lambda w: 0.5 * w, 1.0)
+    with pytest.raises(LawRefused, match="Ad-invariant inner product"):
+        projected(stretched, lambda w: 0.5 * w, 1.0, 1.0, 0.5)
+    # Noise across orbits does not see their volume.
+    law = horizontal(stretched, lambda w: 0.5 * w, 1.0)
+    np.testing.assert_allclose(law.cdf(x), special.gammainc(0.5, 0.5 * x), atol=1e-9)
+
+
+def test_parameters_of_two_precisions_are_checked_at_the_coarser():
+    at = {"u": jnp.array([1.0, 2.0], jnp.float32), "v": jnp.array([1.0, 0.5])}
+    q = Quotient(lambda p: p["u"] * p["v"], Rescaling("u", "v"), at=at)
+    box = Domain.box((0.0, 0.0), (5.0, 5.0))
+    law = horizontal(q, lambda w: jnp.sum(w**2), T, domain=box, reference="quotient")
+    assert isinstance(law, ParameterLaw)
+    expected = -float(jnp.sum((at["u"] * at["v"]) ** 2)) / T
+    assert float(law.log_weight(at)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_bad_temperature_is_named_as_it_was_given():
+    with pytest.raises(ValueError, match="`temperature` must be positive, but is -1.0"):
+        projected(PRODUCT, potential, -1.0, 2.0, 0.5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gaugebias.laws import LawRefused, ParameterLaw, conditioned, horizontal, projected
-from gaugebias.quotient import Domain, Quotient
+from gaugebias.quotient import Domain, FunctionGauge, Quotient
 from gaugebias.symmetry import Orthogonal, Rescaling
 
 T = 0.2
@@ -104,3 +104,48 @@ def test_draws_are_on_the_slice(getkey):
         .expectation(lambda p: p[0] * p[1])
     )
     assert 0.5 < float(mean) < 1.5
+
+
+def test_the_slice_of_a_gauge_of_ones_own_is_a_surface_of_its_own():
+    """Given `u = 1` the slice is the line `v = w`, whose length is `dw`: one density for both.
+
+    The quotient's volume there is `dw / sqrt(1 + w^2)`: the slice is not orthogonal to the orbits.
+    """
+    q = Quotient(
+        PRODUCT.phi,
+        PRODUCT.action,
+        gauge=FunctionGauge(lambda p: p[0] - 1.0),
+        lift=lambda w: (jnp.ones_like(w), w),
+        at=(jnp.array(1.0), jnp.array(0.7)),
+    )
+    law = conditioned(q, potential, T)
+    on_slice, on_quotient = law.to("slice"), law.to("quotient")
+    assert isinstance(on_slice, ParameterLaw) and isinstance(on_quotient, ParameterLaw)
+    assert on_slice.residual_dimension == 0 and on_slice.normalised
+    for w in (0.5, 1.0, 2.0):
+        point = (jnp.array(1.0), jnp.array(w))
+        density = float(law.log_density(w))
+        assert float(on_slice.log_density(point)) == pytest.approx(density, abs=1e-12)
+        # exp(-L/T) on a line with |grad chi| = 1
+        assert float(on_slice.log_weight(point)) == pytest.approx(-potential(w) / T, abs=1e-12)
+        quotient = float(on_quotient.log_density(point))
+        assert quotient == pytest.approx(density + 0.5 * np.log(1 + w**2), abs=1e-12)
+
+
+def test_the_slice_of_another_law_must_be_that_of_the_moment_map():
+    q = Quotient(
+        RADIAL.phi,
+        RADIAL.action,
+        gauge=FunctionGauge(lambda x: x[1:]),
+        lift=RADIAL.lift,
+        at=RADIAL.at,
+        domain=RADIAL.domain,
+    )
+    law = projected(q, lambda r: 0.5 * r**2, T, 1.0, 1.0)
+    with pytest.raises(LawRefused, match="slice of a gauge function"):
+        law.to("slice")
+    # The same gauge, conditioned on: the half-line along the first axis.
+    on_slice = conditioned(q, lambda r: 0.5 * r**2, T, reference="slice")
+    at = [jnp.array([r, 0.0, 0.0]) for r in (0.4, 1.1)]
+    values = [float(on_slice.log_weight(x)) for x in at]
+    assert values[0] - values[1] == pytest.approx(0.5 * (1.1**2 - 0.4**2) / T, abs=1e-10)

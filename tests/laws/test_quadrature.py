@@ -196,3 +196,50 @@ def test_three_correlated_coordinates():
     assert abs(law.log_normaliser() - exact) < 1e-4
     third = law.marginal(lambda d: d[2])
     assert abs(float(third.cdf(mix[2] @ np.full(3, 0.5))) - 0.5) < 1e-3
+
+
+PLANE = Domain.box((-np.inf,) * 2, (np.inf,) * 2)
+
+
+@pytest.mark.parametrize("rho", [0.9, -0.99])
+def test_a_ridge_oblique_to_the_axes_is_followed(rho):
+    """Lines through the mode see a tenth or so of its length."""
+    inverse = jnp.asarray(np.linalg.inv([[1.0, rho], [rho, 1.0]]))
+    x = law(lambda w: -0.5 * (w - 2.0) @ inverse @ (w - 2.0), PLANE)
+    assert x.log_normaliser() == pytest.approx(np.log(2 * np.pi * np.sqrt(1 - rho**2)), abs=1e-9)
+    mean, variance = x.expectation(lambda w: jnp.stack([w[0], w[0] - w[1]]))
+    np.testing.assert_allclose(mean, [2.0, 0.0], atol=1e-9)
+    np.testing.assert_allclose(variance, [1.0, 2.0 - 2.0 * rho], atol=1e-8)
+
+
+def test_a_ridge_that_bends_is_followed():
+    """`x ~ N(0, 1)`, `y ~ N(x^2, 1)`."""
+    x = law(lambda w: -0.5 * w[0] ** 2 - 0.5 * (w[1] - w[0] ** 2) ** 2, PLANE)
+    assert x.log_normaliser() == pytest.approx(np.log(2 * np.pi), abs=1e-6)
+    mean, variance = x.expectation(lambda w: w)
+    np.testing.assert_allclose(mean, [0.0, 1.0], atol=1e-5)
+    np.testing.assert_allclose(variance, [1.0, 3.0], atol=1e-4)
+
+
+def test_a_ridge_between_singular_strata():
+    """The Hadamard law of a regression on two correlated features, against a grid of the roots."""
+    rho, t, centre = -0.98, 0.02, np.array([1.0, 0.6])
+    matrix = np.array([[1.0, rho], [rho, 1.0]])
+
+    def weight(w):
+        away = w - centre
+        return -0.5 * away @ jnp.asarray(matrix) @ away / t - 0.5 * jnp.sum(jnp.log(w))
+
+    x = law(weight, Domain.box((0.0, 0.0), (np.inf, np.inf)))
+    mean, _ = x.expectation(lambda w: w)
+    w = ((np.arange(2000) + 0.5) * 1.5e-3) ** 2
+    away = np.stack(np.meshgrid(w, w, indexing="ij"), axis=-1) - centre
+    mass = np.exp(-0.5 * np.einsum("abi,ij,abj->ab", away, matrix, away) / t)
+    expected = [np.sum(mass.sum(axis=1 - a) * w) / np.sum(mass) for a in range(2)]
+    np.testing.assert_allclose(mean, expected, atol=1e-6)
+
+
+def test_a_ridge_too_narrow_for_a_grid_is_refused():
+    inverse = jnp.asarray(np.linalg.inv([[1.0, 0.99999], [0.99999, 1.0]]))
+    with pytest.raises(ValueError, match="oblique to the axes.*over the budget"):
+        law(lambda w: -0.5 * (w - 40.0) @ inverse @ (w - 40.0), PLANE).log_normaliser()

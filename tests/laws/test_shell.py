@@ -4,9 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
-from scipy import integrate
+from scipy import integrate, special
 
 from gaugebias.laws import DensityLaw, log_bessel_k, shell
+from gaugebias.laws._shell import log_shell_volume
 from gaugebias.quotient import Domain
 
 T, RIDGE, EPS = 0.1, 0.2, 0.02
@@ -54,6 +55,30 @@ def test_limits_of_thin_and_thick_shells():
         T,
     )
     np.testing.assert_allclose(thick.log_density(w), bessel.log_density(w), atol=1e-7)
+
+
+@pytest.mark.parametrize("decay, half_width", [(1e3, 1e4), (1e5, 30.0), (1.0, 1e-3), (0.0, 2.0)])
+def test_narrow_peaks_in_wide_shells(decay, half_width):
+    """Far less than the shell decides where the decay is strong: `K_0` to rounding."""
+    w = np.array([0.1, 1.0, 30.0])
+    at = jnp.asarray(decay), jnp.asarray(half_width)
+    found = [float(log_shell_volume(jnp.asarray(x), *at)) for x in w]
+    if decay >= 1e3:
+        expected = np.log(special.kve(0, decay * w)) - decay * w
+    else:
+        expected = [
+            np.log(
+                integrate.quad(
+                    lambda c, x=x: np.exp(-decay * np.hypot(x, c)) / np.hypot(x, c),
+                    0.0,
+                    half_width,
+                    epsabs=0.0,
+                    epsrel=1e-12,
+                )[0]
+            )
+            for x in w
+        ]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("name, value", [("half_width", 0.0), ("ridge", -1.0), ("temperature", 0)])

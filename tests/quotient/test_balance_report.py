@@ -131,3 +131,9 @@ def test_a_scaling_is_not_shrunk_to_nothing(action):
     q = gb.Quotient(lambda p: p["u"] / jnp.linalg.norm(p["u"]), action)
     with pytest.raises(ValueError, match="`gauge` has no zero.*FunctionGauge"):
         gb.fix_gauge(q, params)
+
+
+def test_a_network_of_zeros_has_a_report():
+    q = gb.Quotient(lambda p: p[0] * p[1], Rescaling("0", "1"))
+    report = gb.quotient.balance_report(q, (jnp.zeros(2), jnp.zeros(2)))
+    assert "norm 0 -> 0 (0.00% less)" in report.table()

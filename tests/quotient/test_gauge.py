@@ -16,7 +16,14 @@ from gaugebias.quotient import (
     mean_curvature,
 )
 from gaugebias.quotient._gauges._gauge import _along_orbit
-from gaugebias.symmetry import GeneralLinear, Orthogonal, Product, Rescaling, Translation
+from gaugebias.symmetry import (
+    GeneralLinear,
+    LinearFields,
+    Orthogonal,
+    Product,
+    Rescaling,
+    Translation,
+)
 
 
 def product(p):
@@ -99,6 +106,16 @@ def test_an_orbit_that_never_meets_the_slice_is_refused():
         gb.fix_gauge((jnp.array(1.0), jnp.array(1.0)), q)  # type: ignore[arg-type]
 
 
+def test_a_deep_product_with_one_zero_factor_never_meets_the_slice():
+    """The orbit of `(1, 0, 2)` nears the origin only; that of `(0, 0, 0)` is on the slice."""
+    q = gb.Quotient(lambda p: p[0] * p[1] * p[2], Product(Rescaling("0", "1"), Rescaling("1", "2")))
+    with pytest.raises(ValueError, match="no point of its orbit on the slice"):
+        gb.fix_gauge(q, (jnp.array([1.0, 2.0]), jnp.array([0.0, 1.0]), jnp.array([2.0, 1.0])))
+    zeros = (jnp.array([0.0, 2.0]), jnp.array([0.0, 1.0]), jnp.array([0.0, 1.0]))
+    for x in gb.fix_gauge(q, zeros):
+        np.testing.assert_allclose(x, [0.0, 2.0 ** (1 / 3)], atol=1e-12)
+
+
 def test_a_gauge_function_of_ones_own():
     q = gb.Quotient(product, PAIR, gauge=FunctionGauge(lambda p: p[0] - 2.0 * p[1]))
     fixed = gb.fix_gauge(q, (jnp.array(3.0), jnp.array(1.0)))
@@ -159,6 +176,16 @@ def test_mean_curvature_of_spheres_and_its_condition(getkey):
     np.testing.assert_allclose(curvature, -3.0 * x[0] / jnp.sum(x[0] ** 2), rtol=1e-10)
     with pytest.raises(ValueError, match="`action` must be isometric"):
         mean_curvature(PAIR, (jnp.array(1.0), jnp.array(2.0)))
+    # Rotations of space about one axis at twice the rate: no basis that the group keeps.
+    basis = np.zeros((3, 3, 3))
+    for a, (i, j) in enumerate([(0, 1), (0, 2), (1, 2)]):
+        basis[a, i, j], basis[a, j, i] = 1.0, -1.0
+    point = jnp.array([1.0, 0.2, 0.3])
+    curvature = mean_curvature(LinearFields({("", 0): jnp.asarray(basis)}), point)
+    np.testing.assert_allclose(curvature, -2.0 * point / jnp.sum(point**2), atol=1e-12)
+    basis[0] *= 2.0
+    with pytest.raises(ValueError, match="`action` needs another basis"):
+        mean_curvature(LinearFields({("", 0): jnp.asarray(basis)}), point)
 
 
 def test_representatives_by_newton_agree_with_the_lift():

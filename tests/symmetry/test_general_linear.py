@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
+import gaugebias as gb
 from gaugebias.symmetry import GeneralLinear, orbit_jacobian
 
 
@@ -82,3 +83,12 @@ def test_large_coefficients_are_nan_rather_than_wrong():
     act = GeneralLinear("0", "1")
     end = act.flow((jnp.ones((2, 2)), jnp.ones((2, 2))), jnp.full((2, 2), 1e7))
     assert jnp.isnan(end[0]).all()
+
+
+def test_sizes_of_zero():
+    with pytest.raises(ValueError, match="`axes` gives 'u' .* the hidden size 0"):
+        GeneralLinear("u", "v").algebra({"u": jnp.ones((4, 0)), "v": jnp.ones((3, 0))})
+    params = {"u": jnp.ones((0, 2)), "v": jnp.diag(jnp.array([2.0, 3.0]))}
+    gram = gb.orbit_gram(GeneralLinear("u", "v"), params)  # S C = C V^T V
+    assert int(gram.rank()) == 4
+    assert float(gram.log_det()) == pytest.approx(2 * np.log(36.0))

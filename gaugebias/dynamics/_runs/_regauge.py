@@ -10,6 +10,7 @@ from jaxtyping import Array, PyTree
 from ..._compile import compiled_once
 from ...quotient import MomentMapGauge, Quotient, fix_gauge
 from ...quotient._gauges._slice import sample_slice
+from ...symmetry._leaves import precision
 from .._balance._generator import expected_rate
 from .._processes._sde import AbstractSDE
 
@@ -55,8 +56,7 @@ def check_keeps_slice(sde: AbstractSDE, q: Quotient, params: PyTree, *, samples:
     if not isinstance(q.gauge, MomentMapGauge):
         raise ValueError("`regauge` needs a quotient with `gauge=MomentMapGauge()`.")
     noise, rate = (float(x) for x in _measure(sde, q, params, samples))
-    dtype = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))[0].dtype
-    tolerance = float(jnp.finfo(dtype).eps) ** 0.5
+    tolerance = precision(params) ** 0.5
     if not (noise < tolerance and rate < tolerance):
         what = (
             f"its noise moves the moment map (relative size {noise:.2e})"

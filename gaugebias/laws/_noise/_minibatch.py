@@ -16,13 +16,13 @@ from .._build import Context, build, prepare
 from .._conditions import (
     isometric_condition,
     moment_map_condition,
-    representative_condition,
     slice_condition,
 )
 from .._errors import Condition, require
 from .._quadrature._evaluate import HostFunction
 from .._quadrature._line_integral import line_integral
 from .._quotient_law import QuotientLaw
+from .._representatives import lift_condition, representative_condition
 from .._volumes import NoiseVolume
 from ._gradient_noise import Force, LogNoise, Profile, SampledNoise
 from ._noise_conditions import noise_conditions, reach, require_no_collapse
@@ -169,7 +169,11 @@ def _on_the_slice(context: Context) -> Context:
     with evaluated_now():
         isometric = isometric_condition(context.sample)
         if isometric.holds:
-            return context.adding(isometric)
+            context = context.adding(
+                isometric, lift_condition(q, context.domain, context.params, context.key)
+            )
+            require(_NAME, context.conditions, (_SIMULATE,))
+            return context
         context = context.adding(moment_map_condition(q, context.sample))
         require(_NAME, context.conditions, (_NUMERICAL, _BALANCE, _SIMULATE))
         context = context.adding(representative_condition(q, context.params, context.key))

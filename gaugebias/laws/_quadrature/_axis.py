@@ -200,6 +200,7 @@ def build_axis(
     evaluate: Callable[[np.ndarray], np.ndarray],
     label: str,
     setting: Setting,
+    first: int | None = None,
 ) -> Axis:
     """Cells that resolve a density along one coordinate, on every line given.
 
@@ -209,6 +210,8 @@ def build_axis(
     - `evaluate`: `x` of shape `(N,)` to log densities with respect to `x`, shape `(N, L)`.
     - `label`: name of the coordinate, for errors.
     - `setting`: see `Setting`.
+    - `first`: how many lines, the first ones, have their modes at edges of cells; default all.
+        Further ones, as along a ridge, have cells that are halved until they see the mode.
 
     **Raises:** [`gaugebias.laws.NotNormalisable`][] where an end cannot be integrated.
     """
@@ -233,8 +236,9 @@ def build_axis(
     ]
     kept = [m for m in modes if m[3] > peak[m[1]] - setting.depth]
     edges = []
+    marks = kept if first is None else [m for m in kept if m[1] < first]
     for i, (piece, ts, v) in enumerate(zip(pieces, probes, values, strict=True)):
-        edges.append(_edges(piece, ts, v, peak, [m for m in kept if m[0] == i], setting))
+        edges.append(_edges(piece, ts, v, peak, [m for m in marks if m[0] == i], setting))
     used = [i for i, e in enumerate(edges) if len(e) > 1]
     cells = make_cells([pieces[i] for i in used], [edges[i] for i in used], setting.order)
     cells = cells._replace(piece=np.asarray(used)[cells.piece])

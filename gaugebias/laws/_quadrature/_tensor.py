@@ -11,10 +11,12 @@ from ._axis import Setting, build_axis, checked, continue_cells, refuse
 from ._cells import Cells, Piece, gauss_legendre, invert, join, pieces_of
 from ._coordinates import Coordinates
 from ._evaluate import HostFunction
+from ._ridges import ridges, uncovered
 from ._valleys import check_valleys
 
 _BUDGET = 6_000_000
 _KEPT = 25.0
+_EXTENSIONS = 6  # of the lines that cells are made along, where the density goes on beyond them
 
 
 class TensorTable(NamedTuple):
@@ -194,33 +196,55 @@ def tensor_table(fn: HostFunction, coordinates: Coordinates, setting: Setting) -
 
     modes, _ = _find_modes(evaluate, pieces, setting)
     check_valleys(setting.law, fn, coordinates, float(np.max(evaluate(modes))))
+    through = np.concatenate([modes, ridges(evaluate, pieces, modes, setting, _BUDGET)])
+    for attempt in range(_EXTENSIONS + 1):
+        axes, final, chosen = _axes(evaluate, pieces, through, len(modes), labels, setting)
+        if attempt == 0:
+            _check_corners(evaluate, pieces, modes, labels, chosen)
+        table = _fill(evaluate, coordinates, axes, final, chosen, len(through) > len(modes))
+        ends = uncovered(table.values, table.axes, table.pieces, chosen)
+        if not ends:
+            return table
+        grids = [table.axis_points(a, gauss_legendre(c.order)[0]) for a, c in enumerate(table.axes)]
+        more = np.asarray([[grids[a][k] for a, k in enumerate(end)] for end in ends])
+        through = np.concatenate([through, more])
+    raise ValueError(
+        f"the {setting.law} law is a ridge oblique to the axes, longer than a tensor rule follows: "
+        "restrict `domain`, take coordinates along the ridge, or draw samples instead."
+    )
+
+
+def _axes(evaluate, pieces, through, first, labels, setting: Setting):
+    """Cells of every axis along the lines `through` points, within the budget of nodes."""
+    m = len(pieces)
     for _ in range(4):
         axes, final = [], []
         for a in range(m):
 
             def lines(x, a=a):
-                points = np.repeat(modes[:, None, :], len(x), axis=1)
+                points = np.repeat(through[:, None, :], len(x), axis=1)
                 points[:, :, a] = x[None, :]
-                return evaluate(points.reshape(-1, m)).reshape(len(modes), len(x)).T
+                return evaluate(points.reshape(-1, m)).reshape(len(through), len(x)).T
 
-            axis = build_axis(pieces[a], lines, labels[a], setting)
+            axis = build_axis(pieces[a], lines, labels[a], setting, first)
             axes.append(axis.cells)
             final.append(axis.pieces)
         count = math.prod(len(c.begin) * setting.order for c in axes)
         if count <= _BUDGET:
-            break
+            return axes, final, setting
         setting = setting._replace(tolerance=30.0 * setting.tolerance)
-    else:
-        raise ValueError(
-            f"the {setting.law} law needs {count:.1e} quadrature points, over the budget of "
-            f"{_BUDGET:.0e}: it is too concentrated for a tensor rule. Restrict `domain`, or draw "
-            "samples instead."
-        )
-    _check_corners(evaluate, pieces, modes, labels, setting)
-    return _fill(evaluate, coordinates, axes, final, setting)
+    raise ValueError(
+        f"the {setting.law} law needs {count:.1e} quadrature points, over the budget of "
+        f"{_BUDGET:.0e}: it is too concentrated for a tensor rule. Restrict `domain`, or draw "
+        "samples instead."
+    )
 
 
-def _fill(evaluate, coordinates, axes, pieces, setting: Setting) -> TensorTable:
+def _fill(
+    evaluate, coordinates, axes, pieces, setting: Setting, oblique: bool = False
+) -> TensorTable:
+    """Values at the nodes; cells are halved until marginal densities are resolved, and where the
+    density is `oblique` to the axes until the conditional ones are."""
     m = len(axes)
     u, w, to_legendre = gauss_legendre(setting.order)
     for _ in range(6):
@@ -244,8 +268,14 @@ def _fill(evaluate, coordinates, axes, pieces, setting: Setting) -> TensorTable:
         coarse = []
         for a in range(m):
             others = tuple(b for b in range(m) if b != a)
-            line = np.sum(weights, axis=others).reshape(-1, setting.order) / (w[None, :] * total)
-            tail = 2.0 * np.sum(np.abs(line @ to_legendre.T)[:, -2:], axis=1)
+            if oblique:
+                lines = np.moveaxis(weights, a, -1).reshape(-1, len(axes[a].begin), setting.order)
+                ends = (lines / (w * total)) @ to_legendre[-2:].T
+                tail = 2.0 * np.sum(np.abs(ends), axis=(0, 2))
+            else:
+                line = np.sum(weights, axis=others).reshape(-1, setting.order)
+                line = line / (w[None, :] * total)
+                tail = 2.0 * np.sum(np.abs(line @ to_legendre.T)[:, -2:], axis=1)
             coarse.append(tail > 10.0 * setting.tolerance)
         grown = math.prod(
             (len(cells.begin) + int(flags.sum())) * setting.order

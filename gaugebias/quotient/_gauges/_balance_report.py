@@ -64,10 +64,8 @@ class BalanceReport(eqx.Module):
                 f"{i + 1:<5}  {units:<5}  {layer.imbalance:<9.3g}  {layer.imbalance_after:<8.1e}  "
                 f"{ratios:<39}  {', '.join(layer.leaves)}"
             )
-        lines.append(
-            f"norm {self.norm:.6g} -> {self.norm_after:.6g} "
-            f"({100 * (1 - self.norm_after / self.norm):.2f}% less)"
-        )
+        less = 1 - self.norm_after / self.norm if self.norm else 0.0
+        lines.append(f"norm {self.norm:.6g} -> {self.norm_after:.6g} ({100 * less:.2f}% less)")
         lines.append(
             f"largest change of the predictor {self.change:.2e}, {self.relative_change:.2e} of its "
             "largest entry"

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 from ...symmetry import AbstractAction, Product, Rescaling
+from ...symmetry._leaves import precision
 
 _SWEEPS = 2
 _NEWTON = 64
@@ -113,7 +114,7 @@ def balanced_chain(action: Product, params: PyTree) -> PyTree:
     derivative.
     """
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), action.algebra(params))
-    eps = float(jnp.finfo(jax.tree.leaves(zeros)[0].dtype).eps)
+    eps = precision(params)
     still = jax.lax.stop_gradient(eqx.filter(params, eqx.is_inexact_array))
     frozen = eqx.combine(still, params)
 

@@ -82,6 +82,8 @@ def _entrywise(action: Product, params: PyTree) -> PyTree | None:
     dead = jnp.all(jnp.stack([u == 0 for u in leaves]), axis=0)
     total = sum(jnp.log(jnp.abs(jnp.where(dead, 1.0, u))) for u in leaves)
     size = jnp.exp(total / len(leaves))
+    # Some factors of an entry zero, others not: the orbit nears the slice at 0 and never meets it.
+    size = jnp.where(~dead & (size == 0), jnp.nan, size)
     moved = jax.tree.unflatten(treedef, [jnp.sign(u) * size for u in leaves])
     return eqx.combine(moved, params)
 

@@ -12,6 +12,7 @@ from jax.core import Tracer
 from jaxtyping import Array, PyTree
 
 from ...symmetry import AbstractAction
+from ...symmetry._leaves import precision
 from ._closed_gauge import balanced
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def _or_stay(q: "Quotient", params: PyTree, fixed: PyTree) -> PyTree:
     """`fixed`, or `params` where the closed form fails at a singular point of the slice itself."""
     chi = _size(q.gauge.chi(q.action, params))
     size = _size(params)
-    on_slice = chi <= 64 * jnp.finfo(size.dtype).eps * size**2
+    on_slice = chi <= 64 * precision(params) * size**2
     stay = on_slice & ~jnp.isfinite(_size(fixed))
     moved, still = eqx.partition(fixed, eqx.is_inexact_array)
     kept = eqx.filter(params, eqx.is_inexact_array)
@@ -124,8 +125,8 @@ def _or_stay(q: "Quotient", params: PyTree, fixed: PyTree) -> PyTree:
 
 def _along_orbit(q: "Quotient", params: PyTree, max_steps: int) -> PyTree:
     zeros = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), q.action.algebra(params))
-    dtype = jax.tree.leaves(zeros)[0].dtype
-    tolerance = float(jnp.finfo(dtype).eps) ** 0.75
+    eps = precision(params)
+    tolerance = eps**0.75
 
     def residual(coeffs, _):
         return q.gauge.chi(q.action, q.action.flow(params, coeffs))
@@ -135,7 +136,7 @@ def _along_orbit(q: "Quotient", params: PyTree, max_steps: int) -> PyTree:
     fixed = q.action.flow(params, solution.value)
     scale = sum(jnp.sum(x**2) for x in jax.tree.leaves(eqx.filter(fixed, eqx.is_inexact_array)))
     left = jnp.sqrt(sum(jnp.sum(x**2) for x in jax.tree.leaves(residual(solution.value, None))))
-    found = left <= float(jnp.finfo(dtype).eps) ** 0.5 * jnp.maximum(scale, 1e-12)
+    found = left <= eps**0.5 * jnp.maximum(scale, 1e-12)
     return jax.tree.map(
         lambda x: jnp.where(found, x, jnp.nan) if eqx.is_inexact_array(x) else x, fixed
     )

@@ -16,6 +16,7 @@ from ...symmetry._fields import (
     residuals,
     transpose_residual as transpose_residual,
 )
+from ...symmetry._leaves import precision
 from .._quotient import Quotient
 from ._gauge import MomentMapGauge, fix_gauge
 
@@ -143,12 +144,11 @@ def check_slice_invariance(
             "`q` needs `gauge=MomentMapGauge()` for this check: tr(P A) is the drift of the moment "
             "map, not of another gauge function."
         )
-    flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
-    tolerance = float(jnp.finfo(flat.dtype).eps) ** 0.5 * 1e-1
+    tolerance = precision(params) ** 0.5 * 1e-1
     isometric, linear, closed = (float(x) for x in residuals(q.action, params))
     if isometric < tolerance:
         return SliceReport(True, 0.0, "none is symmetric", 0.0, samples, True)
-    _require_moment_map(linear, closed, flat.dtype)
+    _require_moment_map(linear, closed, precision(params))
     traces, sizes, off = _measure(q, params, key, samples, spread, q.lift is not None)
     if q.lift is not None and not bool(jnp.all(off <= tolerance)):
         traces, sizes, _ = _measure(q, params, key, samples, spread, False)
@@ -172,13 +172,12 @@ def check_slice_invariance(
 
 def require_moment_map(action: AbstractAction, params: PyTree) -> None:
     """Raise `ValueError` unless the action is linear with an algebra closed under transpose."""
-    flat, _ = ravel_pytree(eqx.filter(params, eqx.is_inexact_array))
     _, linear, closed = (float(x) for x in residuals(action, params))
-    _require_moment_map(linear, closed, flat.dtype)
+    _require_moment_map(linear, closed, precision(params))
 
 
-def _require_moment_map(linear: float, closed: float, dtype) -> None:
-    tolerance = float(jnp.finfo(dtype).eps) ** 0.5
+def _require_moment_map(linear: float, closed: float, eps: float) -> None:
+    tolerance = eps**0.5
     if linear > tolerance:
         raise ValueError(
             f"`action` has no moment map: its fields are not linear in the parameters (relative "

@@ -41,7 +41,7 @@ def after(matrix: Array, values: Array) -> Array:
     waits for them: as many decompositions at once as there are threads, each waiting for threads,
     wait for ever. Two of them on two cores are enough; so they are made one after the other.
     """
-    return jnp.where(jnp.isnan(values[0]), jnp.nan, matrix)
+    return jnp.where(jnp.isnan(values[0]), jnp.nan, matrix) if values.size else matrix
 
 
 def reciprocal(x: Array, keep: Array) -> Array:
