@@ -277,5 +277,8 @@ def test_bad_settings():
         Checkpoint("a", steps=0)
     with pytest.raises(ValueError, match="`seconds` must be a non-negative number"):
         Checkpoint("a", seconds=-1.0)
+    with pytest.raises(ValueError, match="`seconds` must be a number, but is 'x'"):
+        Checkpoint("a", seconds="x")
+    assert Checkpoint("a", seconds=np.int64(5)).seconds == 5
     with pytest.raises(ValueError, match="`path` must be that of a folder, but is 3"):
         Checkpoint(3)  # pyright: ignore[reportArgumentType]

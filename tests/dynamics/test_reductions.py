@@ -225,6 +225,18 @@ def test_an_orbit_that_loses_a_dimension_is_named():
         run(**options)
 
 
+def test_an_orbit_that_loses_a_dimension_is_named_in_processes_that_wrap_another():
+    pair = Rescaling("u", "v", axes=(None, None))
+    sde = ProjectedLangevin(lambda p: 0.5 * (p["u"] ** 2 + p["v"] ** 2), pair, 0.0)
+    start = {"u": jnp.array([1.0, 0.0]), "v": jnp.array([1.0, 0.0])}
+    options: dict[str, Any] = dict(init=start, batched=True, steps=4, throw=False, key=KEY)
+    ens = gb.simulate(gb.dynamics.to_stratonovich(sde), dt=1.0, **options)
+    assert ens.results.tolist() == [3, 0] and ens.failed_by.tolist() == [1, -1]
+    # Two steps of size one half leave a quarter; one of size one ends on the stratum.
+    both = gb.dynamics.step_halving(sde, dt=1.0, **options)
+    assert both.coarse.results.tolist() == [3, 0] and both.fine.results.tolist() == [0, 0]
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -261,6 +273,11 @@ def test_bad_arguments(options, message):
     [
         (lambda: Histogram([2.0, 1.0]), "`edges` must be finite and increasing"),
         (lambda: Quantiles(accuracy=0.0), "`accuracy` must be"),
+        (lambda: Quantiles(accuracy="x"), "`accuracy` must be a number, but is 'x'"),
+        (lambda: Quantiles(accuracy=0.1j), "`accuracy` must be a number"),
+        (lambda: Quantiles(largest=None), "`largest` must be a number, but is None"),
+        (lambda: Quantiles(smallest=[1.0]), "`smallest` must be a number"),
+        (lambda: Histogram(np.array([0.0, 1.0j])), "`edges` must be an array of real numbers"),
         (lambda: Quantiles(smallest=2.0, largest=1.0), "`smallest` and `largest`"),
         (lambda: Autocorrelation(lags=7), "`lags` must be even"),
         (lambda: Autocorrelation(levels=0), "`levels` must be at least 1"),

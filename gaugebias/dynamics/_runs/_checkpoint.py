@@ -18,7 +18,7 @@ from jaxtyping import PyTree
 
 from ..._differences import differences
 from ..._files import take_lock
-from .._checks import count
+from .._checks import count, number
 from ._progress import Position
 
 FORMAT, VERSION = "gaugebias-checkpoint", 3
@@ -32,6 +32,13 @@ def _as_path(path: Any) -> Path:
     return Path(path)
 
 
+def _as_seconds(seconds: Any) -> float:
+    out = number(seconds, "seconds")
+    if not out >= 0:
+        raise ValueError(f"`seconds` must be a non-negative number, but is {seconds!r}.")
+    return out
+
+
 class Checkpoint(eqx.Module):
     """Where a run writes down what it knows, and how often.
 
@@ -43,12 +50,10 @@ class Checkpoint(eqx.Module):
     """
 
     path: Path = eqx.field(static=True, converter=_as_path)
-    seconds: float = eqx.field(static=True, default=60.0)
+    seconds: float = eqx.field(static=True, default=60.0, converter=_as_seconds)
     steps: int | None = eqx.field(static=True, default=None)
 
     def __check_init__(self):
-        if not (isinstance(self.seconds, int | float) and self.seconds >= 0):
-            raise ValueError(f"`seconds` must be a non-negative number, but is {self.seconds!r}.")
         if self.steps is not None:
             count(self.steps, "steps", least=1)
 

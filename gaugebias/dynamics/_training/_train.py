@@ -214,7 +214,7 @@ def train(
         "devices": layout.devices,
         "processes": layout.processes,
     }
-    same = {name: value for name, value in settings.items() if name != "functions"}
+    same = dict(settings)
     same["random key"] = np.asarray(jr.key_data(key)).ravel().tolist()
     agree(layout, same, None, 0)
     end = drive(
