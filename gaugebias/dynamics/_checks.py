@@ -1,6 +1,7 @@
 """Checks of numbers that may be traced: made when they are concrete."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -74,6 +75,13 @@ def evaluated(fn: Callable, name: str, call: str, *args: PyTree) -> PyTree:
         raise ValueError(
             f"`{name}` fails where it is called as {call} ({type(error).__name__}: {text})."
         ) from error
+
+
+def is_extension(x: Any) -> bool:
+    """Whether an array holds floating numbers that numpy and files have no name for: bfloat16."""
+    if not isinstance(x, np.ndarray | jax.Array) or not jnp.issubdtype(x.dtype, jnp.floating):
+        return False
+    return np.dtype(x.dtype).kind == "V"
 
 
 def check_wide(moving: PyTree, name: str) -> PyTree:

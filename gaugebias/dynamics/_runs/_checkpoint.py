@@ -14,11 +14,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from ..._differences import differences
 from ..._files import take_lock
-from .._checks import count, number
+from .._checks import count, is_extension, number
 from ._progress import Position
 
 FORMAT, VERSION = "gaugebias-checkpoint", 3
@@ -90,6 +92,22 @@ def _seal(head: dict[str, Any], payload: bytes) -> str:
     out = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     out.update(payload)
     return out.hexdigest()
+
+
+def _plain(x: Any) -> Any:
+    """Numbers of which files know nothing, as bfloat16, as integers of the same bits."""
+    if not is_extension(x):
+        return x
+    x = np.asarray(x)
+    return x.view(f"u{x.itemsize}")
+
+
+def _back(x: Any, like: Any) -> Any:
+    """What `_plain` made of an array like `like`, as it was."""
+    if not is_extension(like):
+        return x
+    x = np.asarray(x).view(like.dtype)
+    return jnp.asarray(x) if isinstance(like, jax.Array) else x
 
 
 class Keeper:
@@ -226,7 +244,7 @@ class Keeper:
 
     def _write(self, name: str, head: dict[str, Any], tree: PyTree) -> None:
         buffer = io.BytesIO()
-        eqx.tree_serialise_leaves(buffer, tree)
+        eqx.tree_serialise_leaves(buffer, jax.tree.map(_plain, tree))
         payload = buffer.getvalue()
         head = {"format": FORMAT, "version": VERSION, **head}
         head["sha256"] = _seal(head, payload)
@@ -266,7 +284,8 @@ class Keeper:
 
     def _load(self, payload: bytes, like: PyTree, name: str) -> PyTree:
         try:
-            return eqx.tree_deserialise_leaves(io.BytesIO(payload), like)
+            found = eqx.tree_deserialise_leaves(io.BytesIO(payload), jax.tree.map(_plain, like))
+            return jax.tree.map(_back, found, like)
         except Exception:  # whatever a reader makes of bytes that are not what it expects
             raise self._damaged(name) from None
 
