@@ -289,6 +289,7 @@ def test_bad_settings():
         Checkpoint("a", seconds=-1.0)
     with pytest.raises(ValueError, match="`seconds` must be a number, but is 'x'"):
         Checkpoint("a", seconds="x")
-    assert Checkpoint("a", seconds=np.int64(5)).seconds == 5
+    numbers = Checkpoint("a", seconds=np.int64(5), steps=np.int64(6))
+    assert (numbers.seconds, type(numbers.steps)) == (5.0, int)
     with pytest.raises(ValueError, match="`path` must be that of a folder, but is 3"):
         Checkpoint(3)  # pyright: ignore[reportArgumentType]

@@ -211,6 +211,12 @@ def test_draws_that_are_not_finite_are_not_passed_over_in_silence():
         run(**root, reduce=Histogram(EDGES))
 
 
+def test_numbers_may_be_numpys():
+    lags = Autocorrelation(lags=np.int64(8), levels=np.int32(2))
+    assert (lags.lags, lags.levels) == (8, 2) and type(lags.lags) is type(lags.levels) is int
+    assert Quantiles(accuracy=np.float32(0.5), largest=np.int64(9)).scale.largest == 9.0
+
+
 def test_an_orbit_that_loses_a_dimension_is_named():
     """Gradient flow into u = v = 0, exactly: one step of size one."""
     pair = Rescaling("u", "v", axes=(None, None))
@@ -281,6 +287,7 @@ def test_bad_arguments(options, message):
         (lambda: Quantiles(smallest=2.0, largest=1.0), "`smallest` and `largest`"),
         (lambda: Autocorrelation(lags=7), "`lags` must be even"),
         (lambda: Autocorrelation(levels=0), "`levels` must be at least 1"),
+        (lambda: Autocorrelation(levels=2.0), "`levels` must be an integer"),
     ],
 )
 def test_bad_reductions(make, message):

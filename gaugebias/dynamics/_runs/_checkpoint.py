@@ -41,6 +41,10 @@ def _as_seconds(seconds: Any) -> float:
     return out
 
 
+def _as_steps(steps: Any) -> int | None:
+    return None if steps is None else count(steps, "steps", least=1)
+
+
 class Checkpoint(eqx.Module):
     """Where a run writes down what it knows, and how often.
 
@@ -53,11 +57,7 @@ class Checkpoint(eqx.Module):
 
     path: Path = eqx.field(static=True, converter=_as_path)
     seconds: float = eqx.field(static=True, default=60.0, converter=_as_seconds)
-    steps: int | None = eqx.field(static=True, default=None)
-
-    def __check_init__(self):
-        if self.steps is not None:
-            count(self.steps, "steps", least=1)
+    steps: int | None = eqx.field(static=True, default=None, converter=_as_steps)
 
 
 def as_checkpoint(checkpoint: Any) -> Checkpoint:

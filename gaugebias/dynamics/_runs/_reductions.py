@@ -185,6 +185,17 @@ class Quantiles(AbstractReduction):
         return jax.tree.map(lambda s: finish_sketch(s, self.scale, draws), states)
 
 
+def _as_lags(lags: Any) -> int:
+    out = count(lags, "lags", least=4)
+    if out % 2:
+        raise ValueError(f"`lags` must be even, but is {lags}.")
+    return out
+
+
+def _as_levels(levels: Any) -> int:
+    return count(levels, "levels", least=1)
+
+
 class Autocorrelation(AbstractReduction):
     """Autocorrelation and effective sample size of the observable, entry by entry.
 
@@ -203,15 +214,10 @@ class Autocorrelation(AbstractReduction):
     speaks of the draws taken: a start far from the law is not seen by it, `burn_in` is for that.
     """
 
-    lags: int = eqx.field(default=16, static=True)
-    levels: int = eqx.field(default=16, static=True)
+    lags: int = eqx.field(default=16, static=True, converter=_as_lags)
+    levels: int = eqx.field(default=16, static=True, converter=_as_levels)
     of: Callable | None = eqx.field(default=None, converter=_chosen)
     chain_axis: ClassVar[int] = -1
-
-    def __check_init__(self):
-        if count(self.lags, "lags", least=4) % 2:
-            raise ValueError(f"`lags` must be even, but is {self.lags}.")
-        count(self.levels, "levels", least=1)
 
     def start(self, values: PyTree) -> PyTree:
         def one(x):
