@@ -1,6 +1,7 @@
 """Checks of numbers that may be traced: made when they are concrete."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -45,6 +46,17 @@ def count(value, name: str, *, least: int) -> int:
     return int(value)
 
 
+def number(value: object, name: str) -> float:
+    """`value` as a Python float, if it is a real number that is known."""
+    try:
+        array = np.asarray(value)
+    except TypeError:  # traced
+        array = np.asarray(None)
+    if array.shape != () or array.dtype.kind not in "iuf":
+        raise ValueError(f"`{name}` must be a number, but is {value!r}.")
+    return float(array)
+
+
 def flag(value: object, name: str) -> bool:
     """`value`, if it is `True` or `False`: any other text would count as true."""
     if not isinstance(value, bool | np.bool_):
@@ -63,6 +75,24 @@ def evaluated(fn: Callable, name: str, call: str, *args: PyTree) -> PyTree:
         raise ValueError(
             f"`{name}` fails where it is called as {call} ({type(error).__name__}: {text})."
         ) from error
+
+
+def is_extension(x: Any) -> bool:
+    """Whether an array holds floating numbers that numpy and files have no name for: bfloat16."""
+    if not isinstance(x, np.ndarray | jax.Array) or not jnp.issubdtype(x.dtype, jnp.floating):
+        return False
+    return np.dtype(x.dtype).kind == "V"
+
+
+def check_wide(moving: PyTree, name: str) -> PyTree:
+    """`moving`, if none of its leaves has 16 bits: such numbers lose the small changes of steps."""
+    for x in jax.tree.leaves(moving):
+        if jnp.finfo(x.dtype).bits < 32:
+            raise ValueError(
+                f"`{name}` holds numbers of dtype {x.dtype}, in which the small changes of steps "
+                "are lost: give it in float32 or float64."
+            )
+    return moving
 
 
 def check_real(moving: PyTree, name: str) -> PyTree:

@@ -77,7 +77,7 @@ def _rows(level, axis: int) -> _Level:
 
 
 def start_lags(like, levels: int, lags: int) -> LagState:
-    """The state before any draw; `like` has the shape and dtype of one."""
+    """The state before any draw; `like` has the shape of one. Of 16 bits it is float32."""
     one = empty_sum(like).total
     return LagState(one, (jnp.zeros((3 + 4 * lags, *one.shape), one.dtype),) * levels)
 
@@ -88,6 +88,7 @@ def update_lags(state: LagState, x: Array, index: Array) -> LagState:
     Blocks of two go up a level, as in a multiple-tau correlator (Magatti and Ferri 2001): two
     levels a draw on average, however many there are.
     """
+    x = x.astype(state.shift.dtype)
     shift = jnp.where(index == 0, x, state.shift)
 
     def push(levels, d, k):

@@ -37,6 +37,8 @@ class HistogramSummary(eqx.Module):
 
 def as_edges(edges: Numbers) -> np.ndarray:
     """Increasing, finite edges, shape `(bins + 1,)`; `ValueError` otherwise."""
+    if np.iscomplexobj(edges):
+        raise ValueError("`edges` must be an array of real numbers, but is complex.")
     try:
         out = np.asarray(edges, np.float64)
     except (TypeError, ValueError) as error:

@@ -44,10 +44,11 @@ class Scale(eqx.Module):
         size = self.size
         # Logarithms in numbers of 16 bits are off by more than a bin.
         x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        # Under `smallest` the logarithm is not used; it must not be that of zero.
-        magnitude = jnp.maximum(jnp.abs(x), self.smallest)
-        steps = jnp.ceil(jnp.log(magnitude / self.smallest) / math.log(self.ratio))
-        steps = jnp.clip(jnp.nan_to_num(steps, posinf=size + 1), 0, size + 1).astype(jnp.int32)
+        magnitude = jnp.abs(x)
+        # No quotient of the two: it need not fit into float32.
+        steps = (jnp.log(magnitude) - math.log(self.smallest)) / math.log(self.ratio)
+        steps = jnp.clip(jnp.nan_to_num(jnp.ceil(steps), posinf=size + 1), 0, size + 1)
+        steps = jnp.where(magnitude <= self.smallest, 0, steps).astype(jnp.int32)
         where = size + 1 + jnp.where(x < 0, -steps, steps)
         return jnp.where(jnp.isnan(x), self.bins - 1, where)
 

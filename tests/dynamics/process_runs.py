@@ -56,6 +56,14 @@ def noise(devices, loss=lambda x: 0.0 * jnp.sum(x)):
     return digest(gb.simulate(sde, jnp.zeros(3), **one).final)
 
 
+def nothing(x):
+    return 0.0 * jnp.sum(x)
+
+
+def nothing_else(x):
+    return 0.0 * jnp.max(x)
+
+
 def run(loss, init, chains, devices, **options):
     settings: dict[str, Any] = dict(key=jax.random.key(1), dt=0.01, steps=32, every=2)
     reduce = {"moments": gb.dynamics.Moments(), "lags": gb.dynamics.Autocorrelation()}
@@ -147,6 +155,7 @@ def refusals(index):
         lambda: run(small, batch, None, every, batched=True, domain=inside, **moments),
         lambda: train(of_sample, start, 128, [every[1 - index]]),
         lambda: train(of_sample, start, 128, every, batch_size=4 + index),
+        lambda: noise(every, loss=(nothing, nothing_else)[index]),
     ):
         try:
             attempt()

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics import Checkpoint, Langevin, Moments
+from gaugebias.dynamics import Checkpoint, Langevin, Moments, Reduction
 from gaugebias.dynamics._runs._checkpoint import VERSION
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
@@ -64,7 +64,17 @@ def stopped(at):
     return progress
 
 
-@pytest.mark.parametrize("options", [{}, dict(reduce=Moments(), every=1, burn_in=8)], ids=str)
+SHORT = dict(observe=lambda x: x.astype(jnp.bfloat16))  # which numpy and its files do not know
+LARGEST = Reduction(lambda x: -jnp.inf * x, jnp.maximum, lambda s: s.max(0))
+OPTIONS = {
+    "draws": {},
+    "moments": dict(reduce=Moments(), every=1, burn_in=8),
+    "draws of 16 bits": SHORT,
+    "states of 16 bits": dict(reduce=LARGEST, **SHORT),
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_a_run_cut_anywhere_ends_as_the_whole_one_bit_for_bit(options, tmp_path):
     whole = run(None, **options)
     for cut in (1, 2, 1):
@@ -75,7 +85,7 @@ def test_a_run_cut_anywhere_ends_as_the_whole_one_bit_for_bit(options, tmp_path)
     assert len(done) > 0 and done[0] > 4 / 64  # it did not begin again
     assert_same((end.values, end.final, end.steps), (whole.values, whole.final, whole.steps))
     assert_same((end.results, end.failed_by), (whole.results, whole.failed_by))
-    if options:
+    if "reduce" in options:
         assert_same(end.reductions, whole.reductions)
     done.clear()
     again = run(tmp_path / "a", progress=done.append, **options)  # read back, nothing is done
@@ -277,5 +287,9 @@ def test_bad_settings():
         Checkpoint("a", steps=0)
     with pytest.raises(ValueError, match="`seconds` must be a non-negative number"):
         Checkpoint("a", seconds=-1.0)
+    with pytest.raises(ValueError, match="`seconds` must be a number, but is 'x'"):
+        Checkpoint("a", seconds="x")
+    numbers = Checkpoint("a", seconds=np.int64(5), steps=np.int64(6))
+    assert (numbers.seconds, type(numbers.steps)) == (5.0, int)
     with pytest.raises(ValueError, match="`path` must be that of a folder, but is 3"):
         Checkpoint(3)  # pyright: ignore[reportArgumentType]

@@ -10,11 +10,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import gaugebias as gb
 from gaugebias.dynamics import Langevin, Moments
 from gaugebias.dynamics._runs import _memory as memory
+from gaugebias.dynamics._runs._blocks import _is_elementwise
 from gaugebias.dynamics._runs._devices import Layout
 
 SCRIPT = Path(__file__).with_name("sharded_runs.py")
@@ -99,6 +101,25 @@ def test_devices_that_there_are_not_are_refused(found):
 
 
 SDE = Langevin(lambda x: 0.5 * jnp.sum(x**2), 0.1)
+
+
+def test_a_number_of_devices_may_be_numpys():
+    assert Layout(np.int64(1), 3).devices == 1
+    with pytest.raises(ValueError, match="`devices` must be a number, a list"):
+        Layout(np.bool_(True), 3)
+    with pytest.raises(ValueError, match="`devices` must be at least 1, but is 0"):
+        Layout(np.int32(0), 3)
+
+
+def test_loops_within_a_gradient_are_not_cut_into_blocks():
+    """What is in their body is run many times."""
+
+    def looped(x):
+        return jax.lax.fori_loop(0, 50, lambda _, c: 0.9 * c + 0.1 * jnp.sum(x**2), jnp.sum(x))
+
+    one = jnp.zeros(4)
+    assert _is_elementwise(SDE, one, None)
+    assert not _is_elementwise(Langevin(looped, 0.1), one, None)
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_anything_is_compiled(monkeypatch):

@@ -211,6 +211,12 @@ def test_draws_that_are_not_finite_are_not_passed_over_in_silence():
         run(**root, reduce=Histogram(EDGES))
 
 
+def test_numbers_may_be_numpys():
+    lags = Autocorrelation(lags=np.int64(8), levels=np.int32(2))
+    assert (lags.lags, lags.levels) == (8, 2) and type(lags.lags) is type(lags.levels) is int
+    assert Quantiles(accuracy=np.float32(0.5), largest=np.int64(9)).scale.largest == 9.0
+
+
 def test_an_orbit_that_loses_a_dimension_is_named():
     """Gradient flow into u = v = 0, exactly: one step of size one."""
     pair = Rescaling("u", "v", axes=(None, None))
@@ -223,6 +229,18 @@ def test_an_orbit_that_loses_a_dimension_is_named():
     assert ens.results.tolist() == [3, 0] and ens.failed_by.tolist() == [1, -1]
     with pytest.raises(SimulationError, match="1 of 2 chains met a singular orbit Gram"):
         run(**options)
+
+
+def test_an_orbit_that_loses_a_dimension_is_named_in_processes_that_wrap_another():
+    pair = Rescaling("u", "v", axes=(None, None))
+    sde = ProjectedLangevin(lambda p: 0.5 * (p["u"] ** 2 + p["v"] ** 2), pair, 0.0)
+    start = {"u": jnp.array([1.0, 0.0]), "v": jnp.array([1.0, 0.0])}
+    options: dict[str, Any] = dict(init=start, batched=True, steps=4, throw=False, key=KEY)
+    ens = gb.simulate(gb.dynamics.to_stratonovich(sde), dt=1.0, **options)
+    assert ens.results.tolist() == [3, 0] and ens.failed_by.tolist() == [1, -1]
+    # Two steps of size one half leave a quarter; one of size one ends on the stratum.
+    both = gb.dynamics.step_halving(sde, dt=1.0, **options)
+    assert both.coarse.results.tolist() == [3, 0] and both.fine.results.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -261,9 +279,15 @@ def test_bad_arguments(options, message):
     [
         (lambda: Histogram([2.0, 1.0]), "`edges` must be finite and increasing"),
         (lambda: Quantiles(accuracy=0.0), "`accuracy` must be"),
+        (lambda: Quantiles(accuracy="x"), "`accuracy` must be a number, but is 'x'"),
+        (lambda: Quantiles(accuracy=0.1j), "`accuracy` must be a number"),
+        (lambda: Quantiles(largest=None), "`largest` must be a number, but is None"),
+        (lambda: Quantiles(smallest=[1.0]), "`smallest` must be a number"),
+        (lambda: Histogram(np.array([0.0, 1.0j])), "`edges` must be an array of real numbers"),
         (lambda: Quantiles(smallest=2.0, largest=1.0), "`smallest` and `largest`"),
         (lambda: Autocorrelation(lags=7), "`lags` must be even"),
         (lambda: Autocorrelation(levels=0), "`levels` must be at least 1"),
+        (lambda: Autocorrelation(levels=2.0), "`levels` must be an integer"),
     ],
 )
 def test_bad_reductions(make, message):

@@ -12,7 +12,8 @@ import pytest
 import gaugebias as gb
 from gaugebias.dynamics import SDE, Langevin, ProjectedLangevin, SimulationError, integrate
 from gaugebias.dynamics._runs._path import chain_keys, step_noise
-from gaugebias.symmetry import Rescaling
+from gaugebias.dynamics._runs._regauge import check_keeps_slice
+from gaugebias.symmetry import GeneralLinear, Rescaling
 
 KEY = jax.random.key(7)
 PAIR = Rescaling("u", "v")
@@ -239,6 +240,39 @@ def test_only_processes_that_keep_the_slice_are_regauged():
     sde = ProjectedLangevin(neuron.loss(lambda z: jnp.sum(z**2)), neuron.action, 0.1)
     with pytest.raises(ValueError, match="the moment map drifts"):
         gb.simulate(sde, at, key=KEY, steps=8, dt=0.01, chains=2, regauge=neuron.quotient())
+
+
+@pytest.mark.parametrize("dtype, temperature", [(jnp.float32, 1e-5), (jnp.float64, 1e-9)])
+def test_at_a_low_temperature_too_no_process_that_leaves_the_slice_is_regauged(dtype, temperature):
+    """Of factors of unequal sizes the moment map drifts by T (n - m), far below the drift."""
+    act = GeneralLinear("u", "v", axes=(1, 1))
+
+    def phi(p):
+        return p["u"] @ p["v"].T
+
+    def loss(p):
+        return 0.5 * jnp.sum((phi(p) - 1.0) ** 2) + 0.1 * sum(jnp.sum(x**2) for x in p.values())
+
+    def check(n, calculus="ito", convert=lambda sde: sde):
+        u, v = jax.random.normal(jax.random.key(n), (2, n, 1), dtype)
+        sde = ProjectedLangevin(loss, act, temperature, calculus=calculus)
+        check_keeps_slice(convert(sde), gb.Quotient(phi, act), {"u": u, "v": v[:2]}, samples=4)
+
+    check(2)
+    check(3, "stratonovich")
+    check(3, "stratonovich", gb.dynamics.to_ito)  # what the noise does, the drift takes back
+    with pytest.raises(ValueError, match="the moment map drifts"):
+        check(3)
+
+
+def test_numbers_of_16_bits_are_refused():
+    for dtype in (jnp.float16, jnp.bfloat16):
+        sde, at = Langevin(lambda x: 0.5 * x**2, 0.1), jnp.zeros((), dtype)
+        said = f"holds numbers of dtype {jnp.dtype(dtype).name}, in which"
+        with pytest.raises(ValueError, match=f"`init` {said}"):
+            gb.simulate(sde, at, key=KEY, steps=4, dt=0.1)
+        with pytest.raises(ValueError, match=f"`params` {said}"):
+            integrate(sde, at, key=KEY, steps=4, dt=0.1)
 
 
 def test_large_states_have_another_layout_and_the_same_numbers():

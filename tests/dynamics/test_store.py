@@ -54,6 +54,22 @@ def test_a_single_array_comes_back_as_an_array(tmp_path):
     np.testing.assert_array_equal(gb.load(tmp_path / "a").values, ens.values)
 
 
+def test_numbers_that_files_have_no_name_for_are_written_in_float32(tmp_path):
+    ens = gb.simulate(
+        gb.dynamics.Langevin(flow, 0.1),
+        {"w": jnp.ones(3)},
+        key=jax.random.key(3),
+        chains=4,
+        steps=4,
+        dt=0.1,
+        observe=lambda p: p["w"].astype(jnp.bfloat16),
+    )
+    ens.save(tmp_path / "a")
+    back = gb.load(tmp_path / "a").values
+    assert ens.values.dtype == jnp.bfloat16 and back.dtype == np.float32
+    np.testing.assert_array_equal(back, ens.values.astype(np.float32))
+
+
 def test_the_dataset_names_its_dimensions(ensemble):
     data = ensemble.to_xarray()
     assert data["values.w"].dims[:2] == ("chain", "draw")

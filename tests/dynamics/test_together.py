@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from typing import Any
 import pytest
 
 import gaugebias as gb
+from gaugebias._differences import differences
 from gaugebias.distributed._launch import free_port
+from gaugebias.dynamics._runs._engine import UNKNOWN, source
+from gaugebias.dynamics._runs._together import _known as known
 
 SCRIPT = Path(__file__).with_name("process_runs.py")
 _spec = importlib.util.spec_from_file_location("process_runs", SCRIPT)
@@ -57,7 +61,7 @@ def test_two_processes_are_one(tmp_path):
     for index, found in enumerate(finish(crew, tmp_path)):
         assert found["noise"] == one["noise"]
         assert all(found[name] == one[name] for name in ("small", "trained", "halving"))
-        many, few, grid, other, outside, left_out, batches, own = found["refused"]
+        many, few, grid, other, outside, left_out, batches, code, own = found["refused"]
         assert many.startswith("`devices` is 99, but there are 2 (cpu)")
         # The first device is process 0's own: a run by itself there, and none elsewhere.
         said = "`devices` belong to 1 of 2 processes: give devices of each"
@@ -70,7 +74,23 @@ def test_two_processes_are_one(tmp_path):
         assert outside == "`init`: 256 of 256 chains start outside `domain`: start inside."
         assert left_out.startswith(said)
         assert batches == other.replace("steps is 32 here and 34", "batch_size is 4 here and 5")
+        source = "the source code of functions.loss differs"
+        assert code == other.replace("steps is 32 here and 34 there", source)
         assert own == one["noise"]
+
+
+def test_processes_may_not_agree_in_how_they_name_or_read_their_functions():
+    def told(here, there):
+        return differences(*known(*({"steps": 3, "functions": {"loss": x}} for x in (here, there))))
+
+    here = source(process_runs.nothing)
+    assert told(here, here | {"name": "__main__.nothing"}) == ""
+    assert told(here, here | {"sha256": UNKNOWN}) == told(here | {"sha256": UNKNOWN}, here) == ""
+    other = source(process_runs.nothing_else)
+    assert told(here, other) == "the source code of functions.loss differs"
+    # Each object has an address of its own, and one source code.
+    one, two = (source(threading.Event().set) for _ in range(2))
+    assert one == two and told(one, two) == ""
 
 
 @pytest.mark.slow

@@ -179,6 +179,23 @@ def test_quantiles_of_numbers_of_16_bits_are_right_to_the_accuracy_stated(dtype)
     assert np.all(np.abs(got.quantile(q) - exact) <= np.maximum(0.0101 * np.abs(exact), 1e-3))
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_autocorrelations_of_numbers_of_16_bits_are_those_of_the_same_numbers(dtype):
+    """Sums of squares pass 65,504, the largest number of float16, and 8 bits cannot hold them."""
+    x = jnp.asarray(autoregression(2, 30_000, 0.9, 8), dtype)
+    got, want = lags(x, 6, 8), lags(np.asarray(x, np.float64), 6, 8)
+    assert got.resolved and got.block == want.block
+    np.testing.assert_allclose(got.ess, want.ess, rtol=1e-3)
+    np.testing.assert_allclose(got.correlation, want.correlation, atol=1e-3)
+
+
+def test_quantiles_have_any_range_that_float32_has():
+    x = jnp.asarray([[-3.0, 1e-35, 2.0, 5e30, 7.0]], jnp.float32)
+    got = sketch(x, Scale(0.01, 1e-30, 1e31))
+    want = np.sort(np.asarray(x[0], np.float64))
+    np.testing.assert_allclose(got.quantile(np.arange(1, 6) / 5), want, rtol=0.01, atol=1e-30)
+
+
 @pytest.mark.parametrize("draws", [8, 60, 3000])
 def test_chains_that_never_mix_are_no_more_draws_than_chains(draws):
     """Half of 40 chains sit at -1, half at 1, and hardly move; chains about one mean are told."""

@@ -88,7 +88,13 @@ def first_states(
 def ranks_of(
     sde: AbstractSDE, regauge: Quotient | None, still: PyTree, axis: int
 ) -> Callable | None:
-    """The dimension of the chains' orbits where noise or gauge needs it, from their state."""
+    """The dimension of the chains' orbits where noise or gauge needs it, from their state.
+
+    Processes that wrap another, as the other calculus of it and step halving, are looked into.
+    """
+    while isinstance(inner := getattr(sde, "sde", None), AbstractSDE):
+        regauge = getattr(sde, "regauge", None) if regauge is None else regauge
+        sde = inner
     if regauge is not None:
         action = regauge.action
     elif isinstance(sde, ProjectedLangevin):

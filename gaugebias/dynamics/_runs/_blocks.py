@@ -95,7 +95,7 @@ def _primitives(jaxpr: Jaxpr) -> list[str]:
     names = []
     for equation in jaxpr.eqns:
         inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-        if isinstance(inner, ClosedJaxpr):
+        if isinstance(inner, ClosedJaxpr) and equation.primitive.name != "scan":
             names += _primitives(inner.jaxpr)
         else:
             names.append(equation.primitive.name)

@@ -14,11 +14,13 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from ..._differences import differences
 from ..._files import take_lock
-from .._checks import count
+from .._checks import count, is_extension, number
 from ._progress import Position
 
 FORMAT, VERSION = "gaugebias-checkpoint", 3
@@ -32,6 +34,17 @@ def _as_path(path: Any) -> Path:
     return Path(path)
 
 
+def _as_seconds(seconds: Any) -> float:
+    out = number(seconds, "seconds")
+    if not out >= 0:
+        raise ValueError(f"`seconds` must be a non-negative number, but is {seconds!r}.")
+    return out
+
+
+def _as_steps(steps: Any) -> int | None:
+    return None if steps is None else count(steps, "steps", least=1)
+
+
 class Checkpoint(eqx.Module):
     """Where a run writes down what it knows, and how often.
 
@@ -43,14 +56,8 @@ class Checkpoint(eqx.Module):
     """
 
     path: Path = eqx.field(static=True, converter=_as_path)
-    seconds: float = eqx.field(static=True, default=60.0)
-    steps: int | None = eqx.field(static=True, default=None)
-
-    def __check_init__(self):
-        if not (isinstance(self.seconds, int | float) and self.seconds >= 0):
-            raise ValueError(f"`seconds` must be a non-negative number, but is {self.seconds!r}.")
-        if self.steps is not None:
-            count(self.steps, "steps", least=1)
+    seconds: float = eqx.field(static=True, default=60.0, converter=_as_seconds)
+    steps: int | None = eqx.field(static=True, default=None, converter=_as_steps)
 
 
 def as_checkpoint(checkpoint: Any) -> Checkpoint:
@@ -85,6 +92,22 @@ def _seal(head: dict[str, Any], payload: bytes) -> str:
     out = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     out.update(payload)
     return out.hexdigest()
+
+
+def _plain(x: Any) -> Any:
+    """Numbers of which files know nothing, as bfloat16, as integers of the same bits."""
+    if not is_extension(x):
+        return x
+    x = np.asarray(x)
+    return x.view(f"u{x.itemsize}")
+
+
+def _back(x: Any, like: Any) -> Any:
+    """What `_plain` made of an array like `like`, as it was."""
+    if not is_extension(like):
+        return x
+    x = np.asarray(x).view(like.dtype)
+    return jnp.asarray(x) if isinstance(like, jax.Array) else x
 
 
 class Keeper:
@@ -221,7 +244,7 @@ class Keeper:
 
     def _write(self, name: str, head: dict[str, Any], tree: PyTree) -> None:
         buffer = io.BytesIO()
-        eqx.tree_serialise_leaves(buffer, tree)
+        eqx.tree_serialise_leaves(buffer, jax.tree.map(_plain, tree))
         payload = buffer.getvalue()
         head = {"format": FORMAT, "version": VERSION, **head}
         head["sha256"] = _seal(head, payload)
@@ -261,7 +284,8 @@ class Keeper:
 
     def _load(self, payload: bytes, like: PyTree, name: str) -> PyTree:
         try:
-            return eqx.tree_deserialise_leaves(io.BytesIO(payload), like)
+            found = eqx.tree_deserialise_leaves(io.BytesIO(payload), jax.tree.map(_plain, like))
+            return jax.tree.map(_back, found, like)
         except Exception:  # whatever a reader makes of bytes that are not what it expects
             raise self._damaged(name) from None
 

@@ -106,7 +106,7 @@ def _found(devices: Any) -> list[Any]:
                 "('chains',))`."
             )
         return list(devices.devices)
-    if isinstance(devices, int) and not isinstance(devices, bool):
+    if isinstance(devices, int | np.integer) and not isinstance(devices, bool):
         number, there = count(devices, "devices", least=1), jax.devices()
         if number > len(there):
             raise ValueError(

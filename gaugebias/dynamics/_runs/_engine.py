@@ -15,6 +15,7 @@ from .._checks import check_real, count, strong
 from ._integrate import LONGEST_STRETCH
 from ._path import chain_keys
 
+UNKNOWN = "unknown"  # the hash of a source that cannot be read
 _CHUNKS = 16  # chunks a run is cut into, for progress and early detection of divergence
 
 
@@ -30,7 +31,7 @@ def source(fn: Callable) -> dict[str, str]:
         text = inspect.getsource(fn if inspect.isroutine(fn) else type(fn))
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     except (OSError, TypeError):
-        digest = "unknown"
+        digest = UNKNOWN
     return {"name": f"{module}.{name}", "sha256": digest}
 
 

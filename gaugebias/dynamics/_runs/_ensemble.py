@@ -77,6 +77,8 @@ class Ensemble(eqx.Module):
     def save(self, path: str | Path) -> None:
         """Write the ensemble as a Zarr store at `path` (a folder), never as a pickle.
 
+        Numbers of bfloat16, of which Zarr has none, are written in float32, which holds them.
+
         **Raises:** `ValueError` if something that is not a store of an ensemble stands there, or
         the folder cannot be written.
         """

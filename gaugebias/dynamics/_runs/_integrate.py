@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, PyTree
 
 from ..._arguments import as_key
-from .._checks import check_real, count, scalar, strong
+from .._checks import check_real, check_wide, count, scalar, strong
 from .._processes._sde import AbstractSampledSDE, AbstractSDE
 from ._additive import check_additive
 from ._path import CounterPath
@@ -274,7 +274,7 @@ def integrate(
         if not jnp.issubdtype(jnp.result_type(number), jnp.integer):
             raise ValueError(f"`{name}` must be an integer, but is {number!r}.")
     y, still = eqx.partition(params, eqx.is_inexact_array)
-    y = jax.tree.map(strong, check_real(y, "params"))
+    y = jax.tree.map(strong, check_wide(check_real(y, "params"), "params"))
     if not jax.tree.leaves(y):
         raise ValueError("`params` has no floating leaf: nothing would move.")
     key = fastest(jax.random.fold_in(as_key(key), chain))

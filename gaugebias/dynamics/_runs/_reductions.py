@@ -15,7 +15,7 @@ from ...stats._checks import Numbers
 from ...stats._histogram import as_edges, finish_histogram, start_histogram, update_histogram
 from ...stats._moments import MomentState, finish_moments, start_moments, update_moments
 from ...stats._quantile_sketch import Scale, finish_sketch, start_sketch, update_sketch
-from .._checks import count, function
+from .._checks import count, function, number
 
 
 class AbstractReduction(eqx.Module):
@@ -149,11 +149,19 @@ class Quantiles(AbstractReduction):
 
     def __init__(
         self,
-        accuracy: float = 0.01,
-        smallest: float = 1e-3,
-        largest: float = 1e3,
+        accuracy: Any = 0.01,
+        smallest: Any = 1e-3,
+        largest: Any = 1e3,
         of: Callable | None = None,
     ):
+        accuracy, smallest, largest = (
+            number(x, name)
+            for x, name in (
+                (accuracy, "accuracy"),
+                (smallest, "smallest"),
+                (largest, "largest"),
+            )
+        )
         if not 1e-5 <= accuracy < 1:
             raise ValueError(f"`accuracy` must be between 1e-5 and 1, but is {accuracy}.")
         if not 0 < smallest < largest < np.inf:
@@ -161,7 +169,7 @@ class Quantiles(AbstractReduction):
                 "`smallest` and `largest` must be positive, finite and in this order, but are "
                 f"{smallest:g} and {largest:g}."
             )
-        self.scale = Scale(float(accuracy), float(smallest), float(largest))
+        self.scale = Scale(accuracy, smallest, largest)
         self.of = _chosen(of)
 
     def start(self, values: PyTree) -> PyTree:
@@ -175,6 +183,17 @@ class Quantiles(AbstractReduction):
 
     def finish(self, states: PyTree, draws: int) -> PyTree:
         return jax.tree.map(lambda s: finish_sketch(s, self.scale, draws), states)
+
+
+def _as_lags(lags: Any) -> int:
+    out = count(lags, "lags", least=4)
+    if out % 2:
+        raise ValueError(f"`lags` must be even, but is {lags}.")
+    return out
+
+
+def _as_levels(levels: Any) -> int:
+    return count(levels, "levels", least=1)
 
 
 class Autocorrelation(AbstractReduction):
@@ -195,15 +214,10 @@ class Autocorrelation(AbstractReduction):
     speaks of the draws taken: a start far from the law is not seen by it, `burn_in` is for that.
     """
 
-    lags: int = eqx.field(default=16, static=True)
-    levels: int = eqx.field(default=16, static=True)
+    lags: int = eqx.field(default=16, static=True, converter=_as_lags)
+    levels: int = eqx.field(default=16, static=True, converter=_as_levels)
     of: Callable | None = eqx.field(default=None, converter=_chosen)
     chain_axis: ClassVar[int] = -1
-
-    def __check_init__(self):
-        if count(self.lags, "lags", least=4) % 2:
-            raise ValueError(f"`lags` must be even, but is {self.lags}.")
-        count(self.levels, "levels", least=1)
 
     def start(self, values: PyTree) -> PyTree:
         def one(x):

@@ -17,7 +17,12 @@ from .._processes._sde import AbstractSDE
 
 @compiled_once
 def _measure(sde: AbstractSDE, q: Quotient, params: PyTree, samples: int) -> tuple[Array, Array]:
-    """The largest relative motion of `chi` by the noise, and its largest relative rate."""
+    """The largest relative motion of `chi` by the noise, and its largest relative rate.
+
+    The rate is relative to what noise and drift could do together, and where the noise has a part
+    in it that the drift does not cancel, to what the noise could do: at a low temperature it is
+    small beside the drift.
+    """
     start = fix_gauge(q, params)
     still = eqx.filter(start, eqx.is_inexact_array, inverse=True)
 
@@ -36,11 +41,17 @@ def _measure(sde: AbstractSDE, q: Quotient, params: PyTree, samples: int) -> tup
 
         moved, energies = jax.vmap(martingale)(jnp.eye(flat.size, dtype=flat.dtype))
         size, energy = jnp.sum(ravel_pytree(p)[0] ** 2), jnp.sum(energies)
-        rate = expected_rate(sde, chi, here)
+        rate, down = expected_rate(sde, chi, here), sde.drift(here)
+        by_drift = jax.jvp(lambda x: chi(eqx.combine(x, still)), (p,), (down,))[1]
+        most = energy + jnp.sqrt(size * jnp.sum(ravel_pytree(down)[0] ** 2))
+        by_noise = jnp.abs(rate - by_drift)
+        by_noise = jnp.where(2 * jnp.abs(rate) > by_noise, by_noise, 0.0)
         tiny = jnp.finfo(flat.dtype).tiny
         return (
             jnp.max(jnp.abs(moved)) / jnp.sqrt(size * energy + tiny),
-            jnp.max(jnp.abs(rate)) / (energy + size + tiny),
+            jnp.maximum(
+                jnp.max(jnp.abs(rate)) / (most + tiny), jnp.max(by_noise) / (energy + tiny)
+            ),
         )
 
     noise, rate = jax.vmap(one)(sample_slice(q, start, jr.key(0), samples, 0.3))

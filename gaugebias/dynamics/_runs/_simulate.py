@@ -13,7 +13,7 @@ from jaxtyping import ArrayLike, PyTree
 
 from ..._arguments import as_key
 from ...quotient import Quotient
-from .._checks import flag, function, scalar
+from .._checks import check_wide, flag, function, scalar
 from .._processes._sde import AbstractSampledSDE, AbstractSDE
 from . import _stopping as stopping
 from ._additive import check_additive
@@ -110,8 +110,8 @@ def simulate(
         checkpoint of another run is refused, saying what differs.
     - `devices`: how many devices to spread the chains over, a list of them, or a
         `jax.sharding.Mesh` of one axis. Nothing is exchanged between them. The noise is the same
-        bits on any number of devices; states are so on CPUs with at least 64 chains a device, and
-        agree to rounding below. With those of several processes
+        bits on any number of devices; states are so on CPUs with a multiple of 64 chains a device,
+        and agree to rounding else. With those of several processes
         ([`gaugebias.distributed.initialize`][]) each simulates the chains of its own devices and
         all get the whole ensemble; all of them make the same call. `checkpoint` then holds a folder
         a process, and their number must stay.
@@ -191,6 +191,7 @@ def simulate(
     layout = Layout(devices, chains)
     check_starts_fit(init, key, batched, layout)
     y, still, here = initial(init, key, chains, batched, layout.rows)
+    check_wide(y, "init")
     if not all(bool(jnp.all(jnp.isfinite(x))) for x in jax.tree.leaves(y)):
         raise ValueError("`init` holds values that are not finite.")
     dtype = jnp.result_type(*jax.tree.leaves(y))
@@ -266,7 +267,7 @@ def simulate(
     total = sum(length * records for length, records, _ in plan)
     report = reporting(layout, progress, total)
     run = {"start": start, "last_only": last_only, "enough": stop.enough}
-    same = {name: value for name, value in settings.items() if name != "functions"}
+    same = dict(settings)
     same["random key"] = np.asarray(jax.random.key_data(key)).ravel().tolist()
     first = beginning(y, states, here)
     if saved is None:

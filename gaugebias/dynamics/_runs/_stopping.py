@@ -18,7 +18,9 @@ _FEWEST = 4  # draws of a chain of which an autocorrelation is taken
 
 def as_target(until_ess) -> float:
     """The number of effective draws asked for; `ValueError` unless positive and finite."""
-    number = not isinstance(until_ess, bool) and isinstance(until_ess, (int, float, np.number))
+    number = not isinstance(until_ess, bool) and isinstance(
+        until_ess, (int, float, np.integer, np.floating)
+    )
     if not (number and 0 < until_ess < np.inf):
         raise ValueError(f"`until_ess` must be a positive number, but is {until_ess!r}.")
     return float(until_ess)

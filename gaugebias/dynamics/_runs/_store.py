@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from ...stats import AutocorrelationSummary, HistogramSummary, MomentSummary, QuantileSummary
+from .._checks import is_extension
 from ._ensemble import Ensemble
 
 FORMAT = "gaugebias-ensemble"
@@ -20,12 +21,17 @@ _SUMMARIES = {
 }
 
 
+def _array(leaf) -> np.ndarray:
+    """A leaf as it is written: of bfloat16 in float32, since files have no name for it."""
+    return np.asarray(leaf, np.float32) if is_extension(leaf) else np.asarray(leaf)
+
+
 def _flatten(tree, prefix: str) -> dict[str, np.ndarray]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     if len(leaves) == 1 and leaves[0][0] == ():
-        return {prefix: np.asarray(leaves[0][1])}
+        return {prefix: _array(leaves[0][1])}
     return {
-        prefix + "." + jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
+        prefix + "." + jax.tree_util.keystr(path, simple=True, separator="."): _array(leaf)
         for path, leaf in leaves
     }
 
@@ -51,7 +57,7 @@ def _pack(reductions: dict) -> tuple[dict[str, np.ndarray], dict]:
             key = jax.tree_util.keystr(path, simple=True, separator=".")
             base = ".".join(part for part in ("reductions", name, key) if part)
             if not _is_summary(leaf):
-                arrays[base] = np.asarray(leaf)
+                arrays[base] = _array(leaf)
                 kinds[name].append({"leaf": key, "kind": "array", "variable": base})
                 continue
             entry = {"leaf": key, "kind": type(leaf).__name__, "fields": {}, "numbers": {}}

@@ -12,6 +12,7 @@ from jaxtyping import PyTree
 from ..._differences import differences
 from ...distributed._bus import connected
 from ._devices import Layout
+from ._engine import UNKNOWN
 from ._ensemble import OK
 from ._failures import undefined_message
 from ._progress import Position, gathered
@@ -52,6 +53,9 @@ def agree(layout: Layout, run: dict[str, Any], problem: str | None, position: in
 
     `run`: what must be the same on all, its `process` by name; `problem`: what is wrong on this
     one. Returns the largest `position` of any.
+
+    Of the run's `functions` the source code is compared, where both processes can read it. Names
+    are not: what is `__main__` here may be a module there. Nor is what functions close over.
     """
     if layout.processes > 1:
         bus = connected()
@@ -61,7 +65,7 @@ def agree(layout: Layout, run: dict[str, Any], problem: str | None, position: in
         problem = next((said["problem"] for said in all_ if said["problem"]), None)
         position = max(said["position"] for said in all_)
         for number, said in enumerate(all_):
-            found = differences(all_[0]["run"], said["run"])
+            found = differences(*_known(all_[0]["run"], said["run"]))
             if found and problem is None:
                 problem = (
                     f"processes were given different runs: `here` is process 0 and `there` "
@@ -70,6 +74,20 @@ def agree(layout: Layout, run: dict[str, Any], problem: str | None, position: in
     if problem is not None:
         raise ValueError(problem)
     return position
+
+
+def _known(here: dict[str, Any], there: dict[str, Any]) -> list[dict[str, Any]]:
+    """Two runs, with those functions whose source code is known on both, by its digest."""
+    two = [run.get("functions", {}) for run in (here, there)]
+    names = [
+        name
+        for name in two[0]
+        if all(name in some and some[name]["sha256"] != UNKNOWN for some in two)
+    ]
+    return [
+        {**run, "functions": {name: {"sha256": some[name]["sha256"]} for name in names}}
+        for run, some in zip((here, there), two, strict=True)
+    ]
 
 
 def whole(layout: Layout, tree: PyTree, axis: int = 0) -> PyTree:

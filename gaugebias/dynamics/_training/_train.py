@@ -95,8 +95,8 @@ def train(
     - `devices`: how many devices to spread the chains (of all learning rates) over, a list of them,
         or a mesh, of one process or several, as in `gaugebias.simulate`. Each device holds the data
         and nothing passes between them. Batches are the same bits on any number of devices. On
-        CPUs parameters are the same bits in processes of one device each with at least 64 chains,
-        and agree to rounding on several devices of a process.
+        CPUs parameters are the same bits in processes of one device each with a multiple of 64
+        chains, and agree to rounding on several devices of a process.
     - `carry`: the optimisers' states to start from, as in an earlier result's `carry`:
         `train(..., ens.final, batched=True, start=n, carry=ens.carry)` goes on bit for bit.
     - `chunk`: samples processed at once where all of them are needed (the controls).
@@ -214,7 +214,7 @@ def train(
         "devices": layout.devices,
         "processes": layout.processes,
     }
-    same = {name: value for name, value in settings.items() if name != "functions"}
+    same = dict(settings)
     same["random key"] = np.asarray(jr.key_data(key)).ravel().tolist()
     agree(layout, same, None, 0)
     end = drive(
