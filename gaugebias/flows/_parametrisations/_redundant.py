@@ -150,7 +150,17 @@ class SignedDifference(AbstractParametrisation):
         return DifferenceEntropy(self.rho, u, v)
 
     def lift(self, x: ArrayLike, scale: ArrayLike) -> tuple[Array, Array]:
-        """Weights with predictor `x` on the leaf of `u = v = scale`."""
+        """Weights with predictor `x` on the leaf of `u = v = scale`.
+
+        **Raises:** `ValueError` where the leaf does not reach `x`.
+        """
         x, scale = jnp.broadcast_arrays(as_float(x), as_float(scale))
         entropy = DifferenceEntropy(self.rho, scale, scale)
-        return entropy.weights(entropy.gradient(x))
+        s = entropy.gradient(x)
+        check_entries(
+            jnp.isfinite(s),
+            "x",
+            "is not reached from u = v = `scale` before a weight is at an end of its branch: give a "
+            "larger `scale`",
+        )
+        return entropy.weights(s)

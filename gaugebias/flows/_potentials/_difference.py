@@ -127,6 +127,8 @@ class DifferenceEntropy(AbstractSeparablePotential):
     r"""The potential of `rho(u) - rho(v)` from `(u_0, v_0)`, for any elementwise map.
 
     In the dual time \(S\) of the map, \(u = S^{-1}(S(u_0) + s)\), \(v = S^{-1}(S(v_0) - s)\).
+    Where `rho` is not Legendre (as powers below 2) the domain ends where the first of them is at an
+    end of the branch: the smaller the start, the smaller it is.
 
     **Arguments:** `rho`; `u`, `v` on its branch, of shape () or `(d,)`.
     """
@@ -148,8 +150,25 @@ class DifferenceEntropy(AbstractSeparablePotential):
 
     @property
     def domain(self) -> Interval:
-        low, high = self.rho.domain
-        return as_float(low) - as_float(high), as_float(high) - as_float(low)
+        (low, high), (least, most) = self.rho.dual_domain, self.rho.domain
+        least, most = as_float(least), as_float(most)
+        if self.rho.legendre:
+            return least - most, most - least
+        # One weight is at an end of its branch at a finite dual time, the other is not.
+        a, b = self.rho.dual(self.u), self.rho.dual(self.v)
+
+        def last(up, down):  # the difference where the first dual time ends high, or the other low
+            above, below = high - up, down - low
+            top = self._value(up + below, most)
+            bottom = self._value(down - above, least)
+            return jnp.where(above <= below, most, top) - jnp.where(below <= above, least, bottom)
+
+        return -last(b, a), last(a, b)
+
+    def _value(self, s: Array, end: Array) -> Array:
+        """`rho` at a dual time, `end` where it has none."""
+        x = self.rho(self.rho.dual_inverse(s))
+        return jnp.where(jnp.isnan(x), end, x)
 
     @property
     def dual_domain(self) -> Interval:
@@ -168,7 +187,8 @@ class DifferenceEntropy(AbstractSeparablePotential):
     def gradient(self, x: ArrayLike) -> Array:
         x = as_float(x)
         low, high = (jnp.broadcast_to(as_float(end), x.shape) for end in self.dual_domain)
-        return increasing_root(self.from_dual, x, low, high, jnp.zeros_like(x))
+        s = increasing_root(self.from_dual, x, low, high, jnp.zeros_like(x))
+        return s if self.rho.legendre else jnp.where(self.contains(x), s, jnp.nan)
 
     def dual_curvature(self, s: ArrayLike) -> Array:
         u, v = self.weights(s)
