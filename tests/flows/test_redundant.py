@@ -76,6 +76,23 @@ def test_below_depth_two_dual_time_goes_through_zero_weights():
     assert bool(jnp.all(jnp.minimum(u, v) == 0.0))
 
 
+@pytest.mark.parametrize("start", [(0.3, 0.2), (1e-6, 1e-6)])
+def test_the_domain_of_a_difference_ends_where_a_weight_does(start):
+    """`u^1.5 - v^1.5`: `sqrt(u) + sqrt(v)` is kept until one of them is 0."""
+    rho = flows.SignedDifference(flows.Power(1.5))
+    u, v = (jnp.asarray(w) for w in start)
+    potential = rho.potential((u, v))
+    most = (np.sqrt(u) + np.sqrt(v)) ** 3
+    np.testing.assert_allclose(potential.domain, (-most, most), rtol=1e-12)
+    inside, beyond = jnp.asarray(0.9 * most), jnp.asarray(1.1 * most)
+    np.testing.assert_allclose(potential.from_dual(potential.gradient(inside)), inside, rtol=1e-12)
+    assert bool(potential.contains(inside)) and not bool(potential.contains(beyond))
+    assert np.isnan(potential.gradient(beyond))
+    np.testing.assert_allclose(rho(rho.lift(6.0 * u**1.5, u)), 6.0 * u**1.5, rtol=1e-12)
+    with pytest.raises(ValueError, match="`x` is not reached from u = v = `scale`"):
+        rho.lift(10.0 * u**1.5, u)
+
+
 def test_what_bad_input_says():
     ones, zeros = jnp.ones(2), jnp.zeros(2)
     with pytest.raises(ValueError, match="`depth` must be above 1"):
