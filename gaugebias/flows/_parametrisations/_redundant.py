@@ -80,8 +80,7 @@ class PowerDifference(AbstractParametrisation):
             big = jnp.sqrt(0.5 * (jnp.abs(x) + jnp.sqrt(x**2 + 4.0 * scale**4)))
             small = scale**2 / big
             return jnp.where(x >= 0, big, small), jnp.where(x >= 0, small, big)
-        entropy = PowerEntropy(self.depth, scale, scale)
-        return entropy.weights(entropy.gradient(x))
+        return PowerEntropy(self.depth, scale, scale).weights_at(x)
 
 
 @final
