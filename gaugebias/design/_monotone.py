@@ -37,8 +37,9 @@ class MonotoneMap(eqx.Module):
         density begins to change within 1% of `w`, as one that oscillates for ever does. Beyond it
         `h` goes on linearly, up to the fold.
     - `accuracy`: largest error of `h` found at seven points of every bin, relative to
-        `max(|w|, scale/1000)`, or of `u` for jumps and the like between nodes of the solution, found at
-        eight points (the nodes are 1% of `w` apart; what is narrower than 0.1% can be missed).
+        `max(|w|, scale/1000)`, or of `u` for jumps and the like between nodes of the solution,
+        found at eight points (the nodes are 1% of `w` apart; what is narrower than 0.1% can be
+        missed).
     - `dimension`: `D`; for `D > 1`, distances `w, u >= 0` with `u^(D-1) du = w^(D-1)
         exp(log_density) dw`.
     """

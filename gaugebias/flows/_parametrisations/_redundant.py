@@ -159,7 +159,7 @@ class SignedDifference(AbstractParametrisation):
         check_entries(
             jnp.isfinite(s),
             "x",
-            "is not reached from u = v = `scale` before a weight is at an end of its branch: give a "
-            "larger `scale`",
+            "is not reached from u = v = `scale` before a weight is at an end of its branch: give "
+            "a larger `scale`",
         )
         return entropy.weights(s)

@@ -156,8 +156,8 @@ def certificate(
     found = _certify(potential, matrix, point, first, vector)
     if not isinstance(found.absolute, Tracer) and not bool(jnp.isfinite(found.absolute)):
         raise ValueError(
-            "`potential` has no finite gradient at `x` or `start`: it does not describe the flow up "
-            "to there, as where a weight has reached the end of its branch. Start nearer, or give "
+            "`potential` has no finite gradient at `x` or `start`: it does not describe the flow "
+            "up to there, as where a weight has reached the end of its branch. Start nearer, or give "
             "the `dual_range` of a map of your own."
         )
     return found

@@ -42,7 +42,8 @@ class PowerEntropy(AbstractSeparablePotential):
     - `u`, `v`: the start, positive (or 0 where `D < 2`), of shape () or `(d,)`.
 
     What is given at `x` is exact to rounding from starts of any size. `from_dual` is NaN outside of
-    the dual domain, and loses digits as `1 - s/s_max` does: about `eps (x/u_0^D)^((D-2)/D)`, relative.
+    the dual domain, and loses digits as `1 - s/s_max` does: about `eps (x/u_0^D)^((D-2)/D)`,
+    relative.
     """
 
     depth: float = eqx.field(static=True)
@@ -177,7 +178,7 @@ class PowerEntropy(AbstractSeparablePotential):
 
 
 def _expm1(z: Array) -> Array:
-    """`e^z - 1`; its derivative keeps its digits far below 0 too, where jax takes `(e^z - 1) + 1`."""
+    """`e^z - 1`, with a derivative that keeps its digits far below 0: jax's is `(e^z - 1) + 1`."""
     far = z < -1.0
     return jnp.where(far, jnp.exp(jnp.where(far, z, -1.0)) - 1.0, jnp.expm1(jnp.where(far, 0.0, z)))
 

@@ -187,7 +187,9 @@ def _slopes(fn: Callable, low: float, high: float) -> tuple[float, float]:
     """`F'` at the ends of the domain, or its limits there."""
     width = high - low if np.isfinite(high - low) else 1.0
     with evaluated_now():
-        return _end_slope(jax.grad(fn), low, -1.0, width), _end_slope(jax.grad(fn), high, 1.0, width)
+        return _end_slope(jax.grad(fn), low, -1.0, width), _end_slope(
+            jax.grad(fn), high, 1.0, width
+        )
 
 
 def _end_slope(slope: Callable, end: float, sign: float, width: float) -> float:
