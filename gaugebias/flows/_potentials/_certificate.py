@@ -157,8 +157,8 @@ def certificate(
     if not isinstance(found.absolute, Tracer) and not bool(jnp.isfinite(found.absolute)):
         raise ValueError(
             "`potential` has no finite gradient at `x` or `start`: it does not describe the flow "
-            "up to there, as where a weight has reached the end of its branch. Start nearer, or give "
-            "the `dual_range` of a map of your own."
+            "up to there, as where a weight has reached the end of its branch. Start nearer, or "
+            "give the `dual_range` of a map of your own."
         )
     return found
 
