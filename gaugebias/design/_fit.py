@@ -108,8 +108,9 @@ def fit_family(
             f"has shape {points.shape}."
         )
     share = jnp.ones(len(points)) if weights is None else jnp.asarray(weights, points.dtype)
-    if share.shape != (len(points),) or not bool(jnp.all(share >= 0.0)):
-        raise ValueError(f"`weights` must be {len(points)} numbers that are not negative.")
+    good = share.shape == (len(points),) and bool(jnp.all(share >= 0.0) & jnp.any(share > 0.0))
+    if not good:
+        raise ValueError(f"`weights` must be {len(points)} numbers, none negative and not all 0.")
     share = share / jnp.sum(share)
     wanted = jax.vmap(penalty)(points)
     if not bool(jnp.all(jnp.isfinite(wanted))):

@@ -37,8 +37,10 @@ def from_potential(
     `rho` is the inverse of `int sqrt(R'')` (2308.04921, re-derived): then `dR'(x)/dt =
     -grad L(x)`, and on `A x = b` the flow ends at `argmin D_R(z, x_0)`. Where `R''` is unbounded
     at 0 inside the domain, `rho' = 0` there and the flow would stick: the result is the signed
-    difference `rho(u) - rho(v)` of the map of `x > 0`, whose own potential
-    (`parametrisation.potential(start)`) tends to `R` as the start tends to 0.
+    difference `rho(u) - rho(v)` of the map of `x > 0`. A weight that reaches 0 sticks; up to there
+    the flow has the potential `parametrisation.potential(start)`. The bias is `R`, as the start
+    tends to 0, of the dual flow whose weights go on from 0 (see
+    [`gaugebias.flows.PowerEntropy`][]), not of one that stuck.
 
     **Arguments:**
 
@@ -51,8 +53,9 @@ def from_potential(
 
     **Returns:** a [`gaugebias.design.MirrorDesign`][].
 
-    **Raises:** `ValueError` where `R` is not convex, where `R'' = 0` on an interval, where it is
-    NaN, naming the place and what would work.
+    **Raises:** `ValueError` where `R` is not convex (as `|x| log|x| - |x|` across 0), where
+    `R'' = 0` on an interval, where its slope jumps, where it is NaN, naming the place and what
+    would work.
 
     !!! example
 
@@ -89,6 +92,7 @@ def from_potential(
         )
     if signed:
         _check_even(fn, inner[1])
+        _check_slope_at_zero(fn)
     try:
         target = SeparablePotential(fn, inner, base=base)
     except ValueError as error:
@@ -101,13 +105,13 @@ def from_potential(
         parametrisation = SignedDifference(rho)
         notes.append(
             f"R'' behaves like |x|^{power:.3g} at 0, so that rho alone would stick there: "
-            "x = rho(u) - rho(v), with the bias of R as the start tends to 0"
+            "x = rho(u) - rho(v), with the bias of R as the start tends to 0 where weights go on "
+            "from 0 in dual time"
         )
-        if power > -1.0 + 1e-3:
-            notes.append(
-                "weights that reach 0 stick there: the flow of weights can stay away from the "
-                "minimiser of R however small the start"
-            )
+        notes.append(
+            "weights that reach 0 stick there: the flow of weights can stay away from the "
+            "minimiser of R however small the start"
+        )
         closed = None if closed is None else f"x = rho(u) - rho(v), rho: {closed}"
     far = [abs(y) for y, end in zip(rho.map.reach, inner, strict=True) if not math.isfinite(end)]
     if not rho.chart.trivial or min(far, default=math.inf) < 1e6:
@@ -154,6 +158,38 @@ def _check_even(fn: Callable, high: float) -> None:
         raise ValueError(
             "`potential` has R'' unbounded at 0 and is not even: the difference rho(u) - rho(v) "
             "has an even potential; use one side of 0 as `domain`, or an even R."
+        )
+
+
+def _check_slope_at_zero(fn: Callable) -> None:
+    """That an even `R` with `R''` unbounded at 0 is smooth there: `R'` falls to 0.
+
+    The difference of two maps sees `R''` on one side only, not the jump of `R'` from it to the
+    other.
+    """
+    single = jnp.result_type(float) == jnp.float32
+    x = np.asarray([1e-10, 1e-8] if single else [1e-30, 1e-28])
+    bend = _second(fn, x)
+    with jax.ensure_compile_time_eval():
+        slope = float(jax.grad(fn)(jnp.asarray(x[0])))
+    power = float(np.log(bend[0] / bend[1]) / np.log(x[0] / x[1]))
+    if power <= -1.0 + 1e-6:
+        raise ValueError(
+            f"`potential` must be convex, but R'' behaves like |x|^{power:.3g} at 0, so that R' is "
+            "unbounded there and jumps down from one side to the other. Take one side, `domain` "
+            "(0, inf); the difference of two copies of that map, "
+            "`SignedDifference(design.rho)`, has the potential R + c |x| with c growing as the "
+            "start tends to 0: the l1 norm."
+        )
+    rest = x[0] * bend[0] / (1.0 + power)  # what the power itself has of the slope
+    jump = 2.0 * (slope - rest)
+    if not abs(jump) <= 1e-2 * max(abs(slope), rest):
+        what = "is not convex" if jump < 0 else "has a kink"
+        cure = "Take one side of 0 as `domain`"
+        cure = cure if jump < 0 else "Smooth it, as sqrt(x^2 + e^2) for |x|"
+        raise ValueError(
+            f"`potential` {what} at 0: its slope jumps by {jump:.3g}, which the second derivative "
+            f"does not see, and no flow has such a bias. {cure}."
         )
 
 

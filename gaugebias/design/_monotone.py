@@ -37,8 +37,9 @@ class MonotoneMap(eqx.Module):
         density begins to change within 1% of `w`, as one that oscillates for ever does. Beyond it
         `h` goes on linearly, up to the fold.
     - `accuracy`: largest error of `h` found at seven points of every bin, relative to
-        `max(|w|, 1e-3)`, or of `u` for jumps and the like between nodes of the solution, found at
-        eight points (the nodes are 1% of `w` apart; what is narrower than 0.1% can be missed).
+        `max(|w|, scale/1000)`, or of `u` for jumps and the like between nodes of the solution,
+        found at eight points (the nodes are 1% of `w` apart; what is narrower than 0.1% can be
+        missed).
     - `dimension`: `D`; for `D > 1`, distances `w, u >= 0` with `u^(D-1) du = w^(D-1)
         exp(log_density) dw`.
     """
@@ -243,7 +244,7 @@ def monotone(
             else:
                 length = abs(bound - anchor)
                 shape = _shape(log_density, anchor, sign, length, dimension, scale, reach)
-                table, error = tabulate(shape, dtype)
+                table, error = tabulate(shape, dtype, 1e-3 * scale)
                 missed = max(g.missed for g in (shape.near, shape.far) if g is not None)
                 accuracy, sides[sign] = max(accuracy, error, missed), (shape, table)
             ends_of_w[max(sign, 0)] = anchor + sign * float(sides[sign][1].last[1])

@@ -125,10 +125,10 @@ class Shape(NamedTuple):
     length: float
 
 
-def tabulate(shape: Shape, dtype: Any) -> tuple[Side, float]:
+def tabulate(shape: Shape, dtype: Any, small: float) -> tuple[Side, float]:
     """The table of a side in `dtype`, and its largest error at seven points of every bin.
 
-    The error is relative to `max(|w|, 1e-3)`, against the solution of the equation itself.
+    The error is relative to `max(|w|, small)`, against the solution of the equation itself.
     """
     near, end, split = shape.near, shape.end, shape.split
     last_u = float(np.exp(near.log_u[-1]))
@@ -147,7 +147,7 @@ def tabulate(shape: Shape, dtype: Any) -> tuple[Side, float]:
     rows, bases, worst, before = [], [], 0.0, 0
     for which, edges in enumerate(families):
         c = _quintics(Piece(edges, *_exact(shape, edges, which == 1)))
-        worst = max(worst, _error(shape, edges, c, which == 1))
+        worst = max(worst, _error(shape, edges, c, which == 1, small))
         bits = int(np.float64(edges[0]).view(np.int64)) >> (52 - _BITS)
         bits32 = int(np.float32(edges[0]).view(np.int32)) >> (23 - _BITS)
         bases.append((bits - before, bits32 - before))
@@ -178,9 +178,11 @@ def _exact(shape: Shape, distance: np.ndarray, second_half: bool):
     return np.exp(t), (-first if second_half else first), second
 
 
-def _error(shape: Shape, edges: np.ndarray, c: np.ndarray, second_half: bool) -> float:
+def _error(
+    shape: Shape, edges: np.ndarray, c: np.ndarray, second_half: bool, small: float
+) -> float:
     x = (np.arange(_CHECKED) + 0.5) / _CHECKED
     distance = (edges[:-1, None] + np.diff(edges)[:, None] * x).ravel()
     exact = _exact(shape, distance, second_half)[0].reshape(len(c), -1)
     found = sum(c[:, k, None] * x**k for k in range(6))
-    return float(np.max(np.abs(found - exact) / np.maximum(exact, 1e-3)))
+    return float(np.max(np.abs(found - exact) / np.maximum(exact, small)))

@@ -51,3 +51,5 @@ def test_bad_input():
         fit_family(phi, lift, START, L1(0.4), 0.2, jnp.ones(1))
     with pytest.raises(ValueError, match="`temperature` must be positive"):
         fit_family(phi, lift, START, L1(0.4), 0.0, POINTS)
+    with pytest.raises(ValueError, match="`weights` must be .* not all 0"):
+        fit_family(phi, lift, START, L1(0.4), 0.2, POINTS, weights=jnp.zeros(len(POINTS)))

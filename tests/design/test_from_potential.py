@@ -67,20 +67,31 @@ def test_gradient_flow_has_the_bias_of_the_potential():
 
 @pytest.mark.slow
 def test_unbounded_curvature_at_0_becomes_a_signed_difference():
-    """Its own certificate holds at any start, that of R in the limit of small ones."""
-    design = from_potential(entropy)
+    """Of `|x|^1.5`: its own potential while no weight is 0, which is not far from a small start."""
+    design = from_potential(lambda x: jnp.abs(x) ** 1.5)
     assert isinstance(design.parametrisation, SignedDifference)
     assert "rho(u) - rho(v)" in (design.closed_form or "")
-    y = A @ jnp.asarray([1.0, 1.0, 0, 0, 0, 0, 0, 0])
-    found = design.validate(A, y, design.lift(jnp.zeros(8), 1e-4))
-    assert found.holds and float(found.certificate.residual) < 1e-8
+    assert any("reach 0 stick there" in note for note in design.notes)
+    with pytest.raises(ValueError, match="`scale` must be given for a signed difference"):
+        design.lift(jnp.zeros(2))
+    own = design.parametrisation.potential(design.lift(jnp.zeros(2), 1e-2))
+    # rho = (c w)^(4/3) from u = v: u^(2/3) + v^(2/3) is kept, and doubles u^(2/3) at v = 0.
+    np.testing.assert_allclose(own.domain[1], 4.0 * 1e-2, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_what_a_difference_of_entropy_maps_has():
+    """Across 0 the entropy is not convex; the difference of its maps tends to the l1 norm."""
+    both = SignedDifference(from_potential(entropy, (0.0, np.inf)).rho)
+    w = both.rho.lift(jnp.full(3, 1e-4))
     # u^2/4 - v^2/4 from u = v: the hyperbolic entropy of rate 1 and scale 2 * 1e-4.
     x = jnp.asarray([-0.5, 0.0, 0.3])
-    own = design.parametrisation.potential(design.lift(jnp.zeros(3), 1e-4))
+    own = both.potential((w, w))
     closed = HyperbolicEntropy(jnp.asarray(2e-4), jnp.asarray(0.0), jnp.asarray(1.0))
     np.testing.assert_allclose(own.gradient(x), closed.gradient(x), atol=1e-6)
-    with pytest.raises(ValueError, match="`scale` must be given for a signed difference"):
-        design.lift(x)
+    # R' + c sign x, c = -log of the start: not R.
+    more = np.sign(x) * (np.log(np.abs(np.where(x == 0, 1, x))) - np.log(1e-4))
+    np.testing.assert_allclose(own.gradient(x), more, atol=1e-6)
 
 
 @pytest.mark.slow
@@ -105,6 +116,15 @@ REFUSED = {
     ),
     "no function": (lambda: from_potential(2.0), "`potential` must be a function"),
     "one-sided": (lambda: from_potential(entropy, (-1.0, np.inf)), "is not symmetric"),
+    "cusp": (lambda: from_potential(entropy), r"must be convex, but .*x\|\^-1 at 0.*the l1 norm"),
+    "bent down": (
+        lambda: from_potential(lambda x: jnp.abs(x) ** 1.5 - jnp.abs(x)),
+        "is not convex at 0: its slope jumps by -2,.*Take one side",
+    ),
+    "kink in a cusp": (
+        lambda: from_potential(lambda x: jnp.abs(x) ** 1.5 + 1e-3 * jnp.abs(x)),
+        "has a kink at 0: its slope jumps by 0.002,.*Smooth it",
+    ),
     "outside": (
         lambda: from_potential(CASES["tanh"][0], (-1.0, 1.0)).lift(jnp.asarray(1.5)),
         r"`x` must lie in the open interval \(-1, 1\)",

@@ -52,6 +52,14 @@ def test_derivatives_both_ways_are_those_of_the_table(laplace):
     np.testing.assert_allclose(jax.vmap(jax.grad(laplace.inverse))(w) * slope, 1.0, rtol=1e-9)
 
 
+def test_the_error_stated_is_relative_to_the_scale():
+    """At a scale of 1e-6 an error over `max(|w|, 1e-3)` would be one of next to nothing."""
+    map = monotone(Line(-3e6), symmetric=True, scale=1e-6)
+    w = jnp.linspace(0.01, 0.999, 4001) * map.reach[1]
+    found = float(jnp.max(jnp.abs(map(map.inverse(w)) / w - 1.0)))
+    assert 0.05 * map.accuracy < found <= 1.05 * map.accuracy
+
+
 def test_compiles_and_maps_and_reflects(laplace):
     u = jnp.linspace(-0.3, 0.3, 12).reshape(3, 4)
     np.testing.assert_array_equal(jax.jit(lambda m, x: m(x))(laplace, u), laplace(u))

@@ -46,6 +46,13 @@ def test_what_bad_input_says(system):
         flows.certificate(positive, a, x, -x)
 
 
+def test_a_gradient_that_is_not_finite_is_no_residual():
+    own = flows.Elementwise(lambda w: w**1.5, (0.0, np.inf))
+    potential = flows.SignedDifference(own).potential((jnp.full(3, 0.3), jnp.full(3, 0.3)))
+    with pytest.raises(ValueError, match="`potential` has no finite gradient at `x` or `start`"):
+        flows.certificate(potential, jnp.ones((1, 3)), jnp.full(3, 5.0), jnp.zeros(3))
+
+
 @pytest.mark.parametrize("spread", [1e15, 1e40])
 def test_the_lengths_of_rows_do_not_matter(system, spread):
     """An equation multiplied by a number is the same equation, at any number."""

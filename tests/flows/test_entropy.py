@@ -106,5 +106,7 @@ def test_what_bad_input_says():
         flows.kernel_rich(1.5, 0.1)
     with pytest.raises(ValueError, match="`alpha` must be positive"):
         flows.kernel_rich(2, 0.0)
+    with pytest.raises(ValueError, match="`alpha` to the power 10 leaves the range of numbers"):
+        flows.kernel_rich(10, 1e-40)
     with pytest.raises(ValueError, match="`alpha` must be a scalar above depth 2"):
         flows.kernel_rich(3, ones)

@@ -60,6 +60,13 @@ def test_pseudo_inverse_of_the_data_keeps_the_bias(path):
 
 
 @pytest.mark.slow
+def test_dependent_rows_have_a_pseudo_inverse_too(path):
+    twice = flows.LinearModel(jnp.concatenate([A, 2.0 * A[:2]]), jnp.concatenate([Y, 2.0 * Y[:2]]))
+    data = flows.natural_gradient_flow(RHO, twice, START, 30.0, metric="data", tolerance=1e-11)
+    np.testing.assert_allclose(data.end, path.end, atol=1e-8)
+
+
+@pytest.mark.slow
 def test_a_flow_within_jit_and_of_any_function():
     def end(scale):
         start = {"u": scale * jnp.ones(7), "v": scale * jnp.ones(7)}

@@ -30,6 +30,18 @@ def test_start(case):
     np.testing.assert_allclose(gap, case[0] * jnp.eye(case[3]), atol=1e-12)
 
 
+def test_start_in_float32():
+    """What rounding leaves of a rank and of an orthogonal matrix is not refused."""
+    product, *_ = make(2.0, 30, 20, 10)
+    turn = np.linalg.qr(np.random.default_rng(4).standard_normal((10, 10)))[0]
+    product, turn = (v.astype(np.float32) for v in (product, turn))
+    w1, w2 = flows.lambda_balanced_start(product, 2.0, hidden=10, rotation=turn)
+    assert w1.dtype == jnp.float32
+    np.testing.assert_allclose(w2 @ w1, product, atol=1e-4)
+    with pytest.raises(ValueError, match="`hidden` is 9, less than the rank"):
+        flows.lambda_balanced_start(product, 2.0, hidden=9)
+
+
 @pytest.mark.parametrize(
     "case", [CASES[0], CASES[3], *(pytest.param(c, marks=pytest.mark.slow) for c in CASES[1:3])]
 )

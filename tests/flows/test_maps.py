@@ -52,6 +52,17 @@ def test_bregman_divergences():
     np.testing.assert_allclose(flows.Exponential().potential().bregman(z, x), itakura, rtol=1e-13)
 
 
+@pytest.mark.parametrize("rho", [*(m[0] for m in MAPS.values()), flows.Power(2.5)])
+def test_dual_points_beyond_the_range_have_no_weights(rho):
+    """Not those of the square of a negative number, nor of another branch."""
+    potential = rho.potential()
+    for end, out in zip(rho.dual_domain, (-1.0, 1.0), strict=True):
+        if np.isfinite(end):
+            s = jnp.asarray(end + 0.3 * out)
+            assert not bool(potential.contains_dual(s))
+            assert np.isnan(rho.dual_inverse(s)) and np.isnan(potential.from_dual(s))
+
+
 def test_the_slope_of_an_l1_like_potential_is_bounded():
     assert flows.Tan().dual_domain[1] == pytest.approx(np.pi / 4)
     assert float(flows.Tan().potential().gradient(1e6)) == pytest.approx(np.pi / 4, abs=1e-9)

@@ -1,6 +1,8 @@
 """Redundant maps and the potentials of differences."""
 
+import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 
@@ -74,6 +76,76 @@ def test_below_depth_two_dual_time_goes_through_zero_weights():
     np.testing.assert_allclose(entropy.gradient(X), expected, rtol=1e-12)
     u, v = entropy.weights(entropy.gradient(X))
     assert bool(jnp.all(jnp.minimum(u, v) == 0.0))
+
+
+@pytest.mark.parametrize("start", [(0.3, 0.2), (1e-6, 1e-6)])
+def test_the_domain_of_a_difference_ends_where_a_weight_does(start):
+    """`u^1.5 - v^1.5`: `sqrt(u) + sqrt(v)` is kept until one of them is 0."""
+    rho = flows.SignedDifference(flows.Power(1.5))
+    u, v = (jnp.asarray(w) for w in start)
+    potential = rho.potential((u, v))
+    most = (np.sqrt(u) + np.sqrt(v)) ** 3
+    np.testing.assert_allclose(potential.domain, (-most, most), rtol=1e-12)
+    inside, beyond = jnp.asarray(0.9 * most), jnp.asarray(1.1 * most)
+    np.testing.assert_allclose(potential.from_dual(potential.gradient(inside)), inside, rtol=1e-12)
+    assert bool(potential.contains(inside)) and not bool(potential.contains(beyond))
+    assert np.isnan(potential.gradient(beyond))
+    np.testing.assert_allclose(rho(rho.lift(6.0 * u**1.5, u)), 6.0 * u**1.5, rtol=1e-12)
+    with pytest.raises(ValueError, match="`x` is not reached from u = v = `scale`"):
+        rho.lift(10.0 * u**1.5, u)
+
+
+FAR = [
+    (3, 100.0, 100.0, 1.0),  # what x moves the weights by is lost in them
+    (3, 1e4, 1e4, 1.0),
+    (2.5, 40.0, 30.0, 3e3),
+    (10, 0.03, 0.03, 1.0),  # 1 - s/s_max is below rounding
+    (6, 1e-4, 2e-4, -5.0),
+    (3, 0.7, 0.5, -1.0),
+]
+
+
+@pytest.mark.parametrize("case", FAR)
+def test_power_entropies_from_large_and_small_starts(case):
+    """Against the definition in 80 digits: a root in the dual time, and `s x - R*(s)`."""
+    depth, u, v, x = case
+    with mpmath.workdps(80):
+        d, a, b, y = (mpmath.mpf(value) for value in case)
+        first, second = a ** (2 - d), b ** (2 - d)
+        rate = d * (d - 2)
+        low, high = -second / rate, first / rate
+
+        def weights(s):
+            return (first - rate * s) ** (1 / (2 - d)), (second + rate * s) ** (1 / (2 - d))
+
+        for _ in range(270):
+            s = (low + high) / 2
+            up, down = weights(s)
+            low, high = (s, high) if up**d - down**d < y else (low, s)
+        value = s * y - (up**2 + down**2 - a**2 - b**2) / (2 * d)
+        bend = 1 / (d**2 * (up ** (2 * d - 2) + down ** (2 * d - 2)))
+        exact = [float(each) for each in (s, value, bend, up, down)]
+    entropy = flows.PowerEntropy(depth, u, v)
+    found = [entropy.gradient(x), entropy.terms(x), entropy.curvature(x), *entropy.weights_at(x)]
+    np.testing.assert_allclose(found, exact, rtol=1e-12)
+    slope = jax.grad(entropy.gradient)(x)
+    np.testing.assert_allclose(slope, exact[2], rtol=1e-10)
+
+
+def test_the_slope_of_the_gradient_at_the_start_itself():
+    entropy = flows.PowerEntropy(3.0, 0.7, 0.5)
+    x = entropy.u**3 - entropy.v**3
+    np.testing.assert_allclose(jax.grad(entropy.gradient)(x), entropy.curvature(x), rtol=1e-12)
+
+
+@pytest.mark.parametrize("depth", [2.5, 3, 4])
+def test_no_weights_beyond_the_dual_time_at_which_one_is_infinite(depth):
+    entropy = flows.PowerEntropy(depth, 0.7, 0.5)
+    low, high = (float(end) for end in entropy.dual_domain)
+    assert float(entropy.from_dual(0.999 * high)) > 10.0
+    for s in (1.001 * low, high, 2.0 * high):
+        values = entropy.from_dual(s), entropy.dual_curvature(s), entropy.conjugate(s)
+        assert np.isnan(values).all()
 
 
 def test_what_bad_input_says():

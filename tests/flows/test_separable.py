@@ -31,6 +31,24 @@ def test_a_bounded_domain():
     assert not bool(potential.contains(-1.0))
 
 
+ENDS = {
+    "0 inf": (lambda x: jnp.sqrt(1.0 + x**2), (-np.inf, np.inf), (-1.0, 1.0)),
+    "inf/inf": (lambda x: x * jnp.arctan(x) - 0.5 * jnp.log1p(x**2), (-np.inf, np.inf), None),
+    "0/0": (lambda x: x * jnp.sqrt(x), (0.0, np.inf), (0.0, np.inf)),
+    "0 log 0": (lambda x: x * jnp.log(x) - x, (0.0, np.inf), (-np.inf, np.inf)),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_slopes_at_ends_are_limits_where_autodiff_has_none(name):
+    """Otherwise the range of `F'` counts as unbounded, and its potential as Legendre."""
+    fn, domain, expected = ENDS[name]
+    potential = flows.SeparablePotential(fn, domain)
+    expected = (-np.pi / 2, np.pi / 2) if expected is None else expected
+    np.testing.assert_allclose(potential.dual_domain, expected, rtol=1e-12)
+    assert potential.legendre == (name != "0/0")
+
+
 @pytest.mark.slow
 def test_scaled_has_the_same_minimisers(system):
     a, b = system

@@ -45,7 +45,7 @@ class AbstractElementwise(AbstractParametrisation):
 
     @abc.abstractmethod
     def dual_inverse(self, s: ArrayLike) -> Array:
-        """`w` with `S(w) = s`."""
+        """`w` with `S(w) = s`; NaN where none has."""
 
     @abc.abstractmethod
     def potential_terms(self, x: ArrayLike) -> Array:

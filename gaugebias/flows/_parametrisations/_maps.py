@@ -114,7 +114,8 @@ class Power(AbstractElementwise):
         n = self.exponent
         if n == 2:
             return jnp.exp(2.0 * as_float(s))
-        return (n * (2.0 - n) * as_float(s)) ** (1.0 / (2.0 - n))
+        power = n * (2.0 - n) * as_float(s)  # w^(2 - n)
+        return jnp.where(power > 0, power, jnp.nan) ** (1.0 / (2.0 - n))
 
     def potential_terms(self, x: ArrayLike) -> Array:
         x, p = as_float(x), 2.0 / self.exponent
@@ -195,7 +196,8 @@ class Sinh(AbstractElementwise):
         return jnp.arctan(jnp.sinh(as_float(w)))
 
     def dual_inverse(self, s: ArrayLike) -> Array:
-        return jnp.arcsinh(jnp.tan(as_float(s)))
+        s = as_float(s)
+        return jnp.arcsinh(jnp.tan(jnp.where(jnp.abs(s) < 0.5 * jnp.pi, s, jnp.nan)))
 
     def potential_terms(self, x: ArrayLike) -> Array:
         x = as_float(x)

@@ -80,8 +80,7 @@ class PowerDifference(AbstractParametrisation):
             big = jnp.sqrt(0.5 * (jnp.abs(x) + jnp.sqrt(x**2 + 4.0 * scale**4)))
             small = scale**2 / big
             return jnp.where(x >= 0, big, small), jnp.where(x >= 0, small, big)
-        entropy = PowerEntropy(self.depth, scale, scale)
-        return entropy.weights(entropy.gradient(x))
+        return PowerEntropy(self.depth, scale, scale).weights_at(x)
 
 
 @final
@@ -150,7 +149,17 @@ class SignedDifference(AbstractParametrisation):
         return DifferenceEntropy(self.rho, u, v)
 
     def lift(self, x: ArrayLike, scale: ArrayLike) -> tuple[Array, Array]:
-        """Weights with predictor `x` on the leaf of `u = v = scale`."""
+        """Weights with predictor `x` on the leaf of `u = v = scale`.
+
+        **Raises:** `ValueError` where the leaf does not reach `x`.
+        """
         x, scale = jnp.broadcast_arrays(as_float(x), as_float(scale))
         entropy = DifferenceEntropy(self.rho, scale, scale)
-        return entropy.weights(entropy.gradient(x))
+        s = entropy.gradient(x)
+        check_entries(
+            jnp.isfinite(s),
+            "x",
+            "is not reached from u = v = `scale` before a weight is at an end of its branch: give "
+            "a larger `scale`",
+        )
+        return entropy.weights(s)

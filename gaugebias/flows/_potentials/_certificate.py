@@ -135,7 +135,8 @@ def certificate(
 
     **Returns:** a [`gaugebias.flows.Certificate`][].
 
-    **Raises:** `ValueError` where shapes do not fit or a point is outside the domain.
+    **Raises:** `ValueError` where shapes do not fit, a point is outside the domain, or the gradient
+    is not finite there.
 
     !!! example
 
@@ -152,7 +153,14 @@ def certificate(
     point, first = (
         check_point(potential, each, name, matrix) for each, name in ((x, "x"), (start, "start"))
     )
-    return _certify(potential, matrix, point, first, vector)
+    found = _certify(potential, matrix, point, first, vector)
+    if not isinstance(found.absolute, Tracer) and not bool(jnp.isfinite(found.absolute)):
+        raise ValueError(
+            "`potential` has no finite gradient at `x` or `start`: it does not describe the flow "
+            "up to there, as where a weight has reached the end of its branch. Start nearer, or "
+            "give the `dual_range` of a map of your own."
+        )
+    return found
 
 
 def check_point(potential: AbstractPotential, x: ArrayLike, name: str, A: Array) -> Array:

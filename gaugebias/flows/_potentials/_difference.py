@@ -1,5 +1,6 @@
 """Potentials of signed differences of two parameters."""
 
+import math
 from typing import final
 
 import equinox as eqx
@@ -13,9 +14,13 @@ from ._potential import AbstractSeparablePotential, Interval, as_float
 
 
 def _clipped(base: Array, power: float) -> Array:
-    """`max(base, 0)^power`, 0 with its derivatives where the base is not positive."""
+    """`max(base, 0)^power`; where the base is not positive 0 with its derivatives, or NaN.
+
+    NaN for negative powers: a weight that has gone to infinity before.
+    """
     inside = base > 0
-    return jnp.where(inside, jnp.where(inside, base, 1.0) ** power, 0.0)
+    rest = 0.0 if power > 0 else jnp.nan
+    return jnp.where(inside, jnp.where(inside, base, 1.0) ** power, rest)
 
 
 @final
@@ -36,7 +41,9 @@ class PowerEntropy(AbstractSeparablePotential):
     - `depth`: `D`.
     - `u`, `v`: the start, positive (or 0 where `D < 2`), of shape () or `(d,)`.
 
-    `from_dual` loses digits as `1 - s/s_max` does: about `eps (x/u_0^D)^((D-2)/D)`, relative.
+    What is given at `x` is exact to rounding from starts of any size. `from_dual` is NaN outside of
+    the dual domain, and loses digits as `1 - s/s_max` does: about `eps (x/u_0^D)^((D-2)/D)`,
+    relative.
     """
 
     depth: float = eqx.field(static=True)
@@ -67,6 +74,14 @@ class PowerEntropy(AbstractSeparablePotential):
         power = 1.0 / (2.0 - self.depth)
         return _clipped(up, power), _clipped(down, power)
 
+    def weights_at(self, x: ArrayLike) -> tuple[Array, Array]:
+        """`(u, v)` at the predictor `x`, to rounding where those at its dual time are not."""
+        if self.depth < 2:
+            return self.weights(self.gradient(x))
+        r, (first, other), side = self._growth(as_float(x))
+        grown, fallen = first * jnp.exp(r), other * jnp.exp(-self._fall(r, first, other))
+        return jnp.where(side > 0, grown, fallen), jnp.where(side > 0, fallen, grown)
+
     def _powers(self, s: ArrayLike) -> tuple[Array, Array]:
         """`u^(2-D)` and `v^(2-D)` at the dual time `s`."""
         s, (a, b) = as_float(s), self._offsets()
@@ -93,7 +108,13 @@ class PowerEntropy(AbstractSeparablePotential):
         return _clipped(up, power) - _clipped(down, power)
 
     def gradient(self, x: ArrayLike) -> Array:
-        x = as_float(x)
+        if self.depth < 2:
+            return self._lazy_gradient(as_float(x))
+        r, (first, _), side = self._growth(as_float(x))
+        c = first ** (2.0 - self.depth)
+        return side * c * _expm1((2.0 - self.depth) * r) / self._rate
+
+    def _lazy_gradient(self, x: Array) -> Array:
         a, b = self._offsets()
         start = self.u**self.depth - self.v**self.depth
         # As if the lesser weight stood still: a bound, from which Newton's steps are monotone.
@@ -104,13 +125,42 @@ class PowerEntropy(AbstractSeparablePotential):
         ends = [jnp.broadcast_to(as_float(end), x.shape) for end in self.dual_domain]
         return increasing_root(self.from_dual, x, ends[0], ends[1], guess)
 
+    def _growth(self, x: Array) -> tuple[Array, tuple[Array, Array], Array]:
+        """`r`, the logarithm by which the growing weight has grown, for depths above 2.
+
+        With the starts of the growing and the other weight, and the sign of the growing one. In
+        `r` nothing cancels, from starts that `x` has left far behind to those it hardly moves.
+        """
+        d, start = self.depth, self.u**self.depth - self.v**self.depth
+        up = x >= start
+        first, other = jnp.where(up, self.u, self.v), jnp.where(up, self.v, self.u)
+        side = jnp.where(up, 1.0, -1.0)
+        rise = side * (x - start) / first**d  # not the absolute value, which has no slope at 0
+
+        def grown(r):
+            fall = self._fall(r, first, other)
+            return _expm1(d * r) - (other / first) ** d * _expm1(-d * fall)
+
+        low = -jnp.log1p((first / other) ** (d - 2.0)) / (d - 2.0)
+        r = increasing_root(grown, rise, low, jnp.full_like(rise, jnp.inf), jnp.log1p(rise) / d)
+        return r, (first, other), side
+
+    def _fall(self, r: Array, first: Array, other: Array) -> Array:
+        """The logarithm by which the other weight has fallen."""
+        ratio = (first / other) ** (2.0 - self.depth)
+        return jnp.log1p(-ratio * _expm1((2.0 - self.depth) * r)) / (self.depth - 2.0)
+
     def dual_curvature(self, s: ArrayLike) -> Array:
         up, down = self._powers(s)
         power = 2.0 * (self.depth - 1.0) / (2.0 - self.depth)
         return self.depth**2 * (_clipped(up, power) + _clipped(down, power))
 
     def curvature(self, x: ArrayLike) -> Array:
-        return 1.0 / self.dual_curvature(self.gradient(x))
+        if self.depth < 2:
+            return 1.0 / self.dual_curvature(self.gradient(x))
+        u, v = self.weights_at(x)
+        power = 2.0 * (self.depth - 1.0)
+        return 1.0 / (self.depth**2 * (u**power + v**power))
 
     def conjugate_terms(self, s: ArrayLike) -> Array:
         u, v = self.weights(s)
@@ -118,8 +168,31 @@ class PowerEntropy(AbstractSeparablePotential):
         return norm / (2.0 * self.depth)
 
     def terms(self, x: ArrayLike) -> Array:
-        s = self.gradient(x)
-        return s * as_float(x) - self.conjugate_terms(s)
+        if self.depth < 2:
+            s = self.gradient(x)
+            return s * as_float(x) - self.conjugate_terms(s)
+        # s x - (u^2 + v^2 - u_0^2 - v_0^2)/(2 D), one positive term for each weight.
+        r, (first, other), _ = self._growth(as_float(x))
+        fall = self._fall(r, first, other)
+        return first**2 * _work(r, self.depth) + other**2 * _work(-fall, self.depth)
+
+
+def _expm1(z: Array) -> Array:
+    """`e^z - 1`, with a derivative that keeps its digits far below 0: jax's is `(e^z - 1) + 1`."""
+    far = z < -1.0
+    return jnp.where(far, jnp.exp(jnp.where(far, z, -1.0)) - 1.0, jnp.expm1(jnp.where(far, 0.0, z)))
+
+
+def _work(r: Array, d: float) -> Array:
+    r"""\([2 (e^{D r} - 1) - D (e^{2 r} - 1)]/(2 D (D - 2))\), by its series at small `r`."""
+    scale = 2.0 * d * (d - 2.0)
+    small = jnp.abs(r) < 0.1 / d
+    near, series = jnp.where(small, r, 0.0), jnp.zeros_like(r)
+    for n in range(11, 1, -1):
+        series = (series + (2.0 * d**n - d * 2.0**n) / scale / math.factorial(n)) * near
+    far = jnp.where(small, 1.0, r)
+    whole = (2.0 * _expm1(d * far) - d * _expm1(2.0 * far)) / scale
+    return jnp.where(small, series * near, whole)
 
 
 @final
@@ -127,6 +200,8 @@ class DifferenceEntropy(AbstractSeparablePotential):
     r"""The potential of `rho(u) - rho(v)` from `(u_0, v_0)`, for any elementwise map.
 
     In the dual time \(S\) of the map, \(u = S^{-1}(S(u_0) + s)\), \(v = S^{-1}(S(v_0) - s)\).
+    Where `rho` is not Legendre (as powers below 2) the domain ends where the first of them is at an
+    end of the branch: the smaller the start, the smaller it is.
 
     **Arguments:** `rho`; `u`, `v` on its branch, of shape () or `(d,)`.
     """
@@ -148,8 +223,25 @@ class DifferenceEntropy(AbstractSeparablePotential):
 
     @property
     def domain(self) -> Interval:
-        low, high = self.rho.domain
-        return as_float(low) - as_float(high), as_float(high) - as_float(low)
+        (low, high), (least, most) = self.rho.dual_domain, self.rho.domain
+        least, most = as_float(least), as_float(most)
+        if self.rho.legendre:
+            return least - most, most - least
+        # One weight is at an end of its branch at a finite dual time, the other is not.
+        a, b = self.rho.dual(self.u), self.rho.dual(self.v)
+
+        def last(up, down):  # the difference where the first dual time ends high, or the other low
+            above, below = high - up, down - low
+            top = self._value(up + below, most)
+            bottom = self._value(down - above, least)
+            return jnp.where(above <= below, most, top) - jnp.where(below <= above, least, bottom)
+
+        return -last(b, a), last(a, b)
+
+    def _value(self, s: Array, end: Array) -> Array:
+        """`rho` at a dual time, `end` where it has none."""
+        x = self.rho(self.rho.dual_inverse(s))
+        return jnp.where(jnp.isnan(x), end, x)
 
     @property
     def dual_domain(self) -> Interval:
@@ -168,7 +260,8 @@ class DifferenceEntropy(AbstractSeparablePotential):
     def gradient(self, x: ArrayLike) -> Array:
         x = as_float(x)
         low, high = (jnp.broadcast_to(as_float(end), x.shape) for end in self.dual_domain)
-        return increasing_root(self.from_dual, x, low, high, jnp.zeros_like(x))
+        s = increasing_root(self.from_dual, x, low, high, jnp.zeros_like(x))
+        return s if self.rho.legendre else jnp.where(self.contains(x), s, jnp.nan)
 
     def dual_curvature(self, s: ArrayLike) -> Array:
         u, v = self.weights(s)

@@ -45,4 +45,11 @@ def kernel_rich(depth: float, alpha: ArrayLike) -> AbstractPotential:
         return HyperbolicEntropy(2.0 * alpha**2, jnp.zeros(()), jnp.ones(()))
     if alpha.ndim:
         raise ValueError("`alpha` must be a scalar above depth 2: see `PowerEntropy` for others.")
-    return Scaled(PowerEntropy(depth, alpha, alpha), depth * (depth - 2.0) * alpha ** (depth - 2.0))
+    factor = depth * (depth - 2.0) * alpha ** (depth - 2.0)
+    size = factor * alpha**2
+    check_entries(
+        (size > 0) & jnp.isfinite(size),
+        "alpha",
+        f"to the power {depth:g} leaves the range of numbers: take one nearer to 1",
+    )
+    return Scaled(PowerEntropy(depth, alpha, alpha), factor)

@@ -37,7 +37,7 @@ class AbstractPotential(eqx.Module):
 
     @abc.abstractmethod
     def from_dual(self, s: ArrayLike) -> Array:
-        """The point `x` with `grad R(x) = s`: the gradient of the conjugate."""
+        """The point `x` with `grad R(x) = s`: the gradient of the conjugate; NaN where none has."""
 
     @abc.abstractmethod
     def conjugate(self, s: ArrayLike) -> Array:

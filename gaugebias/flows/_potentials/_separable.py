@@ -27,7 +27,8 @@ class SeparablePotential(AbstractSeparablePotential):
     - `fn`: `F`, from a scalar to a scalar, twice differentiable inside the domain.
     - `domain`: ends of its open interval; default the whole line.
     - `base`: a point inside, where Newton's method starts.
-    - `dual_domain`: ends of the range of `F'`; by default `F'` at the ends of the domain.
+    - `dual_domain`: ends of the range of `F'`; by default `F'` at the ends of the domain, or its
+        limits.
 
     **Raises:** `ValueError` where `F` is not convex, flat (`F'' = 0`) on an interval, or has a kink
     (`F'` jumps, which its derivatives do not see), at 401 points of the domain (out to 8 from
@@ -183,11 +184,33 @@ def _kink(slope: Callable, bend: Callable, x: np.ndarray) -> tuple[float, float]
 
 
 def _slopes(fn: Callable, low: float, high: float) -> tuple[float, float]:
-    """`F'` at the ends; unbounded where it cannot be evaluated there."""
-    slope = jax.grad(fn)
+    """`F'` at the ends of the domain, or its limits there."""
+    width = high - low if np.isfinite(high - low) else 1.0
     with evaluated_now():
-        first, last = float(slope(jnp.asarray(low))), float(slope(jnp.asarray(high)))
-    return (-np.inf if np.isnan(first) else first), (np.inf if np.isnan(last) else last)
+        return _end_slope(jax.grad(fn), low, -1.0, width), _end_slope(
+            jax.grad(fn), high, 1.0, width
+        )
+
+
+def _end_slope(slope: Callable, end: float, sign: float, width: float) -> float:
+    """An increasing slope at an end, by the points before it where it is NaN (as 0/0) there."""
+    value = float(slope(jnp.asarray(end)))
+    if not np.isnan(value):
+        return value
+    steps = 4.0 ** np.arange(1, 19)
+    points = end - sign * width / steps if np.isfinite(end) else sign * steps
+    near = np.asarray(jax.vmap(slope)(jnp.asarray(points)), np.float64)
+    near = near[: int(np.argmin(np.append(np.isfinite(near), False)))]
+    if len(near) < 3:
+        return sign * np.inf
+    first, last = near[-2] - near[-3], near[-1] - near[-2]
+    if abs(last) <= 64.0 * float(jnp.finfo(jnp.result_type(float)).eps) * abs(near[-1]):
+        return float(near[-1])
+    ratio = last / first if first else np.inf
+    if not 0.0 <= ratio < 0.93:  # a logarithm has 1
+        return sign * np.inf
+    limit = near[-1] + last * ratio / (1.0 - ratio)
+    return float(limit) if abs(limit) > 1e-9 * np.abs(near).max() else 0.0
 
 
 @final

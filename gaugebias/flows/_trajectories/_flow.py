@@ -141,10 +141,16 @@ def _natural(fn: Any, loss: Callable) -> Callable:
 
 
 def _gauss_newton(fn: Any, loss: Any) -> Callable:
+    # (A J)^+ (A x - y) = (V J)^+ (V x - S^-1 U^T y) for A = U S V, dependent rows included.
+    u, s, rows = jnp.linalg.svd(loss.A, full_matrices=False)
+    kept = s > jnp.finfo(s.dtype).eps * max(loss.A.shape) * jnp.max(s, initial=0.0)
+    rows = jnp.where(kept[:, None], rows, 0.0)
+    target = jnp.where(kept, (u.T @ loss.y) / jnp.where(kept, s, 1.0), 0.0)
+
     def field(params):
         x, pull = jax.vjp(fn, params)
-        gram = (loss.A * fn.gram(params)[None, :]) @ loss.A.T
-        return pull(loss.A.T @ jnp.linalg.solve(gram, loss.A @ x - loss.y))[0]
+        gram = (rows * fn.gram(params)[None, :]) @ rows.T + jnp.diag(jnp.where(kept, 0.0, 1.0))
+        return pull(rows.T @ jnp.linalg.solve(gram, rows @ x - target))[0]
 
     return field
 

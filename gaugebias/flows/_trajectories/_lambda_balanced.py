@@ -227,8 +227,9 @@ def lambda_balanced_start(
             f"`hidden` is {h}, but `imbalance` {imbalance:g} needs at most {limit} hidden units: "
             "the larger layer has no room for more."
         )
+    eps = float(np.finfo(w.dtype).eps)
     u, s, vt = np.linalg.svd(w)
-    if np.any(s[h:] > 1e-12 * s.max(initial=0.0)):
+    if np.any(s[h:] > max(1e-12, 4.0 * max(w.shape) * eps) * s.max(initial=0.0)):
         raise ValueError(f"`hidden` is {h}, less than the rank of `product`: give more.")
     values = np.zeros(h)
     values[: min(h, len(s))] = s[:h]
@@ -244,7 +245,8 @@ def lambda_balanced_start(
             w1[j] = first[j] * vt[j]
     if rotation is not None:
         r = np.asarray(rotation, w.dtype)
-        if r.shape != (h, h) or not np.allclose(r @ r.T, np.eye(h), atol=1e-8):
+        near = max(1e-8, 4.0 * h * eps)
+        if r.shape != (h, h) or not np.allclose(r @ r.T, np.eye(h), atol=near):
             raise ValueError(f"`rotation` must be an orthogonal matrix of shape {(h, h)}.")
         w2, w1 = w2 @ r.T, r @ w1
     return jnp.asarray(w1, w.dtype), jnp.asarray(w2, w.dtype)
