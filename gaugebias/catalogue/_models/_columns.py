@@ -7,7 +7,7 @@ from jaxtyping import Array, ArrayLike
 
 from ...quotient import Domain
 from ...symmetry import AbstractAction, Rescaling
-from .._base import AbstractModel, box, check_array, check_tuple, positive_int
+from .._base import AbstractModel, check_array, check_tuple, positive_int
 from .._describe import Description, Dimensions, Failure, LawStatement
 from ._chain import Chain
 from ._heads import Heads, copies, with_index

@@ -104,8 +104,8 @@ class ScaleInvariant(AbstractModel):
             f"tr(P A) = D - 1 = {d - 1}: d(|w|^2/2) = T (D - 1) dt without noise, and there is no "
             "moment-map slice. What holds: w/|w| tends to e^(-l/T) on the unit sphere; with decay "
             "lam, |w|^2 -> T (D - 1)/lam.",
-            "The norm |w| is conserved, and there is no moment-map slice. What holds: w/|w| tends to "
-            "e^(-l/T) on the unit sphere.",
+            "The norm |w| is conserved, and there is no moment-map slice. What holds: w/|w| tends "
+            "to e^(-l/T) on the unit sphere.",
             "Every orbit is a ray, so that V is infinite, and a ridge confines the norm alone. "
             "What holds with a ridge lam: w/|w| has e^(-l/T) on the sphere, E|w|^2 = T D/lam.",
         )

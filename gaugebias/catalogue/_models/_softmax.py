@@ -197,9 +197,9 @@ class SoftmaxWeights(AbstractModel):
     def description(self) -> Description:
         linear = Failure(
             "transpose",
-            f"the linear fields W -> 1 (a^T W) sweep the same orbits where W has rank {self.inputs}, "
-            "but 1 a^T is not symmetric and its transpose is not among them: no moment map. The "
-            "affine field has none of these corrections.",
+            "the linear fields W -> 1 (a^T W) sweep the same orbits where W has rank "
+            f"{self.inputs}, but 1 a^T is not symmetric and its transpose is not among them: "
+            "no moment map. The affine field has none of these corrections.",
         )
         return Description(
             formula=f"contrasts of W, {self.classes} x {self.inputs}",
