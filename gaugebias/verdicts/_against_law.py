@@ -155,11 +155,23 @@ def compare_law(
         raise ValueError(
             f"`tests`: the law {name!r} offers none of {', '.join(wanted.names or ())}."
         )
+    notes = (*_outside(law, draws), *notes)
     shapes = {test: (variance, skew) for test, (_, _, variance, skew) in statistics.items()}
     halving = halving_against_law(draws, marginals, statistics, others)
     if halving is None and others is not None:
         halving = halving_against_samples(draws, others)
     return Comparison(tests, shapes, interval, notes, effective, halving)
+
+
+def _outside(law: Any, draws: Draws) -> tuple[str, ...]:
+    """A note where draws lie outside of the law's domain: few are seen by no test of the law, but
+    it says that there are none."""
+    domain = getattr(law, "domain", None)
+    if not callable(getattr(domain, "contains", None)):
+        return ()
+    points = draws.points.reshape(len(draws.points), -1)
+    outside = int(np.count_nonzero(~domain.contains(points)))
+    return (f"{outside:,} draws outside of the law's domain",) if outside else ()
 
 
 def _against_marginals(

@@ -43,6 +43,9 @@ def _word(
         reason = "not converged"
     if copies:
         reason = "not independent"
+    least = len(found.tests) * min(test.least for test in found.tests.values())
+    if not reason and least >= CONSISTENT:
+        reason = "too few draws"
     return p_value, "undecided" if reason else verdict_word(p_value), reason
 
 
@@ -146,6 +149,10 @@ def compare(
     chain has visited: start the chains over-dispersed. Chains that are copies of others (one key
     for all of them) give "undecided: not independent".
 
+    **Few draws:** where no draws at all could have given a p-value below 1e-3 (`TestResult.least`:
+    8 draws a side in 8 coordinates, fewer than 100 for the Stein test alone), the verdict is
+    "undecided: too few draws".
+
     **Step size:** with a `step_halving` run, a law that the fine run disagrees with (p < 1e-3) is
     rejected only if the deviation is also more than the step can explain
     (`stats.step_halving_test`, p < 1e-6). Where that has p >= 1e-3, the verdict is "undecided:
@@ -167,7 +174,8 @@ def compare(
     - `key`: JAX key of bootstrap, relabellings and draws of laws; None is a fixed key, so that a
       report can be repeated.
     - `observable`: function of an ensemble's values giving one array, where it observed several.
-    - `drop_failed`: leave out chains with a non-zero result code, instead of raising.
+    - `drop_failed`: leave out chains with a non-zero result code, instead of raising; the row says
+        how many.
     - `joint`: whether to run energy and stein in several coordinates by default.
     - `law_draws`: number of draws of a law used where its marginals are out of reach (more than
       three coordinates).

@@ -33,7 +33,8 @@ class Row:
     - `detail`: one clause shown under the table when the row is not as expected.
     - `detectable`: the deviation that would have been rejected below 1e-6 with probability 0.9, in
       the units of `statistic` (that of [`gaugebias.verdicts.Row`][]), or `None`.
-    - `converged`: False where the run had not forgotten its start: the row is then undecided.
+    - `converged`: False where the run had not forgotten its start, or cannot be judged for another
+        reason (`reason` of [`gaugebias.verdicts.Row`][]): the row is then undecided.
     - `kind`: `"ks"` if `statistic` is a Kolmogorov-Smirnov distance: those rows make the power in
       the header.
 
@@ -131,7 +132,7 @@ def rows_of(
             p_value=row.p_value,
             detail=row.detail,
             detectable=row.detectable.get("distance"),
-            converged=row.reason != "not converged",
+            converged=not row.reason,
         )
         for row in verdict.rows
     )

@@ -123,6 +123,25 @@ def test_json_has_no_nan():
     assert values["p_value"] is values["statistic"] is values["first"]["p_value"] is None
 
 
+def test_rows_that_the_verdict_leaves_undecided_decide_nothing(getkey):
+    """Copies of chains: the p-value is worth nothing, whatever it is."""
+    import types
+
+    import jax
+    import numpy as np
+    from scipy import stats
+
+    chains = np.repeat(np.asarray(jax.random.normal(getkey(), (100, 8))), 20, axis=0)
+    ensemble = types.SimpleNamespace(values=chains, results=np.zeros(2000, int))
+    laws = [stats.norm(), stats.norm(scale=3.0)]
+    verdict = verdicts.compare(ensemble, laws, names=["right", "wide"], key=getkey())
+    assert [each.reason for each in verdict.rows] == ["not independent"] * 2
+    assert verdict["wide"].p_value < 1e-6
+    rows = rows_of(verdict, case="one", dynamics="noise", expected=("right",))
+    judged = judge(CaseResult(rows), CaseResult(rows))
+    assert [each.verdict for each in judged] == ["undecided", "undecided"]
+
+
 def test_rows_of_a_verdict(getkey):
     import jax
     from scipy import stats
