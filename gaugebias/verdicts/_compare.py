@@ -27,7 +27,7 @@ def _names(targets: Sequence[Any], names: Sequence[str] | None) -> list[str]:
 
 
 def _word(
-    found: Comparison, p_value: float, converged: bool | None, copies: int
+    found: Comparison, p_value: float, converged: bool | None, copies: int, stepped: bool
 ) -> tuple[float, str, str]:
     """The row's p-value, verdict and reason."""
     reason = ""
@@ -39,6 +39,8 @@ def _word(
             moved = found.halving.effect_p_value < CONSISTENT
             shrinks = moved and found.halving.explained
             reason = "discretisation" if shrinks else "step not resolved"
+    elif stepped and p_value < CONSISTENT:
+        reason = "step not resolved"  # nothing of this law says what the step may do to it
     if converged is False:
         reason = "not converged"
     if copies:
@@ -69,7 +71,8 @@ def _row(
         if other.converged is False:
             converged = False
     plain = min(1.0, len(found.tests) * test.p_value)
-    p_value, verdict, reason = _word(found, plain, converged, copies)
+    stepped = draws.coarse is not None
+    p_value, verdict, reason = _word(found, plain, converged, copies, stepped)
     detail = [f"{decisive}: {test.detail}"]
     if found.halving is not None:
         detail.append(f"step halving: {found.halving.test.detail}")
@@ -162,7 +165,8 @@ def compare(
     precision (`HalvingResult.matters`): else a wrong law may agree with the bias of the step, and
     the verdict is "undecided: discretisation".
     The rule looks at quantiles of the marginals, at the sufficient statistics and, in several
-    coordinates, at pairs of coordinates below their medians.
+    coordinates, at pairs of coordinates below their medians. A law that offers none of these, nor
+    draws, but a score alone, is never rejected on a `step_halving` run: "step not resolved".
 
     **Arguments:**
 

@@ -35,6 +35,7 @@ class Row:
       the units of `statistic` (that of [`gaugebias.verdicts.Row`][]), or `None`.
     - `converged`: False where the run had not forgotten its start, or cannot be judged for another
         reason (`reason` of [`gaugebias.verdicts.Row`][]): the row is then undecided.
+    - `combined`: number of tests whose least p-value, times that number, is `p_value`.
     - `kind`: `"ks"` if `statistic` is a Kolmogorov-Smirnov distance: those rows make the power in
       the header.
 
@@ -56,6 +57,7 @@ class Row:
     holds: bool | None = None
     kind: str = "ks"
     converged: bool = True
+    combined: int = 1
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -133,6 +135,7 @@ def rows_of(
             detail=row.detail,
             detectable=row.detectable.get("distance"),
             converged=not row.reason,
+            combined=len(row.tests),
         )
         for row in verdict.rows
     )
@@ -203,7 +206,8 @@ class Power:
 
     `tests` counts rows by role; `false_alarm` is the probability that any expected law is called
     different although all of them hold; `distance` is the (smallest, largest) over the expected
-    laws of the Kolmogorov-Smirnov distance that one pass sees with 99% power at level 1e-3.
+    laws of the Kolmogorov-Smirnov distance that one pass sees with 99% power at level 1e-3, shared
+    by the tests of the row.
     """
 
     tests: Mapping[str, int]
@@ -221,8 +225,8 @@ def power_of(judged: Sequence[Judged]) -> Power:
     if tests["expected"]:
         false_alarm = float(family_false_alarm(tests["expected"], EXPECTED_LEVEL, EXPECTED_LEVEL))
     rows = [each.first or each.row for each in judged if each.row.role == "expected"]
-    draws = {row.draws for row in rows if row.kind == "ks" and row.draws > 0}
-    seen = [float(ks_detectable(n, level=EXPECTED_LEVEL, power=0.99)) for n in draws]
+    sizes = {(row.draws, row.combined) for row in rows if row.kind == "ks" and row.draws > 0}
+    seen = [float(ks_detectable(n, level=EXPECTED_LEVEL / k, power=0.99)) for n, k in sizes]
     return Power(tests, false_alarm, (min(seen), max(seen)) if seen else None)
 
 
