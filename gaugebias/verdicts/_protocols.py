@@ -8,8 +8,9 @@ class OneDimensionalLaw(Protocol):
     without it), `marginal(fn)` and `sample(key, n)` (needed in several coordinates),
     `statistic(name)` with `expectation(fn) -> (mean, variance)`, `skewness(fn)` and
     `distribution(fn) -> (values, weights)` (the score tests; without the last two the third moment
-    by `expectation`), `score(x)` with `domain` (the Stein test, which asks for nothing else: without walls
-    in `domain` the law is taken to live on the whole space) and `log_density(x)` (its ranks).
+    by `expectation`), `score(x)` with `domain` (the Stein test, which asks for nothing else:
+    without walls in `domain` the law is taken to live on the whole space) and `log_density(x)` (its
+    ranks).
     """
 
     def cdf(self, x: Any) -> Any:
