@@ -171,11 +171,11 @@ def compare_law(
 def _outside(law: Any, draws: Draws) -> tuple[str, ...]:
     """A note where draws lie outside of the law's domain: few are seen by no test of the law, but
     it says that there are none."""
-    domain = getattr(law, "domain", None)
-    if not callable(getattr(domain, "contains", None)):
+    contains = getattr(getattr(law, "domain", None), "contains", None)
+    if not callable(contains):
         return ()
     points = draws.points.reshape(len(draws.points), -1)
-    outside = int(np.count_nonzero(~domain.contains(points)))
+    outside = int(np.count_nonzero(~np.asarray(contains(points), dtype=bool)))
     return (f"{outside:,} draws outside of the law's domain",) if outside else ()
 
 
