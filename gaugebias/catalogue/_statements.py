@@ -63,12 +63,14 @@ def refused_laws(horizontal: str, what: str, conditioned: str) -> tuple[LawState
     )
 
 
-def sphere_laws(density: str, horizontal: str, pushforward: str) -> tuple[LawStatement, ...]:
+def sphere_laws(
+    density: str, ito: str, stratonovich: str, pushforward: str
+) -> tuple[LawStatement, ...]:
     """The laws of a pure scaling, whose gauge is a sphere: conditioning alone is built."""
     drawn = "Conditioned on the sphere, a gauge of its own: the moment map has no zero."
     return (
-        _refused("horizontal", "ito", horizontal),
-        _refused("horizontal", "stratonovich", horizontal),
+        _refused("horizontal", "ito", ito),
+        _refused("horizontal", "stratonovich", stratonovich),
         _refused("pushforward", "any", pushforward),
         _refused("projected", "ito", NOT_ISOMETRIC),
         LawStatement("conditioned", "any", -1.0, True, True, "lebesgue", density, drawn),

@@ -36,7 +36,8 @@ def expectation_maximisation(
 
     **Arguments:** `table`: a `CountTable` or a matrix; `components`: K, at most the rank of the
     table; `key`: of the starts; `tol`: a start has converged when no entry of A or G moved by more
-    in the last iteration; `every`: iterations between two values of the trace.
+    in the last iteration; `every`: iterations between two values of the trace and two checks of
+    `tol` and `max_steps`, which is rounded up to a multiple of it.
 
     **Returns:** a [`gaugebias.factor.Fit`][] whose objective is the deviance G^2.
 

@@ -82,9 +82,11 @@ def possible_component(points: np.ndarray, inner: np.ndarray, basis: np.ndarray)
         size = np.where(tangent, np.abs(arrows).sum(axis=2), -1.0)
         chosen = arrows[at, size.argmax(axis=1)]
         direction = np.column_stack([chosen, -chosen.sum(axis=1)])
-        height, slope = points @ basis, direction @ basis
+        height, slope = np.maximum(points @ basis, 0.0), direction @ basis
+        # Along an edge of the outer polygon a slope is 0 but for rounding.
+        falls = slope < -1e-12 * np.abs(direction) @ basis
         with np.errstate(divide="ignore", invalid="ignore"):
-            reach = np.where(slope < 0, height / -slope, np.inf).min(axis=1)
+            reach = np.where(falls, height / -slope, np.inf).min(axis=1)
         ends.append(points + np.where(np.isfinite(reach), reach, 0.0)[:, None] * direction)
     triangle = np.stack([points, *ends], axis=1)  # (m, 3, 3)
     proper = outside & (np.abs(np.linalg.det(triangle)) > 1e-14)

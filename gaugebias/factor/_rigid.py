@@ -2,12 +2,14 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ..symmetry import orbit_jacobian
 from ._action import MixingAction
 from ._factorisation import Factorisation
+from ._scattered import without_small
 
 
 class Rigidity(NamedTuple):
@@ -36,8 +38,10 @@ def rigidity(factorisation: Factorisation, *, atol: float = 1e-6) -> Rigidity:
     they have full rank: one linear program over `orbit_jacobian`. The converse fails: a cone that
     is not {0} need not hold a curve of solutions.
 
-    **Arguments:** `atol`: shares up to this count as 0, so that the statement is about the
-    factorisation in which they are.
+    **Arguments:** `atol`: shares of a row of A, and shares of a component in a column of G, up to
+    this count as 0, and the statement is about the factorisation in which they are. (A share of
+    a column in a component is no measure: with thousands of columns all are small.) Computed in
+    float64, whatever the default dtype of JAX.
 
     **Source:** re-derived (infinitesimal rigidity of non-negative factorisations, Krone and Kubjas
     2021).
@@ -45,10 +49,14 @@ def rigidity(factorisation: Factorisation, *, atol: float = 1e-6) -> Rigidity:
     k = factorisation.components
     if k == 1:
         return Rigidity(True, 0, 0, 0)
-    params = (jnp.asarray(factorisation.mixing), jnp.asarray(factorisation.basis))
-    slopes = np.asarray(orbit_jacobian(MixingAction(), params), np.float64)
-    shares = np.concatenate([factorisation.mixing.ravel(), factorisation.basis.ravel()])
-    slopes = slopes[shares <= atol]
+    mixing = without_small(factorisation.mixing, atol)
+    basis = without_small(factorisation.basis.T, atol).T
+    # What is left of a share that counts as 0 would be an inequality of its own, for C_kk <= 0.
+    with jax.enable_x64(True):
+        params = (jnp.asarray(mixing), jnp.asarray(basis))
+        slopes = np.asarray(orbit_jacobian(MixingAction(), params), np.float64)
+    shares = np.concatenate([mixing.ravel(), basis.ravel()])
+    slopes = slopes[shares == 0.0]
     directions = k * (k - 1)
     zeros = len(slopes)
     if not zeros:

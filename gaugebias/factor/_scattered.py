@@ -22,6 +22,11 @@ class Check(NamedTuple):
     detail: str
 
 
+def without_small(points: np.ndarray, atol: float) -> np.ndarray:
+    """`points`, (n, K), with entries up to `atol` times the sum of their row set to 0."""
+    return np.where(points <= atol * points.sum(axis=1, keepdims=True), 0.0, points)
+
+
 def pure(points: Any, *, atol: float = 1e-6) -> np.ndarray:
     r"""Which components have a pure point: a row of `points` on the k-th axis alone, (K,) booleans.
 
@@ -68,7 +73,7 @@ def sufficiently_scattered(points: Any, *, atol: float = 1e-6) -> Scattered:
     points = points[points.sum(axis=1) > 0]
     if not len(points):
         raise ValueError("`points` holds no row that is not zero.")
-    points = np.where(points < atol * points.sum(axis=1, keepdims=True), 0.0, points)
+    points = without_small(points, atol)
     k = points.shape[1]
     if k == 1 or pure(points, atol=atol).all():
         return Scattered(True, 1.0, True)
@@ -127,9 +132,10 @@ def _corners(points: np.ndarray) -> np.ndarray:
 def contained(factor: Any, *, atol: float = 1e-6) -> tuple[int, int] | None:
     """Columns (k, l) of `factor` with the support of k inside that of l, or `None`.
 
-    Then a little of column k can be taken from column l: the factorisation is not unique.
+    Then a little of column k can be taken from column l: the factorisation is not unique. Entries
+    up to `atol` times the sum of their row count as 0.
     """
-    support = np.asarray(factor) > atol
+    support = without_small(np.asarray(factor, dtype=np.float64), atol) > 0
     for k in range(support.shape[1]):
         for other in range(support.shape[1]):
             if k != other and not (support[:, k] & ~support[:, other]).any():

@@ -8,11 +8,12 @@ import numpy as np
 from ._factorisation import Factorisation
 from ._fit import Fit
 from ._movement import Movement, movement
-from ._region import component_region
+from ._region import component_region, possible_component
 from ._rigid import rigidity
 from ._scattered import Check, contained, pure, sufficiently_scattered
 
 _GRID = 150
+_BEYOND = "nothing outside the ranges"
 
 
 @final
@@ -24,7 +25,9 @@ class Uniqueness(eqx.Module):
 
     - `verdict`: "unique", "not unique" or "undecided".
     - `reason`: one sentence.
-    - `checks`: the conditions that were tested, each saying what it is good for.
+    - `checks`: the conditions that were tested, each saying what it is good for. "Nothing outside
+        the ranges" (K = 3) is about components outside of those of `movement`, by more than `atol`
+        and 1/20 of the longest: it can hold although the components move within them.
     - `movement`: how far the components can move.
     - `atol`: shares that differ by no more are not told apart.
     """
@@ -60,8 +63,8 @@ def uniqueness(
     is about the factorisation with those set to 0, as far as `atol` sees.
 
     **Arguments:** `fit`: adds the spread of det(G G^T) over its starts of equal objective. Starts
-    that differ show non-uniqueness; starts that agree prove nothing. `effort`, `seed`: of
-    [`gaugebias.factor.movement`][].
+    that differ suggest non-uniqueness, or starts that have not converged; starts that agree prove
+    nothing. `effort`, `seed`: of [`gaugebias.factor.movement`][].
 
     **Raises:** `ValueError` where the factors have rank below K, or `atol` is not in (0, 0.1].
 
@@ -82,7 +85,7 @@ def uniqueness(
     k = factorisation.components
     checks = _checks(factorisation, atol)
     if k == 3:
-        checks.append(_elsewhere(factorisation, found, atol))
+        checks.append(_beyond(factorisation, found, atol))
     if fit is not None:
         checks.append(_spread(fit))
     scattered = next(check for check in checks if check.name == "sufficiently scattered")
@@ -93,7 +96,7 @@ def uniqueness(
         reach = "up to" if found.exact else "at least"
         verdict = "not unique"
         reason = f"a share moves by {reach} {found.size:.3g} with the fitted table unchanged."
-    elif any(check.name == "elsewhere" and check.holds is False for check in checks):
+    elif any(check.name == _BEYOND and check.holds is False for check in checks):
         verdict = "not unique"
         reason = "another solution has a component at a place that none of these moves to."
     elif found.exact:
@@ -133,18 +136,31 @@ def _checks(factorisation: Factorisation, atol: float) -> list[Check]:
     return checks
 
 
-def _elsewhere(factorisation: Factorisation, found: Movement, atol: float) -> Check:
-    """K = 3: may a component be at a place that none of these three moves to?"""
+def _beyond(factorisation: Factorisation, found: Movement, atol: float) -> Check:
+    """K = 3: may a component be at a place that none of these three moves to?
+
+    On a grid, which misses solutions that are isolated, and at the corners of both polygons, where
+    those often are.
+    """
     region = component_region(factorisation, resolution=_GRID)
-    shares = (region.points[region.possible] @ factorisation.basis)[:, None]
+    corners = np.concatenate([region.outer, region.inner])
+    reached = possible_component(corners, region.inner, factorisation.basis)
+    places = np.concatenate([region.points[region.possible], corners[reached]])
+    shares = np.maximum(places @ factorisation.basis, 0.0)[:, None]
     low, high = found.basis_low[None] - atol, found.basis_high[None] + atol
     beyond = np.maximum(low - shares, shares - high).max(axis=2).min(axis=1, initial=np.inf)
     # What the search may have missed of the ranges lies next to them.
     far = beyond[beyond > max(0.05 * found.size, atol)]
-    detail = f"no component can be elsewhere on a grid of {_GRID} x {_GRID} places"
+    detail = (
+        "no solution has a component outside of the ranges found (all corners and a grid of "
+        f"{_GRID} x {_GRID} places were tried)"
+    )
     if len(far):
-        detail = f"a component can be elsewhere, with a share that differs by {far.max():.3g}"
-    return Check("elsewhere", "necessary", not len(far), detail)
+        detail = (
+            "a solution has a component outside of the ranges found, with a share that is "
+            f"{far.max():.3g} beyond them"
+        )
+    return Check(_BEYOND, "necessary", not len(far), detail)
 
 
 def _posterior(factorisation: Factorisation) -> np.ndarray:

@@ -28,8 +28,9 @@ def energy_distance(
     (1 + `permutations`), which is valid at every sample size. When no relabelling reaches the
     observed value, that floor is replaced by a bound from swaps in random pairs of one draw each
     (Chernoff's for a quadratic form in random signs), so that p-values below 1 / `permutations`
-    mean something: also they are valid at every sample size and for every tail. They need about
-    20 draws a side to reach 1e-6, and use as many draws of the longer sample as the shorter has.
+    mean something: also they are valid at every sample size and for every tail. They need 33 draws
+    a side to reach 1e-6 (17 to be below 1 / 500), and use as many draws of the longer sample as the
+    shorter has.
 
     **Arguments:** `x`: shape (n, *shape), `y`: shape (m, *shape), at least 8 independent draws
     each; a shape (n,) is one coordinate. The distance is Euclidean: bring the coordinates to a

@@ -1,3 +1,4 @@
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -99,10 +100,11 @@ def kolmogorov_smirnov_two_sample(x: Numbers, y: Numbers) -> TestResult:
 
     first, second = as_sample(x, "x"), as_sample(y, "y")
     n, m = first.size, second.size
+    exact = n * m <= _EXACT_PAIRS
     with warnings.catch_warnings():
         # scipy warns when its exact count overflows and it falls back to the asymptotic law.
         warnings.simplefilter("ignore", RuntimeWarning)
-        found: Any = ks_2samp(first, second, method="exact" if n * m <= _EXACT_PAIRS else "asymp")
+        found: Any = ks_2samp(first, second, method="exact" if exact else "asymp")
     where = float(found.statistic_location)
     return TestResult(
         float(found.statistic),
@@ -110,4 +112,5 @@ def kolmogorov_smirnov_two_sample(x: Numbers, y: Numbers) -> TestResult:
         max(1, round(n * m / (n + m))),
         f"largest gap at {where:.4g}",
         where,
+        2.0 / float(math.comb(n + m, n)) if exact and n + m < 1000 else 0.0,
     )

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray
 
 from ._checks import Numbers, as_points, generator
-from ._quadratic import sign_tail
+from ._quadratic import least_sign_tail, sign_tail
 from ._result import TestResult
 
 # Rows of the kernel matrix held at once.
@@ -72,7 +72,10 @@ def kernel_two_sample(
     if exceed == 0:
         p_value = min(p_value, _paired(first, second, kernel, rng))
         detail = f"beyond all {permutations} relabellings; p bounded by swaps in pairs"
-    return TestResult(max(observed, 0.0), p_value, max(1, round(n * m / total)), detail)
+    least = min(1.0 / (1.0 + permutations), least_sign_tail(min(n, m, _PAIRS)))
+    return TestResult(
+        max(observed, 0.0), p_value, max(1, round(n * m / total)), detail, least=least
+    )
 
 
 def _paired(

@@ -73,6 +73,12 @@ def sign_tail(matrix: np.ndarray) -> float:
     return 1.0
 
 
+def least_sign_tail(n: int) -> float:
+    """The least value of `sign_tail` over all matrices of n rows: that of n equal signs alone,
+    M = 1 1^T, where exp(-n a / 2) (1 - a)^(-1/2) is least at a = 1 - 1/n."""
+    return math.exp(-0.5 * (n - 1)) * math.sqrt(n)
+
+
 def spectral_tail(kernel: np.ndarray, value: float) -> float:
     """P(sum_i lambda_i Z_i^2 >= value), the weights lambda_i being the eigenvalues of a positive
     semi-definite `kernel` matrix over its number of points."""

@@ -10,7 +10,8 @@ class TestResult(eqx.Module):
     distance), `p_value` is two-sided and lies in [0, 1], `n` is the number of independent draws
     that entered (for two samples of sizes n and m the effective number n m / (n + m), rounded).
     `detail` is one clause for a report, `location` the point where the difference is largest
-    (None for tests without one).
+    (None for tests without one). `least` is the smallest p-value that the test can give with so
+    many draws, whatever they are; 0 where there is no such limit.
     """
 
     # The name begins with "Test": without this pytest takes the class for a test case.
@@ -21,6 +22,7 @@ class TestResult(eqx.Module):
     n: int
     detail: str = eqx.field(default="", static=True)
     location: float | None = None
+    least: float = 0.0
 
 
 class DistanceInterval(eqx.Module):

@@ -52,8 +52,11 @@ def _marginals(law: Any, draws: Draws, shape: tuple[int, ...]) -> dict[tuple[int
     """The law of every coordinate; empty where the law cannot say."""
     if draws.dimension == 1:
         # A law of one coordinate may write it as shape (1,); its marginal is on the line.
-        plain = callable(getattr(law, "cdf", None)) and tuple(shape) == ()
-        return {(): law if plain else law.marginal(lambda x: x.reshape(()))}
+        if callable(getattr(law, "cdf", None)) and tuple(shape) == ():
+            return {(): law}
+        if callable(getattr(law, "marginal", None)):
+            return {(): law.marginal(lambda x: x.reshape(()))}
+        return {}
     if not callable(getattr(law, "marginal", None)) or not getattr(law, "normalised", True):
         return {}
     try:
@@ -155,11 +158,25 @@ def compare_law(
         raise ValueError(
             f"`tests`: the law {name!r} offers none of {', '.join(wanted.names or ())}."
         )
+    notes = (*_outside(law, draws), *notes)
     shapes = {test: (variance, skew) for test, (_, _, variance, skew) in statistics.items()}
     halving = halving_against_law(draws, marginals, statistics, others)
     if halving is None and others is not None:
         halving = halving_against_samples(draws, others)
+    if halving is None and draws.coarse is not None:
+        notes = (*notes, "step size not checked (no marginals, statistics or draws of the law)")
     return Comparison(tests, shapes, interval, notes, effective, halving)
+
+
+def _outside(law: Any, draws: Draws) -> tuple[str, ...]:
+    """A note where draws lie outside of the law's domain: few are seen by no test of the law, but
+    it says that there are none."""
+    contains = getattr(getattr(law, "domain", None), "contains", None)
+    if not callable(contains):
+        return ()
+    points = draws.points.reshape(len(draws.points), -1)
+    outside = int(np.count_nonzero(~np.asarray(contains(points), dtype=bool)))
+    return (f"{outside:,} draws outside of the law's domain",) if outside else ()
 
 
 def _against_marginals(

@@ -27,7 +27,7 @@ def _names(targets: Sequence[Any], names: Sequence[str] | None) -> list[str]:
 
 
 def _word(
-    found: Comparison, p_value: float, converged: bool | None, copies: int
+    found: Comparison, p_value: float, converged: bool | None, copies: int, stepped: bool
 ) -> tuple[float, str, str]:
     """The row's p-value, verdict and reason."""
     reason = ""
@@ -39,10 +39,15 @@ def _word(
             moved = found.halving.effect_p_value < CONSISTENT
             shrinks = moved and found.halving.explained
             reason = "discretisation" if shrinks else "step not resolved"
+    elif stepped and p_value < CONSISTENT:
+        reason = "step not resolved"  # nothing of this law says what the step may do to it
     if converged is False:
         reason = "not converged"
     if copies:
         reason = "not independent"
+    least = len(found.tests) * min(test.least for test in found.tests.values())
+    if not reason and least >= CONSISTENT:
+        reason = "too few draws"
     return p_value, "undecided" if reason else verdict_word(p_value), reason
 
 
@@ -66,7 +71,8 @@ def _row(
         if other.converged is False:
             converged = False
     plain = min(1.0, len(found.tests) * test.p_value)
-    p_value, verdict, reason = _word(found, plain, converged, copies)
+    stepped = draws.coarse is not None
+    p_value, verdict, reason = _word(found, plain, converged, copies, stepped)
     detail = [f"{decisive}: {test.detail}"]
     if found.halving is not None:
         detail.append(f"step halving: {found.halving.test.detail}")
@@ -146,6 +152,10 @@ def compare(
     chain has visited: start the chains over-dispersed. Chains that are copies of others (one key
     for all of them) give "undecided: not independent".
 
+    **Few draws:** where no draws at all could have given a p-value below 1e-3 (`TestResult.least`:
+    8 draws a side in 8 coordinates, fewer than 100 for the Stein test alone), the verdict is
+    "undecided: too few draws".
+
     **Step size:** with a `step_halving` run, a law that the fine run disagrees with (p < 1e-3) is
     rejected only if the deviation is also more than the step can explain
     (`stats.step_halving_test`, p < 1e-6). Where that has p >= 1e-3, the verdict is "undecided:
@@ -155,7 +165,8 @@ def compare(
     precision (`HalvingResult.matters`): else a wrong law may agree with the bias of the step, and
     the verdict is "undecided: discretisation".
     The rule looks at quantiles of the marginals, at the sufficient statistics and, in several
-    coordinates, at pairs of coordinates below their medians.
+    coordinates, at pairs of coordinates below their medians. A law that offers none of these, nor
+    draws, but a score alone, is never rejected on a `step_halving` run: "step not resolved".
 
     **Arguments:**
 
@@ -167,7 +178,8 @@ def compare(
     - `key`: JAX key of bootstrap, relabellings and draws of laws; None is a fixed key, so that a
       report can be repeated.
     - `observable`: function of an ensemble's values giving one array, where it observed several.
-    - `drop_failed`: leave out chains with a non-zero result code, instead of raising.
+    - `drop_failed`: leave out chains with a non-zero result code, instead of raising; the row says
+        how many.
     - `joint`: whether to run energy and stein in several coordinates by default.
     - `law_draws`: number of draws of a law used where its marginals are out of reach (more than
       three coordinates).

@@ -1,5 +1,7 @@
 """Whether a run has forgotten its start: what a verdict needs before it may speak."""
 
+import dataclasses
+
 import equinox as eqx
 import numpy as np
 
@@ -79,7 +81,17 @@ def _copies(chains: np.ndarray) -> int:
 
 def diagnose(draws: Draws) -> Convergence:
     """The diagnostics of an ensemble's draws; of an array, whose draws are independent by
-    declaration, none, and of fewer than 4 draws a chain only a note."""
+    declaration, none, and of fewer than 4 draws a chain only a note. Chains that were left out
+    are named."""
+    state = _diagnose(draws)
+    if not draws.dropped:
+        return state
+    whole = draws.dropped + len(draws.last)
+    note = f"{draws.dropped:,} of {whole:,} chains failed and were left out"
+    return dataclasses.replace(state, notes=(note, *state.notes))
+
+
+def _diagnose(draws: Draws) -> Convergence:
     chains = draws.chains
     if chains is None:
         return Convergence()

@@ -12,12 +12,14 @@ class Draws(eqx.Module):
     """Draws of one observable on the host: `last` (n, *shape), independent; `chains`
     (chains, draws, *shape) where the source is an ensemble, `steps` (draws,) their step numbers
     where it says; `coarse` (n, *shape) the last draws of the same
-    chains at twice the step, where it is a step-halving run."""
+    chains at twice the step, where it is a step-halving run; `dropped` the number of chains that
+    failed and were left out."""
 
     last: np.ndarray
     chains: np.ndarray | None
     steps: np.ndarray | None = None
     coarse: np.ndarray | None = None
+    dropped: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -125,4 +127,5 @@ def take_draws(
         coarse = np.asarray(coarse[:, -1], dtype=np.float64)
     as_points(values, name)
     steps = getattr(main, "steps", None)
-    return Draws(values[:, -1], values, None if steps is None else np.asarray(steps), coarse)
+    steps = None if steps is None else np.asarray(steps)
+    return Draws(values[:, -1], values, steps, coarse, int(failed.sum()))

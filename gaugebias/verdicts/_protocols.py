@@ -7,9 +7,10 @@ class OneDimensionalLaw(Protocol):
     Read where present: `quantile(u)` (Wasserstein-1), `name`, `reference`, `domain.dimension` (1
     without it), `marginal(fn)` and `sample(key, n)` (needed in several coordinates),
     `statistic(name)` with `expectation(fn) -> (mean, variance)`, `skewness(fn)` and
-    `distribution(fn) -> (values, weights)` (the score tests; without the last two the skewness of
-    the draws), `score(x)` with `domain` (the Stein test, which asks for nothing else: without walls
-    in `domain` the law is taken to live on the whole space) and `log_density(x)` (its ranks).
+    `distribution(fn) -> (values, weights)` (the score tests; without the last two the third moment
+    by `expectation`), `score(x)` with `domain` (the Stein test, which asks for nothing else:
+    without walls in `domain` the law is taken to live on the whole space) and `log_density(x)` (its
+    ranks).
     """
 
     def cdf(self, x: Any) -> Any:

@@ -16,11 +16,15 @@ NOT_OFFERED = (ValueError, KeyError, NotImplementedError)
 Statistics = dict[str, tuple[Callable[[np.ndarray], np.ndarray], float, float, float]]
 
 
-def _skewness(law: Any, statistic: Any, values: np.ndarray) -> float:
-    """That of the statistic under the law; where the law cannot say, that of the draws."""
+def _skewness(law: Any, statistic: Any, mean: float, variance: float, values: np.ndarray) -> float:
+    """That of the statistic under the law; where the law cannot say, that of the draws, which a few
+    draws know badly: of 8 draws with skewness -5, 1 in 2,000 would then reject the right law."""
     try:
         if callable(getattr(law, "skewness", None)):
             return float(law.skewness(statistic))
+        third = law.expectation(lambda x: ((statistic(x) - mean) / variance**0.5) ** 3)[0]
+        if np.isfinite(third):
+            return float(third)
     except NOT_OFFERED:
         pass
     away = values - values.mean()
@@ -78,7 +82,7 @@ def score_tests(
             bad = int(np.count_nonzero(~np.isfinite(values)))
             notes.append(f"no {name} score test (not finite at {bad} draws)")
             continue
-        skewness = _skewness(law, statistic, values)
+        skewness = _skewness(law, statistic, mean, variance, values)
         found = mean_test(values, mean, variance, skewness)
         tests[name] = _by_saddlepoint(law, statistic, found, float(np.mean(values)) - mean)
 

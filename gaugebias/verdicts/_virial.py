@@ -53,6 +53,11 @@ def virial_test(work: Numbers, expected: Numbers) -> VirialResult:
     the ratio of the two means and its delta-method error. Started from chains that are not
     stationary it reports d|theta|^2/dt, not a failure of the identity.
 
+    **Few chains:** the work is skewed (chi-squared for a Gaussian), and Student's t then rejects
+    too often. With the final draw of one dimension, the worst case, p < 1e-3 happens 1.5 times in
+    1,000 with 1,000 chains, 7 times with 100, 40 times with 8; averages over long records are less
+    skewed.
+
     **Raises:** `ValueError` for fewer than 8 chains, non-finite values, different numbers of
     chains, an `expected` of mean zero, or differences that do not vary.
 

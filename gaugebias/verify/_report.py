@@ -33,7 +33,9 @@ class Row:
     - `detail`: one clause shown under the table when the row is not as expected.
     - `detectable`: the deviation that would have been rejected below 1e-6 with probability 0.9, in
       the units of `statistic` (that of [`gaugebias.verdicts.Row`][]), or `None`.
-    - `converged`: False where the run had not forgotten its start: the row is then undecided.
+    - `converged`: False where the run had not forgotten its start, or cannot be judged for another
+        reason (`reason` of [`gaugebias.verdicts.Row`][]): the row is then undecided.
+    - `combined`: number of tests whose least p-value, times that number, is `p_value`.
     - `kind`: `"ks"` if `statistic` is a Kolmogorov-Smirnov distance: those rows make the power in
       the header.
 
@@ -55,6 +57,7 @@ class Row:
     holds: bool | None = None
     kind: str = "ks"
     converged: bool = True
+    combined: int = 1
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -131,7 +134,8 @@ def rows_of(
             p_value=row.p_value,
             detail=row.detail,
             detectable=row.detectable.get("distance"),
-            converged=row.reason != "not converged",
+            converged=not row.reason,
+            combined=len(row.tests),
         )
         for row in verdict.rows
     )
@@ -202,7 +206,8 @@ class Power:
 
     `tests` counts rows by role; `false_alarm` is the probability that any expected law is called
     different although all of them hold; `distance` is the (smallest, largest) over the expected
-    laws of the Kolmogorov-Smirnov distance that one pass sees with 99% power at level 1e-3.
+    laws of the Kolmogorov-Smirnov distance that one pass sees with 99% power at level 1e-3, shared
+    by the tests of the row.
     """
 
     tests: Mapping[str, int]
@@ -220,8 +225,8 @@ def power_of(judged: Sequence[Judged]) -> Power:
     if tests["expected"]:
         false_alarm = float(family_false_alarm(tests["expected"], EXPECTED_LEVEL, EXPECTED_LEVEL))
     rows = [each.first or each.row for each in judged if each.row.role == "expected"]
-    draws = {row.draws for row in rows if row.kind == "ks" and row.draws > 0}
-    seen = [float(ks_detectable(n, level=EXPECTED_LEVEL, power=0.99)) for n in draws]
+    sizes = {(row.draws, row.combined) for row in rows if row.kind == "ks" and row.draws > 0}
+    seen = [float(ks_detectable(n, level=EXPECTED_LEVEL / k, power=0.99)) for n, k in sizes]
     return Power(tests, false_alarm, (min(seen), max(seen)) if seen else None)
 
 

@@ -16,7 +16,9 @@ from gaugebias.catalogue import (
     HadamardProduct,
     Radial,
     ReLUNeuron,
+    ScaleInvariant,
     ShallowReLU,
+    SoftmaxWeights,
     SymmetricConjugation,
     SymmetricFactorisation,
     ValueOutput,
@@ -112,6 +114,54 @@ def test_table_is_complete_and_says_why(model):
     assert ("full rank" in failing) == (d.quotient < d.predictor)
     assert ("slice invariance" in failing) != statement(model, "horizontal", "ito").applies
     assert ("integrability" in failing) == any(s.applies and not s.normalisable for s in model.laws)
+
+
+@pytest.mark.parametrize(("model", "norm"), [(ScaleInvariant(4), "w"), (WeightNorm(3), "v")])
+def test_statements_on_scalings_say_what_the_norm_does(model, norm):
+    # d(|w|^2/2)/(T dt) under sqrt(2T) P dW and under sqrt(2T) P o dW, by autodiff of P.
+    x = jax.random.normal(jax.random.key(0), (model.dimension,))
+
+    def project(x):
+        return jnp.eye(x.size) - jnp.outer(x, x) / jnp.sum(x**2)
+
+    ito = float(jnp.trace(project(x)))
+    slope = jax.jacfwd(project)(x)
+    correction = jnp.einsum("ijk,kj->i", slope, project(x))
+    stratonovich = ito + float(x @ correction)
+    assert abs(ito - (model.dimension - 1)) < 1e-12 and abs(stratonovich) < 1e-12
+    rate = f"d(|{norm}|^2/2) = T ({'D' if norm == 'w' else 'd'} - 1) dt"
+    assert rate in statement(model, "horizontal", "ito").reason
+    said = statement(model, "horizontal", "stratonovich").reason
+    assert rate not in said and f"|{norm}| is conserved" in said
+
+
+def test_statements_name_the_variables_of_the_model():
+    for calculus in ("ito", "stratonovich"):
+        said = statement(CumulativeHadamard(3), "horizontal", calculus).reason
+        assert "keeps the sign of d_t" in said and "sign of w" not in said
+    # Several heads of one column: a sum over heads, as in the closed form.
+    model = ValueOutput(1, 3, 1, heads=2)
+    w = jnp.array([[[3.0, 0.0, 4.0]], [[0.0, 2.0, 0.0]]])
+    assert model.description.orbit_gram == "sum log(2 s_h)"
+    np.testing.assert_allclose(model.log_det_orbit_gram(w), math.log(10.0) + math.log(4.0))
+    assert model.description.gram == "sum log(2 s_h) + 2 sum log s_h"
+    expected = math.log(10.0) + math.log(4.0) + 2.0 * (math.log(5.0) + math.log(2.0))
+    np.testing.assert_allclose(model.log_det_gram(w), expected)
+    assert statement(model, "horizontal", "stratonovich").density == "prod_h s_h^(1/2)"
+    assert "s_j = 0" in statement(AttentionColumns(1, 2), "conditioned").reason
+    # The linear fields span the orbits of W -> W + 1 b^T only where W has as many independent rows.
+    details = {f.condition: f.detail for f in SoftmaxWeights(2, 4).failing}
+    assert "where W has rank 4" in details["transpose"]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [AttentionLogits(1, 1, 2), AttentionColumns(1, 2), ValueOutput(1, 1, 1, 2)],
+    ids=repr,
+)
+def test_numbers_are_cut_at_their_stratum(model):
+    """One by one, a head is `w = uv`, whose density is singular at 0."""
+    assert model.domain == HadamardProduct((2,), 2).domain
 
 
 @pytest.mark.slow

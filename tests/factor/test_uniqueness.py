@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 import pytest
 
@@ -131,6 +132,62 @@ def test_what_cannot_be_decided_is_said():
     """Nothing moves and nothing is found elsewhere, but no sufficient condition holds."""
     answer = uniqueness(hexagons(0.8, 0.6), effort=5)
     assert answer.verdict == "undecided" and "no solution is near" in answer.reason
+
+
+def test_an_isolated_solution_at_the_corners_is_found():
+    """The outer triangle is a solution too, far from the first, and no grid meets its corners."""
+    rows = np.concatenate([np.eye(3), [[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]])
+    basis = [[0.6, 0.4, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5]]
+    found = Factorisation(rows, basis, np.full(5, 100.0))
+    other = found.transformed([[-1.0, 0.8, 1.2], [1.0, 1.2, -1.2], [1.0, -0.8, 0.8]])
+    np.testing.assert_allclose(other.profiles, found.profiles, atol=1e-12)
+    np.testing.assert_allclose(other.basis, np.eye(3)[::-1], atol=1e-12)
+    answer = uniqueness(found, effort=5)
+    assert answer.movement.size < 1e-6 and rigidity(found).rigid is True
+    assert answer.verdict == "not unique" and "that none of these moves to" in answer.reason
+
+
+def test_what_is_outside_the_ranges_is_not_mixed_up_with_moving_within_them():
+    basis = 0.7 * hexagon(0.8).T / 2.0 + 0.3 / 6.0
+    answer = uniqueness(Factorisation(hexagon(0.8), basis, np.full(6, 100.0)), effort=5)
+    assert answer.verdict == "not unique"
+    (beyond,) = [check for check in answer.checks if check.name == "nothing outside the ranges"]
+    assert beyond.holds is True and "outside of the ranges found" in beyond.detail
+
+
+def test_shares_that_count_as_zero_restrict_nothing():
+    """The third component has no zero: it moves, whatever a small share of another row says."""
+    rows = np.concatenate([np.eye(3), [[0.6, 0.3995, 0.0005], [0.2, 0.3, 0.5]]])
+    basis = [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5], [0.3, 0.1, 0.2, 0.4]]
+    found = Factorisation(rows, basis, np.full(5, 100.0))
+    assert rigidity(found, atol=1e-3).rigid is False
+    answer = uniqueness(found, effort=5)
+    assert answer.verdict == "not unique" and answer.movement.size > 0.1
+
+
+def test_shares_of_many_columns_are_small_but_not_zero():
+    rng = np.random.default_rng(0)
+    many = Factorisation(np.eye(3), rng.dirichlet(np.full(4000, 5.0), 3), np.ones(3))
+    assert many.basis.max() < 1e-3
+    assert rigidity(many, atol=1e-3).rigid is False
+    # Anchor columns are what they are however rare: a necessary condition holds with uniqueness.
+    base = np.array([[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.3, 0.2, 0.5]])
+    rare = np.concatenate([base * (1 - 1e-5), 1e-5 * np.eye(3)], axis=1)
+    answer = uniqueness(Factorisation(np.eye(3), rare, np.ones(3)), effort=2)
+    assert answer.verdict == "unique"
+    assert all(check.holds for check in answer.checks if check.kind in ("necessary", "local"))
+
+
+def test_rigidity_does_not_depend_on_the_default_dtype():
+    """The support of the third component lies inside that of the first; float32 said rigid."""
+    rows = np.array([[2, 0, 1], [0, 2, 1], [2, 2, 3], [3, 1, 0], [1, 0, 3]])
+    basis = np.array([[0, 1, 2, 3, 1], [3, 0, 0, 1, 2], [0, 0, 3, 1, 0]])
+    rows, basis = (x / x.sum(axis=1, keepdims=True) for x in (rows, basis))
+    found = Factorisation(rows, basis, np.ones(5))
+    assert contained(found.basis.T) == (2, 0)
+    assert rigidity(found) == (False, 6, 10, 6)
+    with jax.enable_x64(False):
+        assert rigidity(found) == (False, 6, 10, 6)
 
 
 def test_starts_of_one_table_show_what_moves(toy, key):

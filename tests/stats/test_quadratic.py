@@ -1,8 +1,15 @@
+import jax
 import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from gaugebias.stats._quadratic import quadratic_tail, sign_tail, spectral_tail
+from gaugebias.stats import (
+    energy_distance,
+    kernel_stein,
+    kolmogorov_smirnov_two_sample,
+    maximum_mean_discrepancy,
+)
+from gaugebias.stats._quadratic import least_sign_tail, quadratic_tail, sign_tail, spectral_tail
 
 
 def test_tail_of_a_weighted_sum_of_chi_squares():
@@ -35,3 +42,26 @@ def test_the_bound_for_random_signs_is_one():
         exact = np.sqrt(n) * np.exp(-(n - 1) / 2)
         assert sign_tail(np.ones((n, n))) == pytest.approx(exact, rel=1e-6)
     assert sign_tail(np.zeros((5, 5))) == 1.0 and sign_tail(np.eye(5)) == 1.0
+
+
+@pytest.mark.parametrize("n", [8, 16, 40])
+def test_the_least_bound_for_random_signs_is_that_of_equal_ones(n):
+    rng = np.random.default_rng(n)
+    np.testing.assert_allclose(sign_tail(np.ones((n, n))), least_sign_tail(n), rtol=1e-9)
+    for _ in range(20):
+        half = rng.normal(size=(n, 3)) * [1.0, 0.3, 0.1] + [1.0, 0.0, 0.0]
+        assert sign_tail(half @ half.T) >= least_sign_tail(n) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("n", [10, 16, 40])
+def test_no_draws_go_below_the_least_p_value(n):
+    """Samples that are as far apart as can be reach it, or nearly."""
+    x, y = np.random.default_rng(n).normal(size=(2, n, 1))
+    found = kolmogorov_smirnov_two_sample(x, y + 1e3)
+    np.testing.assert_allclose(found.p_value, found.least, rtol=1e-9)
+    assert kolmogorov_smirnov_two_sample(x, y).least == found.least
+    for test in (energy_distance, maximum_mean_discrepancy):
+        found = test(x, y + 1e3, jax.random.key(n))
+        assert found.least <= found.p_value <= 1.2 * found.least
+    found = kernel_stein(x, -(x + 1e3), jax.random.key(n))
+    assert found.p_value >= found.least == 1 / 500

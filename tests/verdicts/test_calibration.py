@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from threadpoolctl import threadpool_limits
 
 from gaugebias.verdicts import compare
+from gaugebias.verdicts._scores import score_tests
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,3 +78,21 @@ def test_the_smallest_visible_deviation_is_seen_that_often(power_law, name, sign
         rows = [compare(other.draw(rng, n), law, tests="scores")[0] for _ in range(60)]
         seen = np.mean([row.p_value < 1e-6 for row in rows])
         assert low <= seen <= high
+
+
+def test_few_draws_do_not_reject_a_right_law_by_their_own_skewness(power_law):
+    """Skewness -5 under the law: 8 draws hardly ever show it. Of 3,000 right laws about 3 should
+    be below 1e-3 (more than 12 with probability 1e-4; the skewness of the draws gives 16)."""
+    law = power_law()
+    draws = law.draw(np.random.default_rng(26), 3000, 8)
+    statistic = law.statistic("exponent")
+    mean, variance = law.expectation(statistic)
+    z = (statistic(draws).mean(axis=1) - mean) / np.sqrt(variance / 8)
+    # A p-value below 1e-3 needs |z| > 3.29: the normal tail is never undercut.
+    p = [score_tests(law, x)[0]["exponent"].p_value for x in draws[np.abs(z) > 3.2]]
+    assert np.sum(np.asarray(p) < 1e-3) <= 12
+    assert np.min(p) > 1e-6
+    # The same test of a wrong law: an exponent of 1/2 more.
+    wrong = power_law(exponent=0.5)
+    p = score_tests(law, wrong.draw(np.random.default_rng(27), 400))[0]["exponent"].p_value
+    assert p < 1e-6

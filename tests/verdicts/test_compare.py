@@ -57,6 +57,53 @@ def test_kolmogorov_smirnov_rejects_temperature_and_exponent(right, power_law):
         assert kolmogorov_smirnov(draws, rival.cdf).p_value < 1e-6
 
 
+def test_too_few_draws_to_reject_anything_decide_nothing():
+    """Samples a hundred standard deviations apart are not consistent because they are small."""
+    draws = np.random.default_rng(20).normal(size=(8, 8))
+    row = compare(draws, draws[::-1] + 100.0)[0]
+    assert row.p_value > 1e-3 and (row.verdict, row.reason) == ("undecided", "too few draws")
+    # In one coordinate eight draws a side can speak, and ten in eight.
+    assert compare(draws[:, 0], draws[::-1, 0])[0].verdict == "consistent"
+    draws = np.random.default_rng(21).normal(size=(2, 10, 8))
+    assert compare(draws[0], draws[1])[0].verdict == "consistent"
+    assert compare(draws[0], draws[1] + 100.0)[0].p_value < 1e-3
+
+    class Normal:
+        name = "normal"
+
+        def score(self, x):
+            return -x
+
+    few = np.random.default_rng(22).normal(size=(99, 1)) + 10.0
+    row = compare(few[:, 0], Normal(), tests="stein")[0]
+    assert (row.verdict, row.reason) == ("undecided", "too few draws")
+    more = np.random.default_rng(23).normal(size=120)
+    assert compare(more, Normal(), tests="stein")[0].verdict == "consistent"
+    assert compare(more + 10.0, Normal(), tests="stein")[0].verdict == "rejected"
+
+
+def test_draws_outside_the_domain_are_counted(right):
+    class Half(type(right)):
+        domain = gb.quotient.Domain.line(lower=0.0)
+
+    draws = right.draw(np.random.default_rng(24), 4000)
+    assert "outside" not in compare(draws, Half())[0].detail
+    draws[:3] = -0.01, -0.02, -0.005
+    with np.errstate(invalid="ignore"):
+        row = compare(draws, Half(), tests="ks")[0]
+    assert "3 draws outside of the law's domain" in row.detail
+
+
+def test_chains_left_out_are_named(right, make_ensemble):
+    values = right.draw(np.random.default_rng(25), 1500, 6)
+    ensemble = make_ensemble(values, results=np.arange(1500) % 3 == 0)
+    row = compare(ensemble, right, drop_failed=True)[0]
+    assert row.draws == 1000 and "500 of 1,500 chains failed and were left out" in row.detail
+    row = compare(values[:, 0], ensemble, drop_failed=True)[0]
+    assert "target: 500 of 1,500 chains failed and were left out" in row.detail
+    assert "left out" not in compare(make_ensemble(values), right, drop_failed=True)[0].detail
+
+
 def test_a_wrong_reference_measure_is_rejected(right, power_law):
     # The density exp(-l/T) belongs to the quotient volume |w|^(-1/2) dw; read in dw it is another
     # law.

@@ -51,6 +51,23 @@ def test_too_few_chains_say_so():
     assert (row.verdict, row.reason) == ("undecided", "step not resolved")
 
 
+def test_a_law_with_a_score_alone_is_not_rejected_for_the_step():
+    class Normal:
+        name = "normal"
+
+        def score(self, x):
+            return -x
+
+    run = euler(0, 8000, 1.0)  # of variance 4/3 at the finer step
+    assert compare(run.fine, Normal(), tests="stein")[0].verdict == "rejected"
+    row = compare(run, Normal(), tests="stein")[0]
+    assert (row.verdict, row.reason) == ("undecided", "step not resolved")
+    assert row.halving is None and "step size not checked" in row.detail
+    # What it lacks is said, not met.
+    with pytest.raises(ValueError, match="offers neither marginals nor draws"):
+        compare(run.fine, Normal())
+
+
 def test_against_draws_and_for_dependence():
     run = euler(3, 4000, 1.0, width=2)
     rng = np.random.default_rng(4)

@@ -1,5 +1,7 @@
 import math
 
+import jax
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -102,6 +104,27 @@ def test_power_counts_tests_and_takes_draws_of_first_attempts():
     assert "0.055 to 0.11" in text
 
 
+def test_power_is_that_of_a_test_among_several(getkey):
+    """The least of three p-values, times three, is below 1e-3 where one is below a third of it."""
+    from scipy import stats
+    from scipy.stats import kstwo
+
+    alone, among = (
+        power_of(judge(CaseResult((row("a", draws=4096, combined=k),)))).distance for k in (1, 3)
+    )
+    assert alone is not None and among is not None
+    margin = (-math.log(0.01) / (2 * 4096)) ** 0.5
+    assert among[0] == pytest.approx(float(kstwo.isf(1e-3 / 3, 4096)) + margin, rel=1e-9)
+    assert among[0] > 1.03 * alone[0]
+    draws = np.asarray(jax.random.normal(getkey(), (4096, 2)))
+    verdict = verdicts.compare(draws[:, 0], [stats.norm()], names=["right"], key=getkey())
+    (one,) = rows_of(verdict, case="one", dynamics="noise", expected=("right",))
+    assert one.combined == len(verdict["right"].tests) == 1
+    verdict = verdicts.compare(draws, [draws[::-1] + 0.0], names=["same"], key=getkey())
+    (three,) = rows_of(verdict, case="one", dynamics="noise", expected=("same",))
+    assert three.combined == len(verdict["same"].tests) == 3
+
+
 def test_power_of_nothing():
     assert "0 tests: none." in header(power_of(()))
 
@@ -123,8 +146,24 @@ def test_json_has_no_nan():
     assert values["p_value"] is values["statistic"] is values["first"]["p_value"] is None
 
 
+def test_rows_that_the_verdict_leaves_undecided_decide_nothing(getkey):
+    """Copies of chains: the p-value is worth nothing, whatever it is."""
+    import types
+
+    from scipy import stats
+
+    chains = np.repeat(np.asarray(jax.random.normal(getkey(), (100, 8))), 20, axis=0)
+    ensemble = types.SimpleNamespace(values=chains, results=np.zeros(2000, int))
+    laws = [stats.norm(), stats.norm(scale=3.0)]
+    verdict = verdicts.compare(ensemble, laws, names=["right", "wide"], key=getkey())
+    assert [each.reason for each in verdict.rows] == ["not independent"] * 2
+    assert verdict["wide"].p_value < 1e-6
+    rows = rows_of(verdict, case="one", dynamics="noise", expected=("right",))
+    judged = judge(CaseResult(rows), CaseResult(rows))
+    assert [each.verdict for each in judged] == ["undecided", "undecided"]
+
+
 def test_rows_of_a_verdict(getkey):
-    import jax
     from scipy import stats
 
     class Uniform:

@@ -1,7 +1,5 @@
 """Columns of queries and keys: the diagonal subgroup of the symmetry of attention logits."""
 
-import math
-
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -9,10 +7,10 @@ from jaxtyping import Array, ArrayLike
 
 from ...quotient import Domain
 from ...symmetry import AbstractAction, Rescaling
-from .._base import AbstractModel, box, check_array, check_tuple, positive_int
+from .._base import AbstractModel, check_array, check_tuple, positive_int
 from .._describe import Description, Dimensions, Failure, LawStatement
 from ._chain import Chain
-from ._heads import Heads, copies, over_copies
+from ._heads import Heads, copies, with_index
 
 
 class AttentionColumns(AbstractModel):
@@ -78,12 +76,11 @@ class AttentionColumns(AbstractModel):
 
     @property
     def domain(self) -> Domain:
-        return box(math.prod(self._heads.shape))
+        return self._heads.domain
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:
-        laws = over_copies(self._heads.chain.laws("Orbits are"), "j")
-        return tuple(law._replace(density=law.density.replace(" s", " s_j")) for law in laws)
+        return with_index(self._heads.chain.laws("Orbits are"), "j")
 
     @property
     def description(self) -> Description:

@@ -12,6 +12,12 @@ from .._describe import Description, Dimensions, LawStatement
 from ._hadamard import HadamardProduct
 
 
+def _in_increments(reason: str) -> str:
+    """What a law of the product says of `w`, said of its increments."""
+    reason = reason.replace("w_i", "d_t").replace("_i", "_t").replace("sign of w", "sign of d_t")
+    return reason.replace("w =", "d_t =")
+
+
 class CumulativeHadamard(AbstractModel):
     """Cumulative sum of a Hadamard product, `w_t = sum_(t' <= t) (u_1 * ... * u_N)_t'`.
 
@@ -76,7 +82,7 @@ class CumulativeHadamard(AbstractModel):
         return tuple(
             law._replace(
                 density=law.density.replace("w_i", "d_t").replace("_i", "_t"),
-                reason=law.reason.replace("w_i", "d_t").replace("_i", "_t").replace("w =", "d_t ="),
+                reason=_in_increments(law.reason),
             )
             for law in self._product.laws
         )

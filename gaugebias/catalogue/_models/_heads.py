@@ -35,6 +35,17 @@ def over_copies(laws: tuple[LawStatement, ...], index: str) -> tuple[LawStatemen
     )
 
 
+def with_index(laws: tuple[LawStatement, ...], index: str) -> tuple[LawStatement, ...]:
+    """The laws of one singular value `s`, for independent copies of it."""
+    return tuple(
+        law._replace(
+            density=law.density.replace(" s", f" s_{index}"),
+            reason=law.reason.replace("s_1 =", f"s_{index} ="),
+        )
+        for law in over_copies(laws, index)
+    )
+
+
 class Heads:
     """Independent heads, each a chain of two factors; predictors have shape `(heads, n, m)`."""
 
@@ -49,14 +60,16 @@ class Heads:
 
     @property
     def domain(self) -> Domain:
-        """All of the space of predictors."""
-        return box(math.prod(self.shape))
+        """All of the space of predictors, cut at 0 where each is a number."""
+        return box(math.prod(self.shape), cut=self.shape[1:] == (1, 1))
 
     @property
     def laws(self) -> tuple[LawStatement, ...]:
         """The laws of one head, or of several."""
         laws = self.chain.laws("GL(r) is")
-        return laws if self.heads == 1 else over_copies(laws, "h")
+        if self.heads == 1:
+            return laws
+        return with_index(laws, "h") if self.chain.rank == 1 else over_copies(laws, "h")
 
     def spectrum(self, w: ArrayLike) -> Array:
         """The singular values of each head, shape `(heads, r)`."""
@@ -89,7 +102,11 @@ class Heads:
         one = self.heads == 1
 
         def over_heads(text: str) -> str:
-            return text if one else text.replace("s_i", "s_hi").replace("s_j", "s_hj")
+            if one:
+                return text
+            if self.chain.rank == 1:
+                return text.replace("log(2 s)", "sum log(2 s_h)").replace("log s", "sum log s_h")
+            return text.replace("s_i", "s_hi").replace("s_j", "s_hj")
 
         return Description(
             formula=formula if one else f"{formula}, {self.heads} heads",

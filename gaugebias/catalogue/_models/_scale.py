@@ -30,8 +30,8 @@ def _unit(x: Array) -> Array:
 
 _NO_ZERO = Failure(
     "moment-map zero",
-    "the moment map |w|^2/2 of a pure scaling has no zero but the origin: the gauge is the unit "
-    "sphere, and no law of the slice is built.",
+    "the moment map of a pure scaling, half of the squared norm, has no zero but the origin: the "
+    "gauge is the unit sphere, and no law of the slice is built.",
 )
 
 
@@ -52,7 +52,8 @@ class ScaleInvariant(AbstractModel):
     direction diffuses at the temperature `T` in the time `int dt/|w|^2`: it tends to
     `e^(-l/T)` with respect to the surface of the sphere whatever the norm does, in logarithmic time
     without weight decay; with decay `lam` the norm settles at `|w|^2 = T (D - 1)/lam`
-    (`norm_with_decay`). Isotropic noise gives the same law of the direction and
+    (`norm_with_decay`). Stratonovich noise conserves the norm, and has the same law of the
+    direction. Isotropic noise gives the same law of the direction and
     `E|w|^2 = T D/lam`. On the sphere there is no correction.
 
     **Raises:** `ValueError` naming `dimension`.
@@ -103,6 +104,8 @@ class ScaleInvariant(AbstractModel):
             f"tr(P A) = D - 1 = {d - 1}: d(|w|^2/2) = T (D - 1) dt without noise, and there is no "
             "moment-map slice. What holds: w/|w| tends to e^(-l/T) on the unit sphere; with decay "
             "lam, |w|^2 -> T (D - 1)/lam.",
+            "The norm |w| is conserved, and there is no moment-map slice. What holds: w/|w| tends "
+            "to e^(-l/T) on the unit sphere.",
             "Every orbit is a ray, so that V is infinite, and a ridge confines the norm alone. "
             "What holds with a ridge lam: w/|w| has e^(-l/T) on the sphere, E|w|^2 = T D/lam.",
         )
@@ -222,6 +225,7 @@ class WeightNorm(AbstractModel):
             f"|w|^-{d - 1}",
             f"tr(P A) = d - 1 = {d - 1}: d(|v|^2/2) = T (d - 1) dt without noise, and there is no "
             f"moment-map slice. {holds}.",
+            f"The norm |v| is conserved, and there is no moment-map slice. {holds}.",
             "Every orbit is a ray, so that V is infinite, and a ridge confines |v| alone. "
             f"{holds}, with a ridge on v.",
         )

@@ -147,9 +147,9 @@ class SoftmaxWeights(AbstractModel):
     `(C - 1, d)`, as in `SoftmaxBias`. Group: translations by `1 b^T`, each input by itself;
     `S = C` times the identity, `K` the identity, and **no correction**.
 
-    The same orbits are swept by the linear fields `W -> 1 (a^T W)`, but their algebra (and that of
-    the group `1 + 1 a^T` they generate) is not closed under transpose: they have no moment map, and
-    their Gram depends on the point of the orbit. Use the affine field.
+    Where `W` has rank `d`, the same orbits are swept by the linear fields `W -> 1 (a^T W)`, but
+    their algebra (and that of the group `1 + 1 a^T` they generate) is not closed under transpose:
+    they have no moment map, and their Gram depends on the point of the orbit. Use the affine field.
 
     **Raises:** `ValueError` naming the argument.
 
@@ -197,9 +197,9 @@ class SoftmaxWeights(AbstractModel):
     def description(self) -> Description:
         linear = Failure(
             "transpose",
-            "the linear fields W -> 1 (a^T W) sweep the same orbits, but 1 a^T is not symmetric "
-            "and its transpose is not among them: no moment map. The affine field has none of "
-            "these corrections.",
+            "the linear fields W -> 1 (a^T W) sweep the same orbits where W has rank "
+            f"{self.inputs}, but 1 a^T is not symmetric and its transpose is not among them: "
+            "no moment map. The affine field has none of these corrections.",
         )
         return Description(
             formula=f"contrasts of W, {self.classes} x {self.inputs}",
