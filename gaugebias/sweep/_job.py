@@ -111,6 +111,12 @@ class Job:
         found = [self._digest(group) for group in range(len(digests))]
         for group, digest in enumerate(digests):
             if found[group] != digest and group not in changed:
+                if digest is None:
+                    raise ValueError(
+                        "`experiment` can be run with settings for which it failed when the sweep "
+                        f"in {str(path)!r} was defined: compute those cells again with "
+                        "`retry='failed'`, or choose another path."
+                    )
                 raise ValueError(
                     f"`experiment` computes something else than when the sweep in {str(path)!r} "
                     "was defined (a function that it calls or a number that it uses has changed): "
