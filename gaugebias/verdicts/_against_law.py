@@ -37,6 +37,7 @@ class Comparison(eqx.Module):
     notes: tuple[str, ...]
     effective: float
     halving: HalvingResult | None = None
+    outside: int = 0  # draws where the law has no density
 
 
 def _quantile(law: Any) -> Callable[[Any], Any] | None:
@@ -159,7 +160,19 @@ def compare_law(
     halving = halving_against_law(draws, marginals, statistics, others)
     if halving is None and others is not None:
         halving = halving_against_samples(draws, others)
-    return Comparison(tests, shapes, interval, notes, effective, halving)
+    outside = _outside(law, points)
+    if outside:
+        notes = (*notes, f"{outside:,} of {len(points):,} draws lie outside of the law's domain")
+    return Comparison(tests, shapes, interval, notes, effective, halving, outside)
+
+
+def _outside(law: Any, points: np.ndarray) -> int:
+    """How many draws lie where the law has no density, as far as it says."""
+    contains = getattr(getattr(law, "domain", None), "contains", None)
+    if not callable(contains):
+        return 0
+    flat = points.reshape(len(points), -1)
+    return int(np.count_nonzero(~np.asarray(contains(flat))))
 
 
 def _against_marginals(

@@ -8,7 +8,7 @@ from ._against_law import Comparison, compare_draws, compare_law, detectable
 from ._convergence import Convergence, diagnose
 from ._draws import Draws, is_ensemble, take_draws
 from ._protocols import is_law
-from ._row import CONSISTENT, Row, Verdict, verdict_word
+from ._row import CONSISTENT, REJECTED, Row, Verdict, verdict_word
 from ._wanted import as_wanted
 
 
@@ -39,6 +39,8 @@ def _word(
             moved = found.halving.effect_p_value < CONSISTENT
             shrinks = moved and found.halving.explained
             reason = "discretisation" if shrinks else "step not resolved"
+    if found.outside and p_value >= REJECTED:
+        reason = reason or "outside of the domain"
     if converged is False:
         reason = "not converged"
     if copies:
@@ -145,6 +147,12 @@ def compare(
     recorded fewer draws cannot be checked, and its row says so. No diagnostic sees a mode that no
     chain has visited: start the chains over-dispersed. Chains that are copies of others (one key
     for all of them) give "undecided: not independent".
+
+    **Domain:** a law gives no weight to what lies outside of its domain, so that a single draw
+    there contradicts it, however little the tests see of it: such a row is never "consistent". As
+    a step may jump over a wall that the process does not cross, it is "undecided: outside of the
+    domain" unless the tests reject. Where chains do cross, as products of an odd number of factors
+    cross zero, give the law the whole line.
 
     **Step size:** with a `step_halving` run, a law that the fine run disagrees with (p < 1e-3) is
     rejected only if the deviation is also more than the step can explain

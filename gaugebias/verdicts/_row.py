@@ -41,7 +41,8 @@ class Row(eqx.Module):
     - `reason`: why the verdict is "undecided" whatever the p-value: "not converged" (the run has
       not forgotten its start), "discretisation" (the step has an effect that explains the
       deviation, or that could hide one), "step not resolved" (too few chains to tell the two
-      apart), "not independent" (chains that are copies of others); else "".
+      apart), "not independent" (chains that are copies of others), "outside of the domain" (draws
+      where the law has no density); else "".
     - `detail`: which test decided, where, and the diagnostics.
     - `detectable`: the smallest deviation that would have been rejected (p < 1e-6 after
       Bonferroni) with probability 0.9: "distance" (of distribution functions, a rigorous bound

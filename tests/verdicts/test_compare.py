@@ -217,6 +217,27 @@ def test_a_law_of_the_package_plugs_in(power_law):
         assert compare(wrong.draw(rng, 26_000), law).rows[0].verdict == "rejected"
 
 
+def test_draws_outside_of_the_domain_of_a_law_are_never_consistent(power_law):
+    """Two draws of 2,000 at w < 0: too few for any test, and impossible under a law of w > 0."""
+    law = power_law()
+    law.domain = gb.quotient.Domain.line(lower=0.0)
+    draws = law.draw(np.random.default_rng(31), 2000)
+    assert compare(draws, law, tests="ks").rows[0].verdict == "consistent"
+    draws[:2] = -0.01
+    row = compare(draws, law, tests="ks").rows[0]
+    assert row.p_value >= 1e-3 and (row.verdict, row.reason) == (
+        "undecided",
+        "outside of the domain",
+    )
+    assert "2 of 2,000 draws lie outside of the law's domain" in row.detail
+    law.domain = gb.quotient.Domain.line()
+    assert compare(draws, law, tests="ks").rows[0].verdict == "consistent"
+    wrong = power_law(0.5)
+    wrong.domain = gb.quotient.Domain.line(lower=0.0)
+    row = compare(draws, wrong, tests="ks").rows[0]
+    assert (row.verdict, row.reason) == ("rejected", "")
+
+
 def test_names_and_draws_that_are_ambiguous(power_law):
     law = power_law()
     draws = law.draw(np.random.default_rng(20), 100)
