@@ -1,11 +1,11 @@
 """Ctrl-C is heard: also where Python would throw the exception away."""
 
 import _thread
+import gc
 import signal
 import threading
 from types import FrameType
 
-_DEAF = "_xla_gc_callback"  # jax's callback of the garbage collector
 _LATER = 0.05  # seconds
 
 
@@ -22,8 +22,9 @@ def listen() -> None:
 
 
 def _heard(number: int, frame: FrameType | None) -> None:
+    deaf = {getattr(callback, "__code__", None) for callback in gc.callbacks}
     while frame is not None:
-        if frame.f_code.co_name == _DEAF:
+        if frame.f_code in deaf:
             again = threading.Timer(_LATER, _thread.interrupt_main)
             again.daemon = True
             again.start()

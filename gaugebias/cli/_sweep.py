@@ -112,7 +112,7 @@ def run(argv: Sequence[str]) -> int:
         print(json.dumps(record, indent=1, allow_nan=False))
     elif not interrupted:
         _print(found, config.path, Console())
-        if (found.status == "failed").any():
+        if found is not None and (found.status == "failed").any():
             said = f"computed again, they alone: gaugebias sweep {options.config} --retry failed"
             Console().print(said, highlight=False, markup=False, soft_wrap=True)
     return code

@@ -17,7 +17,7 @@ _AGAIN = {STATUS[code]: code for code in (FAILED, NOT_FINITE)}
 def statuses(retry: Any) -> tuple[int, ...]:
     """What `retry` names, in numbers; `ValueError` where it names anything else."""
     words = (retry,) if isinstance(retry, str) else retry
-    named = tuple(words) if isinstance(words, Iterable) else (None,)
+    named: tuple[Any, ...] = tuple(words) if isinstance(words, Iterable) else (None,)
     if not all(isinstance(each, str) and each in _AGAIN for each in named):
         raise ValueError(f"`retry` is {retry!r}: give 'failed', 'not finite', or a list of both.")
     if named and jax.process_count() > 1:

@@ -12,17 +12,17 @@ from gaugebias.cli._interrupt import listen
 
 @pytest.fixture
 def collected(monkeypatch):
-    """Ctrl-C comes in a callback of the name of jax's; what Python says of lost exceptions."""
+    """Ctrl-C comes in a callback, as jax has one; what Python says of lost exceptions."""
     lost = []
 
-    def _xla_gc_callback(phase, info):
+    def called_back(phase, info):
         if phase == "start":
             signal.raise_signal(signal.SIGINT)
             len(lost)  # a signal is handled between two steps of the interpreter
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(sys, "unraisablehook", lambda what: lost.append(what.exc_type))
-    yield _xla_gc_callback, lost
+    yield called_back, lost
     signal.signal(signal.SIGINT, before)
 
 

@@ -154,12 +154,12 @@ def test_code_may_change_where_no_cell_is_kept(tmp_path):
     np.testing.assert_array_equal(found.w.values[..., 0], np.outer([2, 3], STARTS))
     same(gb.sweep.run(*arguments, path=path, key=jr.key(0)), found)  # what it is now
 
-    def experiment(settings, key):  # the source may change too, not what it computes
+    def rewritten(settings, key):  # the source may change too, not what it computes
         return {"w": settings.start * settings.depth}
 
     with pytest.raises(ValueError, match="source code of experiment differs"):
-        gb.sweep.run(experiment, *arguments[1:], path=path, key=jr.key(0))
-    same(gb.sweep.run(experiment, *arguments[1:], path=path, key=jr.key(0), retry="failed"), found)
+        gb.sweep.run(rewritten, *arguments[1:], path=path, key=jr.key(0))
+    same(gb.sweep.run(rewritten, *arguments[1:], path=path, key=jr.key(0), retry="failed"), found)
 
 
 def test_code_must_be_the_same_where_cells_are_kept(tmp_path):
@@ -196,12 +196,12 @@ def test_cells_of_the_host_are_called_again_one_by_one(tmp_path):
     assert calls == [2.0]
     np.testing.assert_array_equal(found.w.values[:, 0], [1.0, 4.0, 3.0])
 
-    def host(settings, key):
+    def rewritten(settings, key):
         return {"w": 3.0 * settings.start}
 
     with pytest.raises(ValueError, match="source code of experiment differs"):
         gb.sweep.run(
-            host, *arguments[1:], path=path, key=jr.key(0), stack=False, retry="not finite"
+            rewritten, *arguments[1:], path=path, key=jr.key(0), stack=False, retry="not finite"
         )
 
 
