@@ -47,7 +47,7 @@ def read_cells(path: str | Path, argument: str, *, unnamed_first: bool = False) 
         raise ValueError(f"{file} cannot be read ({reason}).") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
-            f"{file} is not comma-separated text in UTF-8 ({error}): save it as CSV."
+            f"{file} is not comma-separated text in UTF-8 ({error}): save it as CSV in UTF-8."
         ) from None
     if not rows:
         raise ValueError(f"{file} is empty: give a header line and rows of numbers.")

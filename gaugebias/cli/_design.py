@@ -97,14 +97,14 @@ def _check(options: Options) -> None:
 
 
 def _run(options: Options, console: "Console") -> int:
+    from .._files import replace_text, writable_folder, written_whole
     from ..design import from_penalty, named
     from ..dynamics import SimulationError
 
     penalty, shape = named(options.penalty)
     design = from_penalty(penalty, options.temperature, shape=shape or None, form=options.form)
-    options.out.mkdir(parents=True, exist_ok=True)
-    module = options.out / "design.py"
-    module.write_text(_module(options), encoding="utf-8")
+    module = writable_folder(options.out) / "design.py"
+    replace_text(module, _module(options))
     if not options.json:
         _print(console, options, design)
     found: Validation | None = None
@@ -118,12 +118,8 @@ def _run(options: Options, console: "Console") -> int:
     from ..plot import design_page
 
     picture = options.out / "design.png"
-    part = picture.with_name(f".{picture.name}.{os.getpid()}.part")
-    try:
+    with written_whole(picture) as part:
         design_page(design, found).savefig(part, format="png", dpi=160)
-        os.replace(part, picture)
-    finally:
-        part.unlink(missing_ok=True)
     code = 2 if failure else 0 if found is None else found.exit_code
     if options.json:
         said = {"exit_code": code, **_record(options, design, found), "error": failure or None}

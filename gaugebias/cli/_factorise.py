@@ -55,7 +55,10 @@ class Options:
     notations."""
     solver: Annotated[
         Literal["em", "least-squares", "minimum-volume", "end-members", "nmf", "nmf-kl"] | None,
-        tyro.conf.arg(help_behavior_hint=""),
+        tyro.conf.arg(
+            metavar="{em,least-squares,minimum-volume,end-members,nmf,nmf-kl}",
+            help_behavior_hint="",
+        ),
     ] = None
     """How to fit: by default em for lba, plsa and lca, end-members for ema, nmf for nmf."""
     identify: Literal["none", "inner", "outer", "minimum-volume"] = "inner"

@@ -96,7 +96,7 @@ def _explained(fields: list[_Field], argv: list[str], words: str) -> str | None:
         if of:
             return f"`{found[1]}` is {found[2]}: give {_KINDS[of[0]]}"
     if found := re.search(r"choice ('.*?') for argument '([^']+)'.*one of \((.*?)\)", words):
-        choices = re.findall(r"'([^']*)'", found[3])
+        choices = [each for each in re.findall(r"'([^']*)'", found[3]) if each != "None"]
         return f"`{found[2]}` is {found[1]}: choose from {', '.join(choices)}"
     if "Required options" in words:
         missing = [each for each in fields if each.required and _absent(each, argv, words)]

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -39,11 +39,13 @@ stacked, stack, chunk, devices, x64, source, [units]; see gaugebias.sweep.run.
 Examples:
   gaugebias sweep phase.toml
   gaugebias sweep phase.toml --show
+  gaugebias sweep phase.toml --retry failed
   gaugebias sweep phase.toml --json
 
 Exit codes: 0 every cell has finite results, 1 some have not, 2 bad input, 130 interrupted."""
 
 _Flag = Annotated[tyro.conf.FlagCreatePairsOff[bool], tyro.conf.arg(help_behavior_hint="")]
+_RETRY = {None: (), "failed": "failed", "not-finite": "not finite", "all": ("failed", "not finite")}
 _FAILURES = 5  # reasons printed
 
 
@@ -53,6 +55,12 @@ class Options:
     """The file that describes the sweep."""
     show: _Flag = False
     """Print what is in the store, and compute nothing."""
+    retry: Annotated[
+        Literal["failed", "not-finite", "all"] | None,
+        tyro.conf.arg(metavar="{failed,not-finite,all}", help_behavior_hint=""),
+    ] = None
+    """Compute again the cells that raised an error, those without a finite result, or both; cells
+    that are done are kept."""
     json: _Flag = False
     """Print one JSON object instead of text: cells, outputs and failures of the store."""
 
@@ -60,6 +68,8 @@ class Options:
 def run(argv: Sequence[str]) -> int:
     """Parse `argv`, run or show the sweep, and return the exit code."""
     options = parse(Options, argv, prog="gaugebias sweep", description=_DESCRIPTION)
+    if options.show and options.retry:
+        raise ValueError("`--show` computes nothing: leave it out, or `--retry`.")
     import jax
     from rich.console import Console
 
@@ -80,6 +90,7 @@ def run(argv: Sequence[str]) -> int:
                 config.over,
                 path=config.path,
                 key=jax.random.key(config.seed),
+                retry=_RETRY[options.retry],
                 **config.options,
             )
     except KeyboardInterrupt:
@@ -101,6 +112,9 @@ def run(argv: Sequence[str]) -> int:
         print(json.dumps(record, indent=1, allow_nan=False))
     elif not interrupted:
         _print(found, config.path, Console())
+        if found is not None and (found.status == "failed").any():
+            said = f"computed again, they alone: gaugebias sweep {options.config} --retry failed"
+            Console().print(said, highlight=False, markup=False, soft_wrap=True)
     return code
 
 

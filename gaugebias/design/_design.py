@@ -91,6 +91,11 @@ class Design(eqx.Module):
                 f"`domain` has {self.domain.dimension} coordinates for w of shape {self.shape}."
             )
 
+    def __str__(self) -> str:
+        """Penalty, parametrisation, where that holds, and what else does, a line each."""
+        lines = [f"R = {self.formula}", self.text, self.holds_at, *self.notes]
+        return "\n".join(lines)
+
     @property
     def phi(self) -> Callable:
         """The parametrisation, by the name it has in a `gaugebias.Quotient`."""

@@ -122,6 +122,8 @@ def load_names(
     or not `right`.
     """
     path, first = Path(file), argument or next(iter(names))
+    if path.is_dir():
+        raise ValueError(f"`{first}`: {str(file)!r} is a folder: give the Python file in it.")
     if not path.is_file():
         raise ValueError(f"`{first}`: the file {str(file)!r} does not exist: check the path.")
     spec = importlib.util.spec_from_file_location(_module_name(path), path)

@@ -77,6 +77,8 @@ def load(path: str | Path):
         **{name: record["provenance"][name] for name in record["provenance"]},
         **{name: _attribute(definition[name]) for name in definition},
     }
+    if "retries" in record:
+        attributes["retries"] = _attribute(record["retries"])
     return xr.Dataset(variables, coordinates, attributes)
 
 

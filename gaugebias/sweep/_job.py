@@ -1,7 +1,7 @@
 """What a sweep computes: its groups, their programs, and the size of its chunks."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,21 +96,33 @@ class Job:
             raise found
         return found
 
-    def resume(self, path: Path, digests: list[str | None]) -> None:
-        """Hold programs against those that a sweep was begun with.
+    def resume(
+        self, path: Path, digests: list[str | None], changed: Container[int] = ()
+    ) -> list[str | None]:
+        """Hold programs against those that a sweep was begun with, and return what they are now.
 
-        **Raises:** `ValueError` where one computes something else: the source of a function that
-        `experiment` calls, or a number it closes over, has changed.
+        Groups that `changed` holds may compute something else.
+
+        **Raises:** `ValueError` where another does: the source of a function that `experiment`
+        calls, or a number it closes over, has changed.
         """
         if not self.stack:
-            return
+            return digests
+        found = [self._digest(group) for group in range(len(digests))]
         for group, digest in enumerate(digests):
-            if self._digest(group) != digest:
+            if found[group] != digest and group not in changed:
+                if digest is None:
+                    raise ValueError(
+                        "`experiment` can be run with settings for which it failed when the sweep "
+                        f"in {str(path)!r} was defined: compute those cells again with "
+                        "`retry='failed'`, or choose another path."
+                    )
                 raise ValueError(
                     f"`experiment` computes something else than when the sweep in {str(path)!r} "
                     "was defined (a function that it calls or a number that it uses has changed): "
                     "choose another path; `gb.sweep.load` reads what is there."
                 )
+        return found
 
     def _digest(self, group: int) -> str | None:
         """Of what a group computes; `None` where it cannot be traced."""
@@ -240,15 +252,18 @@ class Job:
         return columns, about
 
     def compute(
-        self, layout: Layout, shapes: Shapes, chunk: int
+        self, layout: Layout, shapes: Shapes, chunk: int, rows: np.ndarray
     ) -> tuple[Outputs, list[int], list[str]]:
         """The outputs of a chunk, and status and reason of each of its cells.
 
-        `shapes` are those that the store takes of one cell.
+        `shapes` are those that the store takes of one cell; `rows` marks the cells to compute, and
+        only those are to be used: each where it is in the chunk, so that its numbers are those of
+        the whole.
         """
         numbers = layout.chunk(chunk)
         cells = [
-            None if n == PADDING or int(n) in self.refused else self.cells[int(n)] for n in numbers
+            self.cells[int(n)] if row and int(n) not in self.refused else None
+            for n, row in zip(numbers, rows, strict=True)
         ]
         status, reasons = [FAILED] * layout.size, [""] * layout.size
         for i, n in enumerate(numbers):

@@ -19,6 +19,7 @@ from ._groups import cells_of, groups_of
 from ._job import Job
 from ._lock import locked, others_at_work
 from ._progress import Bar
+from ._retry import reopen, statuses
 from ._settings import check_settings, names_of, stacked_names, typed
 from ._share import await_definition, await_others, work
 from ._store import RESERVED, Store, check_same
@@ -37,6 +38,7 @@ def run(
     stack: bool = True,
     chunk: int | None = None,
     devices: int | None = None,
+    retry: str | Sequence[str] = (),
     units: Mapping[str, str] | None = None,
     source: str = "",
     progress: bool | None = None,
@@ -99,6 +101,13 @@ def run(
     - `chunk`: cells computed at once; by default up to 256, at least eight chunks a group, and
         what fits into half of the free memory.
     - `devices`: number of local devices to cut chunks over.
+    - `retry`: `"failed"`, `"not finite"`, or both in a list: cells of a stored sweep that have this
+        status are computed again, each once; all others are kept. For what may end otherwise now:
+        an error of the machine, of a file, or of code that has been mended. What `experiment`
+        computes may have changed for those settings none of whose cells is kept, and is compared
+        for all others (the source of `experiment` with `stack=False`, as ever). The attribute
+        `retries` of the result lists how many cells were computed again, and at which commit. For
+        runs of one process.
     - `units`, `source`: units of outputs and settings by name, and a citation, kept in attributes.
     - `progress`: whether to show a bar; by default in terminals and notebooks.
 
@@ -109,6 +118,7 @@ def run(
     finished kept.
     """
     function(experiment, "experiment", "`experiment(settings, key)`")
+    again = statuses(retry)
     check_settings(settings)
     over = typed(settings, checked(over))
     _check_free(over)
@@ -141,14 +151,17 @@ def run(
             job.create(target, definition, designed, size)
         elif process > 0:
             await_definition(target)
-        check_same(target, definition)
         store = Store(target)
-        job.resume(target, store.record["programs"])
         if size not in (None, store.size):
             raise ValueError(
                 f"`chunk` is {size}, but the sweep in {str(target)!r} was defined with chunks of "
                 f"{store.size}: leave `chunk` out to go on with it."
             )
+        if again:
+            reopen(job, store, definition, again)
+        else:
+            check_same(target, definition, store.record["definition"])
+            job.resume(target, store.record["programs"])
         if processes == 1 and not others_at_work(target, process):
             store.sweep_up()
         with Bar(len(cells), progress if process == 0 else False) as bar:

@@ -41,15 +41,19 @@ def work(job: Job, store: Store, bar: Bar, process: int, processes: int) -> None
     for chunk in store.unfinished():
         if chunk % processes != process:
             continue
+        real = layout.chunk(int(chunk)) != PADDING
+        rows = real & store.pending(int(chunk))
         try:
-            outputs, status, reasons = job.compute(layout, shapes, int(chunk))
+            outputs, status, reasons = job.compute(layout, shapes, int(chunk), rows)
         except NoMemory as error:
             short.append(str(error))
             continue
-        store.write(int(chunk), outputs, status, reasons)
-        real = layout.chunk(int(chunk)) != PADDING
-        failed = int((np.asarray(status)[real] > DONE).sum())
-        bar.tell(int(real.sum()), failed)
+        if np.array_equal(rows, real):
+            store.write(int(chunk), outputs, status, reasons)
+        else:
+            store.merge(int(chunk), outputs, status, reasons, rows)
+        failed = int((np.asarray(status)[rows] > DONE).sum())
+        bar.tell(int(rows.sum()), failed)
     if short:
         raise ValueError(
             f"`chunk`: {len(short)} chunks of {store.size} cells found no memory ({short[0]}): the "

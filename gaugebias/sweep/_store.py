@@ -70,6 +70,12 @@ class Store:
         """The numbers of the chunks that are not finished."""
         return np.flatnonzero((self.status().reshape(-1, self.size) == PENDING).any(axis=1))
 
+    def pending(self, chunk: int) -> np.ndarray:
+        """Which slots of a chunk are not finished: all, or those that are computed again."""
+        return (
+            np.asarray(self.array("status")[chunk * self.size : (chunk + 1) * self.size]) == PENDING
+        )
+
     def counts(self) -> tuple[int, int]:
         """Cells that are finished, and those of them without a good result."""
         status = self.status()[self.layout.slots != PADDING]
@@ -88,11 +94,53 @@ class Store:
             self.array("reason")[where] = np.stack([_to_bytes(r) for r in reasons])
             self.array("status")[where] = np.asarray(status, np.uint8)
         except OSError as error:
-            raise OSError(
-                f"`path` {str(self.path)!r} could not be written ({_why(error)}): what was "
-                "finished before is kept; mend that and run the same sweep again to go on."
-            ) from error
+            raise self._not_written(error) from error
         self._check_there()
+
+    def merge(self, chunk: int, outputs: Mapping[str, np.ndarray], status, reasons, rows) -> None:
+        """The results of some cells of one chunk, which `rows` marks; the others stay."""
+        where = slice(chunk * self.size, (chunk + 1) * self.size)
+        blocks = {}
+        for name in self.record["outputs"]:
+            array = self.array(name)
+            block = np.array(array[where])
+            block[rows] = array.fill_value
+            if name in outputs:
+                x = outputs[name]
+                block[(rows, *(slice(0, n) for n in x.shape[1:]))] = x[rows]
+            blocks[name] = block
+        before = [from_bytes(row) for row in np.asarray(self.array("reason")[where])]
+        whole = np.where(rows, status, np.asarray(self.array("status")[where]))
+        said = [new if row else old for row, new, old in zip(rows, reasons, before, strict=True)]
+        self.write(chunk, blocks, whole, said)
+
+    def forget(self, slots: np.ndarray) -> None:
+        """Make cells unfinished, chunk by chunk and status first; the others stay."""
+        for chunk in np.flatnonzero(slots.reshape(-1, self.size).any(axis=1)):
+            where = slice(chunk * self.size, (chunk + 1) * self.size)
+            rows, pending = slots[where], np.full(self.size, PENDING, np.uint8)
+            self._check_there()
+            try:
+                status = np.where(rows, pending, np.asarray(self.array("status")[where]))
+                self.array("status")[where] = status
+            except OSError as error:
+                raise self._not_written(error) from error
+            self.merge(int(chunk), {}, pending, [""] * self.size, rows)
+
+    def note(self, changed: Mapping[str, Any]) -> None:
+        """Replace parts of the record, at once."""
+        self._check_there()
+        try:
+            self.root.attrs[_ATTRIBUTE] = {**self.root.attrs[_ATTRIBUTE], **changed}
+        except OSError as error:
+            raise self._not_written(error) from error
+        self.record = record_of(self.path)
+
+    def _not_written(self, error: OSError) -> OSError:
+        return OSError(
+            f"`path` {str(self.path)!r} could not be written ({_why(error)}): what was "
+            "finished before is kept; mend that and run the same sweep again to go on."
+        )
 
     def _check_there(self) -> None:
         """`OSError` where the folder is gone, which Zarr would make again, without its head."""
@@ -241,9 +289,8 @@ def record_of(path: Path) -> dict[str, Any]:
     return record
 
 
-def check_same(path: Path, definition: Mapping[str, Any]) -> None:
-    """`ValueError` saying what differs where a store is of another sweep."""
-    there = record_of(path)["definition"]
+def check_same(path: Path, definition: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+    """`ValueError` saying what differs where a store, defined as `there`, is of another sweep."""
     differs = differences(definition, there)
     if differs:
         raise ValueError(

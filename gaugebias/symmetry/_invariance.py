@@ -240,7 +240,8 @@ def _judge(
         raise ValueError(
             f"`action` does not leave `predict` invariant: along generator {name} the predictor "
             f"changes at rate {got.change[index]:.3g}, {ratio[index]:.3g} of its scale ({where}; "
-            f"{int(bad.sum())} of {bad.size} generators violate). Check leaves, axes and signs."
+            f"{int(bad.sum())} of {bad.size} generators violate). Check leaves, axes, signs and "
+            "powers."
         )
     finite = float(np.max(_relative(got.moved, got.moved_scale)))
     if float(ratio[index]) >= worst.infinitesimal or not worst.generator:

@@ -37,6 +37,7 @@ class Comparison(eqx.Module):
     notes: tuple[str, ...]
     effective: float
     halving: HalvingResult | None = None
+    outside: int = 0  # draws where the law has no density
 
 
 def _quantile(law: Any) -> Callable[[Any], Any] | None:
@@ -158,25 +159,25 @@ def compare_law(
         raise ValueError(
             f"`tests`: the law {name!r} offers none of {', '.join(wanted.names or ())}."
         )
-    notes = (*_outside(law, draws), *notes)
     shapes = {test: (variance, skew) for test, (_, _, variance, skew) in statistics.items()}
     halving = halving_against_law(draws, marginals, statistics, others)
     if halving is None and others is not None:
         halving = halving_against_samples(draws, others)
     if halving is None and draws.coarse is not None:
         notes = (*notes, "step size not checked (no marginals, statistics or draws of the law)")
-    return Comparison(tests, shapes, interval, notes, effective, halving)
+    outside = _outside(law, points)
+    if outside:
+        notes = (*notes, f"{outside:,} of {len(points):,} draws lie outside of the law's domain")
+    return Comparison(tests, shapes, interval, notes, effective, halving, outside)
 
 
-def _outside(law: Any, draws: Draws) -> tuple[str, ...]:
-    """A note where draws lie outside of the law's domain: few are seen by no test of the law, but
-    it says that there are none."""
+def _outside(law: Any, points: np.ndarray) -> int:
+    """How many draws lie where the law has no density, as far as it says."""
     contains = getattr(getattr(law, "domain", None), "contains", None)
     if not callable(contains):
-        return ()
-    points = draws.points.reshape(len(draws.points), -1)
-    outside = int(np.count_nonzero(~np.asarray(contains(points), dtype=bool)))
-    return (f"{outside:,} draws outside of the law's domain",) if outside else ()
+        return 0
+    flat = points.reshape(len(points), -1)
+    return int(np.count_nonzero(~np.asarray(contains(flat), dtype=bool)))
 
 
 def _against_marginals(

@@ -8,7 +8,7 @@ from ._against_law import Comparison, compare_draws, compare_law, detectable
 from ._convergence import Convergence, diagnose
 from ._draws import Draws, is_ensemble, take_draws
 from ._protocols import is_law
-from ._row import CONSISTENT, Row, Verdict, verdict_word
+from ._row import CONSISTENT, REJECTED, Row, Verdict, verdict_word
 from ._wanted import as_wanted
 
 
@@ -41,6 +41,8 @@ def _word(
             reason = "discretisation" if shrinks else "step not resolved"
     elif stepped and p_value < CONSISTENT:
         reason = "step not resolved"  # nothing of this law says what the step may do to it
+    if found.outside and p_value >= REJECTED:
+        reason = reason or "outside of the domain"
     if converged is False:
         reason = "not converged"
     if copies:
@@ -155,6 +157,12 @@ def compare(
     **Few draws:** where no draws at all could have given a p-value below 1e-3 (`TestResult.least`:
     8 draws a side in 8 coordinates, fewer than 100 for the Stein test alone), the verdict is
     "undecided: too few draws".
+
+    **Domain:** a law gives no weight to what lies outside of its domain, so that a single draw
+    there contradicts it, however little the tests see of it: such a row is never "consistent". As
+    a step may jump over a wall that the process does not cross, it is "undecided: outside of the
+    domain" unless the tests reject. Where chains do cross, as products of an odd number of factors
+    cross zero, give the law the whole line.
 
     **Step size:** with a `step_halving` run, a law that the fine run disagrees with (p < 1e-3) is
     rejected only if the deviation is also more than the step can explain

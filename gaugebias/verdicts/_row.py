@@ -42,7 +42,8 @@ class Row(eqx.Module):
       not forgotten its start), "discretisation" (the step has an effect that explains the
       deviation, or that could hide one), "step not resolved" (too few chains to tell the two
       apart), "not independent" (chains that are copies of others), "too few draws" (none could have
-      given a p-value below 1e-3); else "".
+      given a p-value below 1e-3), "outside of the domain" (draws where the law has no density);
+      else "".
     - `detail`: which test decided, where, and the diagnostics.
     - `detectable`: the smallest deviation that would have been rejected (p < 1e-6 after
       Bonferroni) with probability 0.9: "distance" (of distribution functions, a rigorous bound

@@ -1,5 +1,6 @@
 """Cases side by side, each in a process of its own: one bad case cannot take the others along."""
 
+import contextlib
 import multiprocessing
 import os
 import pickle
@@ -62,7 +63,10 @@ class _Worker:
 
     def start(self, case: Case | None) -> None:
         self.case, self.known = case, None
-        self.pipe.send(case)
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # dead: seen at the next look
+            self.pipe.send(case)
 
     def stop(self) -> None:
         self.process.terminate()

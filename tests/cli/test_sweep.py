@@ -27,6 +27,9 @@ def experiment(settings, key):
 """
 
 
+PATH = "from pathlib import Path"
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "model.py").write_text(MODEL)
@@ -62,6 +65,29 @@ def test_json_is_one_object_with_cells_outputs_and_failures(folder, capsys):
     assert main(["sweep", str(folder / "s.toml"), "--json", "--show"]) == 1
     shown = json.loads(capsys.readouterr().out)
     assert {**shown, "seconds": 0} == {**said, "seconds": 0}
+
+
+def test_failed_cells_are_computed_again_on_request(folder, capsys):
+    """A file that the experiment reads is missing for a while."""
+    read = "float((Path(__file__).parent / f'{settings.width}.txt').read_text())"
+    text = MODEL.replace("settings.width,", f"{read},").replace("import jax", "import jax\n" + PATH)
+    (folder / "model.py").write_text(text)
+    (folder / "1.txt").write_text("1.0")
+    assert main(["sweep", str(folder / "s.toml")]) == 1
+    said = capsys.readouterr().out
+    assert "6 cells: FileNotFoundError" in said and said.endswith("s.toml --retry failed\n")
+    (folder / "2.txt").write_text("2.0")
+    assert main(["sweep", str(folder / "s.toml")]) == 2
+    assert "compute those cells again with `retry='failed'`" in capsys.readouterr().err
+    assert main(["sweep", str(folder / "s.toml"), "--retry", "failed"]) == 0
+    said = capsys.readouterr().out
+    assert "0 without a finite result" in said and "area (rate, width, seed), 0.5 to 3" in said
+    assert "--retry" not in said
+    for words in (["--show", "--retry", "failed"], ["--retry"], ["--retry", "done"]):
+        assert main(["sweep", str(folder / "s.toml"), *words]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("gaugebias sweep: `--") and err.count("\n") == 1
+        assert "None" not in err
 
 
 def test_an_interrupted_sweep_says_how_to_go_on(folder, capsys, monkeypatch):

@@ -285,3 +285,10 @@ def test_own_functions_that_fail_and_walls_of_transformed_coordinates():
         from_penalty(fails, 0.1)
     with pytest.raises(ValueError, match="has walls, and after a linear transform"):
         from_penalty(Linear(Barrier(-1.0, 1.0, 0.05), [[1.0, -1.0], [1.0, 1.0]]), 0.1)
+
+
+def test_a_design_prints_as_what_it_says():
+    design = gb.design.from_penalty(L1(0.1), 0.1)
+    said = str(design).splitlines()
+    assert said[:2] == ["R = 0.1 |w|", "w = -sign(u) log(1 - |u|), |u| < 1"]
+    assert "at T = 0.1" in said[2] and tuple(said[3:]) == design.notes

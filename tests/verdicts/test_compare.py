@@ -82,18 +82,6 @@ def test_too_few_draws_to_reject_anything_decide_nothing():
     assert compare(more + 10.0, Normal(), tests="stein")[0].verdict == "rejected"
 
 
-def test_draws_outside_the_domain_are_counted(right):
-    class Half(type(right)):
-        domain = gb.quotient.Domain.line(lower=0.0)
-
-    draws = right.draw(np.random.default_rng(24), 4000)
-    assert "outside" not in compare(draws, Half())[0].detail
-    draws[:3] = -0.01, -0.02, -0.005
-    with np.errstate(invalid="ignore"):
-        row = compare(draws, Half(), tests="ks")[0]
-    assert "3 draws outside of the law's domain" in row.detail
-
-
 def test_chains_left_out_are_named(right, make_ensemble):
     values = right.draw(np.random.default_rng(25), 1500, 6)
     ensemble = make_ensemble(values, results=np.arange(1500) % 3 == 0)
@@ -262,6 +250,27 @@ def test_a_law_of_the_package_plugs_in(power_law):
     assert set(row.tests) == {"ks", "temperature", "exponent"} and row.wasserstein is not None
     for wrong in (power_law(-0.4), power_law(-0.6), power_law(temperature=0.105)):
         assert compare(wrong.draw(rng, 26_000), law).rows[0].verdict == "rejected"
+
+
+def test_draws_outside_of_the_domain_of_a_law_are_never_consistent(power_law):
+    """Two draws of 2,000 at w < 0: too few for any test, and impossible under a law of w > 0."""
+    law = power_law()
+    law.domain = gb.quotient.Domain.line(lower=0.0)
+    draws = law.draw(np.random.default_rng(31), 2000)
+    assert compare(draws, law, tests="ks").rows[0].verdict == "consistent"
+    draws[:2] = -0.01
+    row = compare(draws, law, tests="ks").rows[0]
+    assert row.p_value >= 1e-3 and (row.verdict, row.reason) == (
+        "undecided",
+        "outside of the domain",
+    )
+    assert "2 of 2,000 draws lie outside of the law's domain" in row.detail
+    law.domain = gb.quotient.Domain.line()
+    assert compare(draws, law, tests="ks").rows[0].verdict == "consistent"
+    wrong = power_law(0.5)
+    wrong.domain = gb.quotient.Domain.line(lower=0.0)
+    row = compare(draws, wrong, tests="ks").rows[0]
+    assert (row.verdict, row.reason) == ("rejected", "")
 
 
 def test_names_and_draws_that_are_ambiguous(power_law):
