@@ -23,7 +23,7 @@ def ridges(
     pieces: list[list[Piece]],
     modes: np.ndarray,
     setting: Setting,
-    budget: float,
+    budget: int,
 ) -> np.ndarray:
     """Points besides the modes through which lines should go, shape `(n, m)`.
 
@@ -171,6 +171,6 @@ def uncovered(
                     index[a] = node
                     part = values[tuple(index)]
                     where = [int(k) for k in np.unravel_index(int(np.argmax(part)), part.shape)]
-                    where.insert(a, node)
+                    where.insert(a, int(node))
                     found.append(tuple(where))
     return found
