@@ -47,7 +47,9 @@ class Elementwise(AbstractElementwise):
 
     \(\rho'\) by automatic differentiation, the inverse by Newton's method, the dual time and the
     potential by a tanh-sinh rule of 193 nodes from `base`: for analytic maps to about 1e-12 of
-    their size while `w` stays clear of the ends of the branch. `error` measures it.
+    their size while `w` stays clear of the ends of the branch and \(\rho'\) does not oscillate on
+    the way from `base` (for `w + sin(w)/2` it is 1e-14 at `w = 10` and 5e-2 at 50). `error`
+    measures it: ask it for maps that oscillate.
 
     **Arguments:**
 
