@@ -107,6 +107,7 @@ def test_a_penalty_of_a_file_is_found_from_the_module(tmp_path, capsys):
         (["--penalty", "l1", "--temperature", "1", "--form", "x"], "`form` is 'x'"),
         (["--penalty", "l1", "--temperature", "1", "--chains", "3"], "`chains` is 3"),
         (["--penalty", "l1", "--temperature", "1", "--out", "."], "`out` is the current folder"),
+        (["--penalty", "l1", "--temperature", "1", "--out", "/proc/x"], "cannot write into"),
         (["--penalty", "l1", "--temperature", "1", "--curvature", "0"], "`curvature` is 0"),
     ],
 )

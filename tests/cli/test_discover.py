@@ -52,3 +52,9 @@ def test_bad_input_is_one_sentence(model, words, said, capsys):
     assert main(["discover", *file, *words]) == 2
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
+
+
+def test_a_folder_is_no_file(tmp_path, capsys):
+    assert main(["discover", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert "is a folder: give the Python file in it" in err and err.count("\n") == 1

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gaugebias.cli._interrupt import listen
+from gaugebias.cli._interrupt import _watch, listen
 
 
 @pytest.fixture
@@ -24,6 +24,8 @@ def collected(monkeypatch):
     monkeypatch.setattr(sys, "unraisablehook", lambda what: lost.append(what.exc_type))
     yield called_back, lost
     signal.signal(signal.SIGINT, before)
+    if _watch in gc.callbacks:
+        gc.callbacks.remove(_watch)
 
 
 def collect(callback):
