@@ -5,22 +5,30 @@ import gc
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
-
-# Most of a test's time is compilation of what then runs for a moment. XLA's older emitters of
-# fusions take a quarter less of it; an option that a jaxlib does not know would end the process.
-_FLAGS = ["--xla_backend_optimization_level=0"]
-if version("jaxlib").startswith("0.10."):
-    _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
-os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *_FLAGS])
+from typing import Any
 
 import jax
 import matplotlib
 import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
+
+# Most of a test's time is compilation of what then runs for a moment. XLA's older emitters of
+# fusions need a fourth of it for each kernel, but round otherwise (they are not what users have):
+# `-m slow`, whose tests compare bits at length, and whoever sets the option keep the others. A
+# jaxlib that does not know an option would end the process. Workers inherit what is decided here,
+# and XLA reads it when the first thing is computed.
+_EMITTERS = "xla_cpu_use_fusion_emitters"
+_KNOWN = version("jaxlib").startswith("0.10.")
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _flags = [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"]
+    if _KNOWN and _EMITTERS not in _flags[0] and not any("slow" in word for word in sys.argv[1:]):
+        _flags.append(f"--{_EMITTERS}=false")
+    os.environ["XLA_FLAGS"] = " ".join(_flags)
 
 # Before the package is imported anywhere: rooms loaded later are checked too. An int is a float.
 install_import_hook(
@@ -63,6 +71,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def users_emitters() -> dict[str, Any]:
+    """Options of `jax.jit` for functions whose bits are to be those that users get."""
+    return {_EMITTERS: True} if _KNOWN else {}
 
 
 @pytest.fixture
