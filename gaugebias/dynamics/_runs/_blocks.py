@@ -14,6 +14,7 @@ _CHAINS = 64  # of a block, or a multiple: XLA's products of matrices add alike 
 _BYTES = 262_144  # that a step of a block touches at most: XLA compiles it as one function
 _BESIDE = 3  # times that a step touches the state, beside once for each of its leaves
 _KEYS = 28  # bytes of a chain's keys that it touches
+_PARTS = 4  # of the largest block that fits, a block is more than one
 _STEPS = 32  # between two draws at least: starting a block costs about one step of it
 _EQUATIONS = 64  # of a gradient at most: longer ones fall into several loops
 _ALONE = {"add", "sub", "mul", "div", "neg", "integer_pow", "pow", "square", "sqrt", "rsqrt", "exp"}
@@ -46,7 +47,7 @@ class Blocks(eqx.Module):
         touched = (len(leaves) + _BESIDE) * sum(x.nbytes for x in leaves) + _KEYS
         each = layout.here // self.devices
         most = min(each, _BYTES // touched) // _CHAINS * _CHAINS
-        fits = (n for n in range(most, 0, -_CHAINS) if each % n == 0)
+        fits = (n for n in range(most, most // _PARTS, -_CHAINS) if each % n == 0)
         chains = next(fits, each)
         if chains < each and _is_elementwise(sde, y, still):
             self.count = each // chains
