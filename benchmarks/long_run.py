@@ -78,8 +78,8 @@ def run(chain_steps: float):
     }
 
 
-def measure(chain_steps: float) -> tuple[list[dict], list[tuple[str, bool]]]:
-    """Both runs, and each target in words with whether it is met."""
+def measure(chain_steps: float) -> list[dict]:
+    """Both runs."""
     rows = []
     for many in (chain_steps / 10, chain_steps):
         row = run(many)
@@ -91,8 +91,13 @@ def measure(chain_steps: float) -> tuple[list[dict], list[tuple[str, bool]]]:
             f"{row['effective']:.3g} effective draws",
             flush=True,
         )
+    return rows
+
+
+def verdicts(rows: list[dict]) -> list[tuple[str, bool]]:
+    """Each target in words with whether it is met."""
     growth = rows[1]["peak_mib"] - rows[0]["peak_mib"]
-    return rows, [
+    return [
         (f"memory grows by {growth:.1f} MiB (at most {ALLOWED:.0f})", growth <= ALLOWED),
         (f"peak {rows[1]['peak_mib']:.0f} MiB (at most {MOST:.0f})", rows[1]["peak_mib"] <= MOST),
     ]
@@ -108,7 +113,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if not options.chain_steps >= 10 * CHAINS * EVERY:
         parser.error(f"`--chain-steps` must be at least {10 * CHAINS * EVERY}.")
-    rows, checks = measure(options.chain_steps)
+    rows = measure(options.chain_steps)
+    checks = verdicts(rows)
     for text, met in checks:
         print("met   " if met else "MISSED", text)
     settings = {"dtype": "float32", "chains": CHAINS, "every": EVERY}
