@@ -37,6 +37,7 @@ from ._timing import RESULTS, Estimate, Turns, interleaved, machine, progress, s
 STEPS = {"toy": 20_000, "hadamard": 1000, "factorisation": 200}
 TARGETS = {"toy": 0.35, "hadamard": 0.55, "factorisation": 0.95}
 REDUCED, EVERY = 1.2, 10  # of the run without, with a draw each so many steps
+PROJECTED = 1.5  # of an isotropic step and the decompositions alone
 FIRST = 3  # seconds of a first call
 ALONE = "scan, jax alone"
 
@@ -112,6 +113,43 @@ def limit(gradient, start, steps: int) -> Callable:
     if last:
         first = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), first)
     return partial(run, first)
+
+
+def projected_noise(loss, steps: int, clock: Callable[[], float]) -> tuple[list, list]:
+    """A step with noise across the orbits of GL(20), against its parts: an isotropic step, and the
+    singular value decompositions of both factors."""
+    keys = jr.split(jr.key(SEED + 1), 2)
+    start = tuple(jnp.eye(20) + 0.3 * jr.normal(k, (CHAINS, 20, 20)) for k in keys)
+    action = gb.symmetry.GeneralLinear(lambda p: p[0], lambda p: p[1])
+
+    def go(sde):
+        options = {"key": jr.key(SEED), "batched": True, "steps": steps, "dt": DT}
+        return lambda: gb.simulate(sde, start, **options).final
+
+    @jax.jit
+    def decompose(y):
+        def step(_, y):
+            u, s, _ = jnp.linalg.svd(y, full_matrices=False)
+            return y + 1e-6 * u * s[:, None, :]
+
+        return jax.lax.fori_loop(0, steps, step, y)
+
+    parts = ("isotropic", "decompositions")
+    runs = {
+        "isotropic": go(gb.dynamics.Langevin(loss, jnp.float32(T))),
+        "decompositions": partial(decompose, jnp.concatenate(start)),
+        "projected": go(gb.dynamics.ProjectedLangevin(loss, action, jnp.float32(T))),
+    }
+    seconds = interleaved(runs, repeats=5, clock=clock)
+    rows = []
+    for which in runs:
+        row = {"problem": "GL(20)", "path": which, "unit": "ns a chain-step"}
+        rows.append(row | seconds.estimate(which, 1e9 / steps / CHAINS).fields("value"))
+    of = sum(seconds.seconds[which] for which in parts)
+    ratio = Estimate.of(seconds.seconds["projected"] / of)
+    rows[-1] |= ratio.fields("ratio") | {"of": "both parts"}
+    text = f"GL(20): projected noise at {ratio.median:.2f} of its parts (at most {PROJECTED})"
+    return rows, [(text, ratio.median <= PROJECTED)]
 
 
 def traces_of_a_scan(loss, start) -> int:
@@ -212,6 +250,9 @@ def measure(
         checks.append((f"{name}: {traces} trace of a temperature scan (1)", traces == 1))
         first, also_first = first_calls(name)
         rows, checks = rows + first, checks + also_first
+        if name == "factorisation":
+            found, judged = projected_noise(loss, 4 if quick else 20, clock)
+            rows, checks = rows + found, checks + judged
     return rows, checks
 
 
