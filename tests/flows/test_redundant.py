@@ -85,7 +85,7 @@ def test_the_domain_of_a_difference_ends_where_a_weight_does(start):
     u, v = (jnp.asarray(w) for w in start)
     potential = rho.potential((u, v))
     most = (np.sqrt(u) + np.sqrt(v)) ** 3
-    np.testing.assert_allclose(potential.domain, (-most, most), rtol=1e-12)
+    np.testing.assert_allclose(tuple(potential.domain), (-most, most), rtol=1e-12)
     inside, beyond = jnp.asarray(0.9 * most), jnp.asarray(1.1 * most)
     np.testing.assert_allclose(potential.from_dual(potential.gradient(inside)), inside, rtol=1e-12)
     assert bool(potential.contains(inside)) and not bool(potential.contains(beyond))

@@ -105,7 +105,7 @@ class Watch(eqx.Module):
         return finite & ~jax.vmap(self.inside)(seen)
 
 
-def _where_kept(keep: Array, update: Callable, states: PyTree) -> PyTree:
+def _where_kept(keep: Array | np.ndarray, update: Callable, states: PyTree) -> PyTree:
     """`update(states)`, or the states as they are."""
     if jax.default_backend() == "cpu":
         # A loop of one turn or none: XLA compiles it as one function with the steps around it, as
