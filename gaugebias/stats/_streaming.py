@@ -24,21 +24,16 @@ def empty_sum(like) -> Sum:
     return Sum(zero, zero)
 
 
-def _two_sum(total: Array, x: Array) -> Sum:
-    """`total + x` and what rounding loses of it (Knuth)."""
-    new = total + x
-    shadow = new - total
-    return Sum(new, (total - (new - shadow)) + (x - shadow))
-
-
 def add(running: Sum, x: Array) -> Sum:
-    """One more term: the rounding error of each addition is kept.
+    """One more term: Knuth's two-sum keeps the rounding error of each addition.
 
     The sum of `n` terms is then right to about one rounding of its dtype, not to `n` of them, so
     that streams in float32 may be as long as one likes.
     """
-    total, lost = _two_sum(running.total, x)
-    return Sum(total, running.lost + lost)
+    total = running.total + x
+    shadow = total - running.total
+    lost = running.lost + ((running.total - (total - shadow)) + (x - shadow))
+    return Sum(total, lost)
 
 
 def empty_pair(like) -> Array:
@@ -52,8 +47,7 @@ def empty_pair(like) -> Array:
 
 def add_to_pair(running: Array, x: Array) -> Array:
     """One more term of a sum that is one complex array, as `add`."""
-    total, lost = _two_sum(running.real, x.astype(running.real.dtype))
-    return jax.lax.complex(total, running.imag + lost)
+    return jax.lax.complex(*add(Sum(running.real, running.imag), x))
 
 
 def value(running: Sum | Array | np.ndarray) -> np.ndarray:

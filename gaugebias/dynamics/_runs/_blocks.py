@@ -65,21 +65,26 @@ class Blocks(eqx.Module):
             rest = x.shape[1:]
             x = x.reshape(self.devices, self.count, -1, *rest)
             x = jnp.moveaxis(x, 1, 0).reshape(self.count, -1, *rest)
-            return jnp.moveaxis(x, 1, axis + 1 if axis >= 0 else axis)
+            return jnp.moveaxis(x, 1, _within(axis))
 
-        return self.layout.constrain(jax.tree.map(one, tree), axis + 1 if axis >= 0 else axis)
+        return self.layout.constrain(jax.tree.map(one, tree), _within(axis))
 
     def together(self, tree: PyTree, axis: int) -> PyTree:
         """The arrays that `apart` cut, chains in their order."""
 
         def one(x):
-            x = jnp.moveaxis(x, axis + 1 if axis >= 0 else axis, 1)
+            x = jnp.moveaxis(x, _within(axis), 1)
             rest = x.shape[2:]
             x = x.reshape(self.count, self.devices, -1, *rest)
             x = jnp.moveaxis(x, 0, 1).reshape(-1, *rest)
             return jnp.moveaxis(x, 0, axis)
 
         return self.layout.constrain(jax.tree.map(one, tree), axis)
+
+
+def _within(axis: int) -> int:
+    """Where an axis goes when a leading one is added."""
+    return axis + 1 if axis >= 0 else axis
 
 
 def _is_elementwise(sde: AbstractSDE, y: PyTree, still: PyTree) -> bool:
