@@ -93,26 +93,32 @@ def limit(gradient, start, steps: int) -> Callable:
 
     The library's own noise with its compiler options, summed up and nothing more.
     """
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), start)
     keys = fastest(chain_keys(jr.key(SEED), CHAINS))
-    matrix = start[0].ndim == 2
-    last = sum(x.size for x in start) <= SMALL_STATE
-    options = program.compiler_options(jax.default_backend(), sum(x.size for x in start))
+    size = sum(x.size for x in start)
+    matrix, last = start[0].ndim == 2, size <= SMALL_STATE
+    shapes = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape if last else (x.size,), x.dtype), start
+    )
+    options = program.compiler_options(jax.default_backend(), size)
+
+    def products(y):
+        found = gradient(jax.tree.map(lambda x, s: x.reshape(-1, *s.shape), y, start))
+        return jax.tree.map(lambda x: x.reshape(CHAINS, -1), found)
 
     @partial(jax.jit, compiler_options=options)
     def run(y):
         def step(i, y):
             # Each number is used once, and the products are those of the gradient.
             z = ensemble_noise(keys, i, shapes, -1 if last else 0)
-            moved = gradient(y) if matrix else y
+            moved = products(y) if matrix else y
             return jax.tree.map(lambda x, g, n: x + jnp.float32(1e-6) * (g + n), y, moved, z)
 
         return jax.lax.fori_loop(0, steps, step, y)
 
     first = repeated(start)
     if last:
-        first = jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), first)
-    return partial(run, first)
+        return partial(run, jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), first))
+    return partial(run, jax.tree.map(lambda x: x.reshape(CHAINS, -1), first))
 
 
 def projected_noise(loss, steps: int, clock: Callable[[], float]) -> tuple[list, list]:

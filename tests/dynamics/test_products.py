@@ -8,7 +8,7 @@ import optax
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics._runs._products import LONGEST, LONGEST_OF_BATCH, written_out
+from gaugebias.dynamics._runs._products import TRAINING, TURNED, written_out
 
 # Shapes and axes of both sides: matrix and vector products, outer ones, batches, two summed axes.
 CASES = {
@@ -40,28 +40,85 @@ def test_the_same_numbers(name):
     def product(a, b):
         return jax.lax.dot_general(a, b, numbers)
 
-    ours = written_out(product, "cpu")
+    ours = written_out(product, backend="cpu")
     assert products(product, a, b) == 1 and products(ours, a, b) == 0
     np.testing.assert_allclose(ours(a, b), product(a, b), rtol=1e-12, atol=1e-13)
 
 
 def test_long_sums_and_other_kinds_stay_products():
-    for length, batch in ((LONGEST + 1, ()), (LONGEST_OF_BATCH + 1, (2,))):
+    for length, batch in ((TRAINING.product + 1, ()), (TRAINING.of_batch + 1, (2,))):
         a, b = operands(((*batch, 3, length), (*batch, length, 3)))
-        assert products(written_out(jnp.matmul, "cpu"), a, b) == 1
+        assert products(written_out(jnp.matmul, backend="cpu"), a, b) == 1
     whole = jnp.ones((2, 2), jnp.int32)
-    assert products(written_out(jnp.matmul, "cpu"), whole, whole) == 1
+    assert products(written_out(jnp.matmul, backend="cpu"), whole, whole) == 1
     a, b = operands(((2, 2), (2, 2)), jnp.float32)
 
     def wide(a, b):
         numbers = (((1,), (0,)), ((), ()))
         return jax.lax.dot_general(a, b, numbers, preferred_element_type=jnp.float64)
 
-    assert products(written_out(wide, "cpu"), a, b) == 1
+    assert products(written_out(wide, backend="cpu"), a, b) == 1
+
+
+def test_a_side_that_all_chains_share():
+    """A product with data is one product of matrices for all chains, and stays one sooner."""
+    data = jnp.ones((5, TRAINING.beside_data + 1))
+    x = jnp.ones(data.shape[1])
+    assert products(written_out(lambda x: data @ x, backend="cpu"), x) == 1
+    assert products(written_out(lambda x: data[:, 1:] @ x[1:], backend="cpu"), x) == 0
+    assert products(written_out(lambda data, x: data @ x, backend="cpu"), data, x) == 0
+    # Inside a function that is called, a side made of data is data too.
+    called = jax.jit(lambda a, x: (2 * a) @ x)
+    assert products(written_out(lambda x: called(data, x), backend="cpu"), x) == 1
+    assert products(written_out(lambda d, x: called(d, x), backend="cpu"), data, x) == 0
+
+
+TURNS = {
+    "rows by columns": (((1,), (0,)), ((), ())),
+    "columns by columns": (((0,), (0,)), ((), ())),
+    "rows by rows": (((1,), (1,)), ((), ())),
+    "columns by rows": (((0,), (1,)), ((), ())),
+}
+
+
+@pytest.mark.parametrize("name", TURNS)
+@pytest.mark.parametrize("size", [20, 40])
+def test_matrices_are_turned_unless_they_are_large(name, size):
+    numbers = TURNS[name]
+    a, b = operands(((size, size), (size, size)))
+
+    def product(a, b):
+        return jax.lax.dot_general(a, b, numbers)
+
+    ours = written_out(product, backend="cpu")
+    found = str(jax.make_jaxpr(ours)(a, b))
+    small = size**2 <= TURNED
+    assert ("dimension_numbers=(([1], [0]), ([], []))" in found) == (
+        small or name == "rows by columns"
+    )
+    assert found.count("dot_general") == 1
+    np.testing.assert_allclose(ours(a, b), product(a, b), rtol=1e-11, atol=1e-12)
+    wrong = product(jnp.swapaxes(a, 0, 1), b)
+    assert not np.allclose(ours(a, b), wrong)
+    many = jnp.stack([a, 2 * a]), jnp.stack([b, b])
+    np.testing.assert_allclose(jax.vmap(ours)(*many)[1], 2 * product(a, b), rtol=1e-11, atol=1e-12)
+
+
+def test_batches_of_matrices_are_turned_too():
+    left, right = operands(((6, 20, 30), (6, 20, 25)))
+    back = jax.lax.dot_general(left, right, (((1,), (1,)), ((0,), (0,))))
+    ours = written_out(lambda a, b: jnp.einsum("bki,bkj->bij", a, b), backend="cpu")
+    assert "(([2], [1]), ([0], [0]))" in str(jax.make_jaxpr(ours)(left, right))
+    np.testing.assert_allclose(ours(left, right), back, rtol=1e-12)
+    # Sums over two axes, and batch axes that are not in front, are left as they are.
+    for text in ("kbi,bkj->bij", "bki,bkj->ij"):
+        fn = written_out(lambda a, b, text=text: jnp.einsum(text, a, b), backend="cpu")
+        a = jnp.swapaxes(left, 0, 1) if text.startswith("k") else left
+        np.testing.assert_allclose(fn(a, right), jnp.einsum(text, a, right), rtol=1e-12)
 
 
 def test_elsewhere_the_function_itself():
-    assert written_out(jnp.matmul, "gpu") is jnp.matmul
+    assert written_out(jnp.matmul, backend="gpu") is jnp.matmul
 
 
 def test_gradients_batches_and_calls_within_calls():
@@ -77,7 +134,7 @@ def test_gradients_batches_and_calls_within_calls():
         return jnp.sum(out**2) + rest["norm"] + total
 
     grad = jax.grad(lambda w: jnp.mean(jax.vmap(loss, (None, 0))(w, x)))
-    ours = written_out(grad, "cpu")
+    ours = written_out(grad, backend="cpu")
     np.testing.assert_allclose(jax.jit(ours)(w), grad(w), rtol=1e-12)
     both = jax.vmap(ours)(jnp.stack([w, 2 * w]))
     np.testing.assert_allclose(both[1], grad(2 * w), rtol=1e-12)
@@ -88,7 +145,7 @@ def test_gradients_batches_and_calls_within_calls():
 
 def test_results_without_arrays_of_their_own():
     """Constants, arguments passed on, numbers of Python and `None` come out as they would."""
-    fn = written_out(lambda x: (x["a"], None, x["b"], {"two": jnp.arange(2.0)}), "cpu")
+    fn = written_out(lambda x: (x["a"], None, x["b"], {"two": jnp.arange(2.0)}), backend="cpu")
     out = fn({"a": jnp.ones(3), "b": 1.5, "name": "kept"})
     assert out[1] is None and float(out[2]) == 1.5
     np.testing.assert_array_equal(out[3]["two"], [0.0, 1.0])

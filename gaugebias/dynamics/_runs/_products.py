@@ -1,8 +1,8 @@
-"""Small matrix products written out as sums, which compilers fuse with what surrounds them."""
+"""Matrix products in forms that compilers are fast at: small ones as sums, others turned."""
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,19 +11,29 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxtyping import Array
 
-# Products of a sum, of one pair of matrices and of each pair of a batch; longer sums are faster as
-# products of matrices.
-LONGEST, LONGEST_OF_BATCH = 8, 16
+TURNED = 1024  # numbers of a matrix that is turned before it is multiplied, at most
+
+
+class Longest(NamedTuple):
+    """The longest sums that are written out; longer ones are faster as products of matrices."""
+
+    product: int  # of one pair of matrices that both differ from chain to chain
+    of_batch: int  # of each pair of a batch of such
+    beside_data: int  # where one side is the same for all chains
+
+
+TRAINING, SIMULATION = Longest(8, 16, 4), Longest(4, 4, 4)
 _CALLS = ("jit", "pjit", "closed_call")  # functions called in place, named differently by versions
 
 
-def written_out(fn: Callable, backend: str | None = None) -> Callable:
-    """`fn` with its small matrix products written as sums, on CPUs; elsewhere `fn` itself.
+def written_out(fn: Callable, longest: Longest = TRAINING, backend: str | None = None) -> Callable:
+    """`fn`, of one chain, with its matrix products in forms that are fast over many, on CPUs.
 
     XLA makes a call of every product of matrices, which for a sum of eight products costs more than
-    the arithmetic, keeps its operands in memory, and under `vmap` is made once a chain. A sum is
-    fused with what comes before and after it, over all chains at once. The numbers are the same to
-    rounding. Products within loops and conditionals of `fn` stay as they are.
+    the arithmetic, keeps its operands in memory, and under `vmap` is made once a chain. So small
+    ones are written as sums, which are fused with what comes before and after them, over all
+    chains at once; others are taken rows by columns. The numbers are the same to rounding. Products
+    within loops and conditionals of `fn` stay as they are. On other backends `fn` itself.
     """
     if (jax.default_backend() if backend is None else backend) != "cpu":
         return fn
@@ -34,42 +44,88 @@ def written_out(fn: Callable, backend: str | None = None) -> Callable:
         closed, shapes = jax.make_jaxpr(
             lambda *xs: fn(*eqx.combine(jax.tree.unflatten(treedef, xs), rest)), return_shape=True
         )(*leaves)
-        out = _evaluated(closed.jaxpr, closed.consts, leaves)
+        moving = [True] * len(leaves)
+        out, _ = _evaluated(closed.jaxpr, closed.consts, leaves, moving, longest)
         return jax.tree.unflatten(jax.tree.structure(shapes), out)
 
     return call
 
 
-def _evaluated(jaxpr: Jaxpr, consts: list, args: list) -> list:
+def _evaluated(
+    jaxpr: Jaxpr, consts: list, args: list, moving: list[bool], longest: Longest
+) -> tuple[list, list]:
+    """The results, and which of them depend on arguments that are `moving`."""
     values: dict[Any, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
     values |= zip(jaxpr.invars, args, strict=True)
+    moved = {v for v, moves in zip(jaxpr.invars, moving, strict=True) if moves}
 
     def read(v):
         return v.val if isinstance(v, Literal) else values[v]
 
+    def moves(v):
+        return not isinstance(v, Literal) and v in moved
+
     for equation in jaxpr.eqns:
         primitive, params = equation.primitive, equation.params
-        found = [read(v) for v in equation.invars]
+        found, which = [read(v) for v in equation.invars], [moves(v) for v in equation.invars]
         inner = params.get("jaxpr")
+        changed = [any(which)] * len(equation.outvars)
         if primitive.name in _CALLS and isinstance(inner, ClosedJaxpr):
-            out = _evaluated(inner.jaxpr, inner.consts, found)
-        elif primitive.name == "dot_general" and _is_small(found[0], found[1], params):
-            out = [_sum(found[0], found[1], params)]
+            out, changed = _evaluated(inner.jaxpr, inner.consts, found, which, longest)
+        elif primitive.name == "dot_general":
+            out = [_product(found[0], found[1], params, all(which), longest)]
         else:
             out = primitive.bind(*found, **primitive.get_bind_params(params))
             out = out if primitive.multiple_results else [out]
         values |= zip(equation.outvars, out, strict=True)
-    return [read(v) for v in jaxpr.outvars]
+        moved |= {v for v, c in zip(equation.outvars, changed, strict=True) if c}
+    return [read(v) for v in jaxpr.outvars], [moves(v) for v in jaxpr.outvars]
 
 
-def _is_small(a: Array, b: Array, params: dict[str, Any]) -> bool:
-    (along, _), (batch, _) = params["dimension_numbers"]
+def _product(a: Array, b: Array, params: dict[str, Any], both: bool, longest: Longest) -> Array:
+    """`dot_general`; `both`: whether both sides differ from chain to chain."""
+    (_, _), (batch, _) = params["dimension_numbers"]
+    most = longest.beside_data
+    if both:
+        most = longest.of_batch if batch else longest.product
+    if _is_small(a, b, params, most):
+        return _sum(a, b, params)
+    if both:
+        a, b, params = _rows_by_columns(a, b, params)
+    return lax.dot_general_p.bind(a, b, **params)
+
+
+def _is_small(a: Array, b: Array, params: dict[str, Any], most: int) -> bool:
+    (along, _), _ = params["dimension_numbers"]
     terms = math.prod(jnp.shape(a)[i] for i in along)
-    longest = LONGEST_OF_BATCH if batch else LONGEST
     kinds = {jnp.result_type(a), jnp.result_type(b)}
     wanted = params["preferred_element_type"]
     same = len(kinds) == 1 and (wanted is None or wanted in kinds)
-    return same and terms <= longest and jnp.issubdtype(kinds.pop(), jnp.floating)
+    return same and terms <= most and jnp.issubdtype(kinds.pop(), jnp.floating)
+
+
+def _rows_by_columns(
+    a: Array, b: Array, params: dict[str, Any]
+) -> tuple[Array, Array, dict[str, Any]]:
+    """The same product of matrices, with the sum along rows of `a` and columns of `b`.
+
+    Of a batch of small matrices this is the form that XLA is fastest at: turning one first takes
+    less than what it loses by another form.
+    """
+    (along_a, along_b), (batch_a, batch_b) = params["dimension_numbers"]
+    if len(along_a) != 1:
+        return a, b, params
+
+    def turned(x, along, batch, wanted):
+        front = len(batch)
+        matrix = x.ndim == front + 2 and tuple(batch) == tuple(range(front))
+        if not matrix or along[0] == wanted or x.shape[-1] * x.shape[-2] > TURNED:
+            return x, along
+        return jnp.swapaxes(x, -1, -2), (wanted,)
+
+    a, along_a = turned(a, along_a, batch_a, a.ndim - 1)
+    b, along_b = turned(b, along_b, batch_b, b.ndim - 2)
+    return a, b, params | {"dimension_numbers": ((along_a, along_b), (batch_a, batch_b))}
 
 
 def _sum(a: Array, b: Array, params: dict[str, Any]) -> Array:
