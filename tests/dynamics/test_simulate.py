@@ -283,6 +283,36 @@ def test_large_states_have_another_layout_and_the_same_numbers():
     np.testing.assert_allclose(big.values[2, 0], alone, rtol=1e-13)
 
 
+@pytest.mark.parametrize("rows", [3, 9])
+@pytest.mark.parametrize("kind", ["isotropic", "projected"])
+def test_matrices_move_as_the_equation_says(rows, kind):
+    """Small states lie with chains last, large ones as vectors with chains first: step by step."""
+    act = gb.symmetry.RightOrthogonal(lambda p: (p["u"], p["v"]))
+    drawn = jax.random.normal(jax.random.key(1), (2, rows, 5))
+    start = {"scale": jnp.asarray(0.5), "u": drawn[0], "v": drawn[1]}
+    target = jnp.asarray(np.arange(rows**2).reshape(rows, rows) / rows**2)
+
+    def loss(p):
+        return 0.5 * jnp.sum((p["scale"] * p["u"] @ p["v"].T - target) ** 2)
+
+    sde = Langevin(loss, 0.3) if kind == "isotropic" else ProjectedLangevin(loss, act, 0.3)
+    dt, steps = 0.01, 3
+    ens = gb.simulate(sde, start, key=KEY, chains=4, steps=steps, dt=dt)
+    alone = integrate(sde, start, key=KEY, steps=steps, dt=dt, chain=3)
+    key, p = chain_keys(KEY, 4)[3], start
+    for i in range(steps):
+        z = step_noise(key, jnp.int32(i), sde.noise_like(p))
+        kick = sde.diffusion(p, z)
+        other = sde.diffusion(p, jax.tree.map(lambda x: jnp.ravel(x)[::-1].reshape(x.shape), z))
+        p = jax.tree.map(lambda x, a, b: x + dt * a + dt**0.5 * b, p, sde.drift(p), kick)
+    for name, x in p.items():
+        assert ens.final[name].shape == (4, *x.shape)
+        np.testing.assert_allclose(ens.final[name][3], x, rtol=1e-11, atol=1e-12)
+        np.testing.assert_allclose(alone[name], x, rtol=1e-11, atol=1e-12)
+    # The numbers of a leaf in another order would be another path.
+    assert np.abs(dt**0.5 * (other["u"] - kick["u"])).max() > 1e-3
+
+
 def test_models_that_are_modules_move(getkey):
     model = eqx.nn.Linear(2, 1, key=getkey())
     sde = Langevin(lambda m: jnp.sum(m(jnp.ones(2)) ** 2), 0.1)

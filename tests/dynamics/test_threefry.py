@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics._runs._threefry import fastest, unrolled
+from gaugebias.dynamics._runs._path import _kept_words, chain_keys
+from gaugebias.dynamics._runs._threefry import fastest, folded_words, unrolled
 
 
 @pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
@@ -33,6 +34,20 @@ def test_the_choice_follows_the_backend_and_can_be_overridden(monkeypatch):
     monkeypatch.setenv("GAUGEBIAS_GENERATOR", "fast")
     with pytest.raises(ValueError, match="GAUGEBIAS_GENERATOR.*'stock'"):
         fastest(key)
+
+
+def test_words_that_are_kept_have_all_their_bits():
+    """They pass through memory as floating numbers, of which a few thousand are not numbers."""
+    keys = unrolled(chain_keys(jr.key(5), 2**20))
+    kept = jax.jit(_kept_words)(keys, jnp.int32(3))
+    plain = jax.jit(folded_words)(keys, jnp.int32(3))
+    stock = jr.key_data(jax.jit(jax.vmap(lambda key: jr.fold_in(key, 3)))(keys))
+    special = 0
+    for i in range(2):
+        np.testing.assert_array_equal(kept[i], plain[i])
+        np.testing.assert_array_equal(kept[i], stock[:, i])
+        special += int(np.isnan(np.asarray(kept[i]).view(np.float32)).sum())
+    assert special > 1000
 
 
 def test_a_run_does_not_depend_on_the_generator(monkeypatch, getkey):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 from diffrax import AbstractPath
+from jax import lax
 from jaxtyping import Array, PyTree
 
 from ..._arguments import as_key
@@ -48,13 +49,34 @@ def ensemble_noise(keys: Array, step: Array, shapes: PyTree, axis: int) -> PyTre
     if width is None or not is_unrolled(keys):
         return jax.vmap(lambda key: step_noise(key, step, shapes), out_axes=axis)(keys)
     # Leaf by leaf, so that the numbers of each fuse with what they move.
-    words = folded_words(keys, step)
+    if axis == -1 and _size(leaves) > 1 and jax.default_backend() == "cpu":
+        words = _kept_words(keys, step)
+    else:
+        words = folded_words(keys, step)
     out = []
     for at, s in zip(_offsets(leaves), leaves, strict=True):
         z = from_bits(words_at(words, at, s.size, axis, width)).astype(s.dtype)
         chains = keys.shape
         out.append(z.reshape(s.shape + chains if axis == -1 else chains + s.shape))
     return jax.tree.unflatten(treedef, out)
+
+
+def _kept_words(keys: Array, step: Array) -> tuple[Array, Array]:
+    """`folded_words(keys, step)` as arrays in memory, made once.
+
+    Where loops run over chains, XLA on CPUs makes a chain's step key anew for each of its numbers.
+    It does not reach into a loop: here one of a single turn. And of two results it makes each by
+    itself, from the beginning: here they are the halves of one, whose bits nothing computes with.
+    """
+    turns = (step >= 0).astype(jnp.int32)  # always 1, which compilers do not know
+
+    def make(_, both):
+        words = folded_words(keys, step)
+        return lax.complex(*(lax.bitcast_convert_type(w, jnp.float32) for w in words))
+
+    both = lax.fori_loop(0, turns, make, jnp.zeros(keys.shape, jnp.complex64))
+    high, low = (lax.bitcast_convert_type(x, jnp.uint32) for x in (both.real, both.imag))
+    return high, low
 
 
 def _size(leaves: list) -> int:
