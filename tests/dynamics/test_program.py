@@ -7,8 +7,7 @@ import pytest
 
 import gaugebias as gb
 from gaugebias.dynamics import Histogram, Langevin, Moments, Reduction
-from gaugebias.dynamics._runs import _program as program
-from gaugebias.dynamics._runs import _simulate
+from gaugebias.dynamics._runs import _program as program, _simulate
 from gaugebias.dynamics._runs._engine import loose_schedule
 
 

@@ -108,7 +108,9 @@ def critical(points, dtype):
     """Each of the points, its two neighbours, zeros, infinities and what is not a number."""
     points = np.asarray(points, dtype)
     up, down = (np.nextafter(points, np.asarray(to, dtype)) for to in (np.inf, -np.inf))
-    return np.concatenate([points, up, down, np.asarray([0.0, -0.0, np.inf, -np.inf, np.nan], dtype)])
+    return np.concatenate(
+        [points, up, down, np.asarray([0.0, -0.0, np.inf, -np.inf, np.nan], dtype)]
+    )
 
 
 def bins_one_by_one(x, start, update):
