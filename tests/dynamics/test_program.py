@@ -1,5 +1,7 @@
 """How often the compiled part of a simulation is traced, and into what a run is cut."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -104,7 +106,7 @@ def test_statistics_may_be_the_state_itself():
     """Whoever keeps the last draw starts with the start, whose memory is not to be written over."""
     last = Reduction(lambda x: (x, x), lambda s, x: (s[0], x), lambda s: s)
     start, key = jnp.linspace(-1.0, 1.0, 8)[:, None], jax.random.key(3)
-    options = dict(key=key, batched=True, steps=160, every=5, dt=0.05, reduce=last)
+    options: dict[str, Any] = dict(key=key, batched=True, steps=160, every=5, dt=0.05, reduce=last)
     ens = gb.simulate(Langevin(lambda x: 0.5 * jnp.sum(x**2), 0.1), start, **options)
     first, end = ens.reductions["reduction"]
     np.testing.assert_array_equal(first, start)
