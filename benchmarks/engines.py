@@ -247,9 +247,10 @@ def measure(
                 f"; the limit, noise alone, is at {least:.2f} of it; {reached:.0%} of it reached"
             )
         checks.append((text, ratio <= most))
-        ratio = seconds.ratio("simulate, moments", "simulate").median
-        text = f"{name}: moments at {ratio:.2f} of the run without (at most {REDUCED})"
-        checks.append((text, ratio <= REDUCED))
+        for which in ("moments", *reductions()):
+            ratio = seconds.ratio(f"simulate, {which}", "simulate").median
+            text = f"{name}: {which} at {ratio:.2f} of the run without (at most {REDUCED})"
+            checks.append((text, ratio <= REDUCED))
         traces = traces_of_a_scan(loss, start)
         row = {"problem": name, "path": "20 temperatures", "value": traces, "unit": "traces"}
         rows.append(row)

@@ -1,6 +1,7 @@
 """Counts in fixed bins of a stream of draws from many chains."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
@@ -61,6 +62,7 @@ def start_histogram(like, edges: Array) -> Array:
     return jnp.zeros((edges.shape[0] + 2, *jnp.shape(like)), jnp.int32)
 
 
+@jax.jit
 def update_histogram(counts: Array, x: Array, edges: Array) -> Array:
     """The counts after one more draw `x`."""
     edges = edges.astype(x.dtype)

@@ -3,6 +3,7 @@
 import math
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
@@ -117,6 +118,7 @@ def start_sketch(like, scale: Scale) -> Array:
     return jnp.zeros((scale.bins, *jnp.shape(like)), jnp.int32)
 
 
+@jax.jit
 def update_sketch(counts: Array, x: Array, scale: Scale) -> Array:
     """The counts after one more draw `x`."""
     return count_in(counts, scale.bin_of(x))

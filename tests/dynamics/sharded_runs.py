@@ -97,10 +97,10 @@ def hlo_of_a_chunk(go):
     texts = []
     from gaugebias.dynamics._runs import _simulate
 
-    def spy(*args):
+    def spy(*args, **options):
         if not texts:
-            texts.append(run_chunk.lower(*args).compile().compiled.as_text())
-        return run_chunk(*args)
+            texts.append(run_chunk.lower(*args, **options).compile().compiled.as_text())
+        return run_chunk(*args, **options)
 
     _simulate.run_chunk = spy
     try:
@@ -117,10 +117,10 @@ def hlo_of_training():
 
     compiled = _train.train_chunk
 
-    def spy(*args):
+    def spy(*args, **options):
         if not texts:
-            texts.append(compiled.lower(*args).compile().compiled.as_text())
-        return compiled(*args)
+            texts.append(compiled.lower(*args, **options).compile().compiled.as_text())
+        return compiled(*args, **options)
 
     _train.train_chunk = spy
     try:

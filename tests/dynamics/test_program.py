@@ -1,13 +1,15 @@
 """How often the compiled part of a simulation is traced, and into what a run is cut."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics import Langevin, Moments
-from gaugebias.dynamics._runs import _program as program
+from gaugebias.dynamics import Histogram, Langevin, Moments, Reduction
+from gaugebias.dynamics._runs import _program as program, _simulate
 from gaugebias.dynamics._runs._engine import loose_schedule
 
 
@@ -58,6 +60,57 @@ def test_step_sizes_and_starts_are_not_traced_again(traces):
         sde, at = Langevin(loss, 0.1), jnp.array(start)
         gb.simulate(sde, at, key=jax.random.key(1), chains=8, steps=32, dt=dt, start=first)
     assert len(traces) == 1
+
+
+def test_statistics_are_written_over_unless_somebody_looks_back(monkeypatch, tmp_path):
+    """A checkpoint may be written of the last cut, and the stopping rule reads it."""
+    given, run = [], program.run_chunk
+
+    def spy(*args, **options):
+        given.append(args[2])
+        return run(*args, **options)
+
+    monkeypatch.setattr(_simulate, "run_chunk", spy)
+
+    def gone(**options):
+        """How many of the statistics that chunks were given are gone, and the counts."""
+        given.clear()
+        ens = gb.simulate(
+            Langevin(lambda x: 0.5 * x**2, 0.1),
+            jnp.array(0.0),
+            key=jax.random.key(2),
+            chains=8,
+            steps=160,
+            every=5,
+            dt=0.05,
+            reduce=Histogram([-1.0, 0.0, 0.3, 1.0]),
+            **options,
+        )
+        assert len(given) >= 16
+        gone = [x.is_deleted() for states in given for x in jax.tree.leaves(states)]
+        return sum(gone) / len(gone), ens.reductions["histogram"].counts
+
+    alone, counts = gone()
+    assert alone == 1 and counts.sum() > 200
+    for options in (dict(checkpoint=tmp_path / "run"), dict(until_ess=1e9)):
+        if "until_ess" in options:
+            with pytest.warns(RuntimeWarning, match="`until_ess` .* was not reached"):
+                share, same = gone(**options)
+        else:
+            share, same = gone(**options)
+        assert share == 0
+        np.testing.assert_array_equal(same, counts)
+
+
+def test_statistics_may_be_the_state_itself():
+    """Whoever keeps the last draw starts with the start, whose memory is not to be written over."""
+    last = Reduction(lambda x: (x, x), lambda s, x: (s[0], x), lambda s: s)
+    start, key = jnp.linspace(-1.0, 1.0, 8)[:, None], jax.random.key(3)
+    options: dict[str, Any] = dict(key=key, batched=True, steps=160, every=5, dt=0.05, reduce=last)
+    ens = gb.simulate(Langevin(lambda x: 0.5 * jnp.sum(x**2), 0.1), start, **options)
+    first, end = ens.reductions["reduction"]
+    np.testing.assert_array_equal(first, start)
+    np.testing.assert_array_equal(end, ens.final)
 
 
 @pytest.mark.parametrize("every", [None, 1, 3, 7])

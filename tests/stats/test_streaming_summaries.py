@@ -101,6 +101,104 @@ def test_edges_must_make_bins(edges, message):
         as_edges(edges)
 
 
+FLOATS = [np.float64, np.float32, np.float16, jnp.bfloat16]
+
+
+def critical(points, dtype):
+    """Each of the points, its two neighbours, zeros, infinities and what is not a number."""
+    points = np.asarray(points, dtype)
+    up, down = (np.nextafter(points, np.asarray(to, dtype)) for to in (np.inf, -np.inf))
+    return np.concatenate(
+        [points, up, down, np.asarray([0.0, -0.0, np.inf, -np.inf, np.nan], dtype)]
+    )
+
+
+def bins_one_by_one(x, start, update):
+    """The bin into which each entry of `x` goes, as a chain of its own."""
+    states = np.asarray(jax.vmap(lambda v: update(start(v), v))(jnp.asarray(x)))
+    np.testing.assert_array_equal(states.sum(axis=1), 1)
+    return np.argmax(states, axis=1)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_edges_belong_to_the_bin_above_them_to_the_last_digit(dtype):
+    edges = as_edges([-2.0, -0.3, 0.0, 1 / 3, 1.0, 3.0])
+    rounded = edges.astype(dtype).astype(np.float64)
+    x = critical(edges[edges != 0], dtype)
+    at = jnp.asarray(edges)
+    got = bins_one_by_one(
+        x, lambda v: start_histogram(v, at), lambda s, v: update_histogram(s, v, at)
+    )
+    x = x.astype(np.float64)
+    want = np.searchsorted(rounded, x, side="right")
+    assert np.sum(got != want) == 2  # the last edge, and what is not a number
+    want[x == rounded[-1]], want[np.isnan(x)] = 5, 7
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_numbers_below_the_normal_ones_are_in_their_bin_or_in_that_of_zero(dtype):
+    """XLA on CPUs computes with them as with zero."""
+    tiny = float(jnp.finfo(dtype).smallest_subnormal)
+    at = jnp.asarray(as_edges([-1.0, 0.0, 1.0]))
+    got = bins_one_by_one(
+        np.asarray([tiny, -tiny], dtype),
+        lambda v: start_histogram(v, at),
+        lambda s, v: update_histogram(s, v, at),
+    )
+    assert got[0] == 2 and got[1] in (1, 2)
+    scale = Scale(0.02, 1e-3, 1e3)
+    got = bins_one_by_one(
+        np.asarray([tiny, -tiny], dtype),
+        lambda v: start_sketch(v, scale),
+        lambda s, v: update_sketch(s, v, scale),
+    )
+    assert got.tolist() == [scale.size + 1] * 2
+
+
+def test_counts_of_several_coordinates_do_not_mix():
+    edges = as_edges([-1.0, 0.0, 0.5, 2.0])
+    x = np.random.default_rng(10).normal(size=(7, 60, 2, 3))
+    at = jnp.asarray(edges)
+    states = streamed(
+        x,
+        jax.vmap(lambda v: start_histogram(v, at)),
+        lambda s, v, i: jax.vmap(lambda s, v: update_histogram(s, v, at))(s, v),
+    )
+    got = finish_histogram(states, edges, 60)
+    want = np.array([[np.histogram(x[:, :, i, j], edges)[0] for j in range(3)] for i in range(2)])
+    np.testing.assert_array_equal(got.counts, np.moveaxis(want, -1, 0))
+    np.testing.assert_array_equal(got.below, np.sum(x < -1.0, axis=(0, 1)))
+    # Every chain has its own, so that one that fails can be left out.
+    alone = finish_histogram(states[2:3], edges, 60)
+    np.testing.assert_array_equal(alone.counts[:, 1, 2], np.histogram(x[2, :, 1, 2], edges)[0])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_draws_lie_between_the_edges_of_their_bin_of_a_sketch(dtype):
+    """To a rounding of the draw, or of the logarithm in float32 (1e-5 of a number this size)."""
+    scale = Scale(0.02, 1e-3, 1e3)
+    edges = scale.edges()
+    x = critical(np.concatenate([edges[:: scale.size // 40], [-1e4, -1.0, 1e-4, 1.0, 1e4]]), dtype)
+    got = bins_one_by_one(
+        x, lambda v: start_sketch(v, scale), lambda s, v: update_sketch(s, v, scale)
+    )
+    x = x.astype(np.float64)
+    np.testing.assert_array_equal(got == scale.bins - 1, np.isnan(x))
+    slack = 1e-5 if dtype != np.float64 else 1e-12
+    bounds = np.concatenate([[-np.inf], edges, [np.inf]])
+
+    def inside(bins):
+        lower, upper = bounds[bins], bounds[bins + 1]
+        lower, upper = lower * (1 - slack * np.sign(lower)), upper * (1 + slack * np.sign(upper))
+        return (lower <= x) & (x <= upper)
+
+    known = ~np.isnan(x)
+    assert np.all(inside(np.where(known, got, 0))[known])
+    beyond = known & (np.abs(x) < 900) & (np.abs(x) > 2e-3)
+    assert not np.any(inside(np.where(beyond, got, 1) - 2)[beyond])  # two bins off is seen
+
+
 def sketch(x, scale) -> QuantileSummary:
     states = streamed(
         x,

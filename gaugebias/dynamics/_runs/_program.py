@@ -234,26 +234,34 @@ class Compiled:
     """A function `(process, state, statistics, still leaves, keys, ...)` of many steps, compiled.
 
     The options are those for the size of a chain's state, and for the backend that is there when it
-    is called.
+    is called. `donate`: the statistics given are of no use afterwards. The new ones are written
+    over them: those of many bins take megabytes, which to copy costs more than many draws.
     """
 
     def __init__(self, fn: Callable):
         self._fn = fn
         self._compiled: dict[str, Any] = {}
 
-    def _of(self, y: PyTree, keys: Array) -> Any:
+    def _of(self, y: PyTree, keys: Array, donate: bool) -> Any:
         size = sum(x.size for x in jax.tree.leaves(y)) // max(keys.size, 1)
         options = compiler_options(jax.default_backend(), size)
-        kind = repr(options)
+        kind = repr((options, donate))
         if kind not in self._compiled:
-            self._compiled[kind] = eqx.filter_jit(self._fn, compiler_options=options)  # pyright: ignore[reportCallIssue]
+
+            def fn(rest, statistics):
+                process, y, still, keys, *others = rest
+                return self._fn(process, y, statistics, still, keys, *others)
+
+            self._compiled[kind] = eqx.filter_jit(  # pyright: ignore[reportCallIssue]
+                fn, donate="all-except-first" if donate else "none", compiler_options=options
+            )
         return self._compiled[kind]
 
-    def __call__(self, process, y, statistics, still, keys, *rest):
-        return self._of(y, keys)(process, y, statistics, still, keys, *rest)
+    def __call__(self, process, y, statistics, still, keys, *rest, donate: bool = False):
+        return self._of(y, keys, donate)((process, y, still, keys, *rest), statistics)
 
-    def lower(self, process, y, statistics, still, keys, *rest):
-        return self._of(y, keys).lower(process, y, statistics, still, keys, *rest)
+    def lower(self, process, y, statistics, still, keys, *rest, donate: bool = False):
+        return self._of(y, keys, donate).lower((process, y, still, keys, *rest), statistics)
 
 
 run_chunk = Compiled(_in_blocks)

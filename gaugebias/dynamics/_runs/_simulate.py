@@ -231,13 +231,13 @@ def simulate(
     plans = {length: planned(length) for length, _, _ in plan}
     ranks = ranks_of(sde, regauge, still, axis)
     dimensions = None if ranks is None else ranks(y)
+    alone = saved is None and target is None  # nobody looks back at statistics of before
 
     def chunk(position: Position, length: int, records: int, keep: bool):
         numbers = Numbers.of(start + position.steps, length, records, position.drawn, keep)
         here = plans[length]
-        y, states, seen, finite, left = run_chunk(
-            sde, position.y, position.states, still, keys, size_of_step, watch, here, numbers
-        )
+        arguments = sde, position.y, position.states, still, keys, size_of_step
+        y, states, seen, finite, left = run_chunk(*arguments, watch, here, numbers, donate=alone)
         lost = np.zeros(layout.here, bool) if ranks is None else ranks(y) < dimensions
         seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None
         return y, states, seen, np.asarray(finite), left if left is None else np.asarray(left), lost

@@ -19,13 +19,17 @@ _VARIABLE = "GAUGEBIAS_GENERATOR"
 def _hash(key: Array | tuple[Array, ...], high: Array, low: Array) -> tuple[Array, Array]:
     """Threefry-2x32 with 20 rounds (Salmon et al. 2011) of the counters `(high, low)`."""
     words = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
+    # `+ words[2] + 1` is written `- less`: to add one to a vector LLVM subtracts -1, which it makes
+    # by `vpternlogd` in any register. Zen 4 waits for what that held, maybe the last turn's end,
+    # and no turn of the loop starts before the one ahead is over: steps took a quarter longer.
+    less = key[0] ^ key[1] ^ jnp.uint32(_PARITY ^ 0xFFFFFFFF)
     x, y = high + words[0], low + words[1]
     for block in range(5):
         for r in _ROTATIONS[block % 2]:
             x = x + y
             y = x ^ ((y << jnp.uint32(r)) | (y >> jnp.uint32(32 - r)))
         x = x + words[(block + 1) % 3]
-        y = y + words[(block + 2) % 3] + jnp.uint32(block + 1)
+        y = y - less if block == 0 else y + words[(block + 2) % 3] + jnp.uint32(block + 1)
     return x, y
 
 

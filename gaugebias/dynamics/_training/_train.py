@@ -189,9 +189,8 @@ def train(
 
     def run(position: Position, length: int, records: int, keep: bool):
         numbers = Numbers.of(start + position.steps, length, records, position.drawn, keep)
-        y, states, seen, finite = train_chunk(
-            recipe, position.y, position.states, still, keys, rate_of, watch, shape, numbers
-        )
+        arguments = recipe, position.y, position.states, still, keys, rate_of, watch, shape, numbers
+        y, states, seen, finite = train_chunk(*arguments, donate=True)
         seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None
         return y, states, seen, np.asarray(finite), None, none
 
