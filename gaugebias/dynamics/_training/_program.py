@@ -8,7 +8,7 @@ from jaxtyping import Array, PyTree
 from .._runs._devices import Layout
 from .._runs._engine import finite_chains, observer
 from .._runs._program import Compiled, Numbers, Watch
-from .._runs._recipe import Recipe
+from .._runs._recipe import Recipe, packed, unpacked
 
 
 class Shape(eqx.Module):
@@ -27,10 +27,12 @@ def _chunk(
     **Returns:** as `_runs._program.run_chunk`, without the domain.
     """
 
+    shapes = jax.eval_shape(lambda keys: recipe.batch(recipe.chosen(keys[0])), keys)
+
     def update(state, batch, rate):
         moving, carry = state
         params = eqx.combine(moving, still)
-        gradient = recipe.gradient(params, batch)
+        gradient = recipe.gradient(params, unpacked(batch, shapes))
         changes, carry = recipe.transformation(rate).update(gradient, carry, moving)
         moved = jax.tree.map(lambda p, u: p + u.astype(p.dtype), moving, changes)
         return moved, carry
@@ -42,7 +44,7 @@ def _chunk(
     # A step's batch is chosen two turns ahead and drawn one turn ahead: what takes part in a turn
     # waits for nothing of it, and random numbers do not fuse with a gradient that slows them down.
     choose = jax.vmap(lambda key, number: recipe.chosen(jr.fold_in(key, number)), (0, None))
-    drawn = jax.vmap(recipe.batch)
+    drawn = jax.vmap(lambda chosen: packed(recipe.batch(chosen)))
 
     def record(i, carry):
         y, ahead, states, kept = carry
