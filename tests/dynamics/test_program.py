@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gaugebias as gb
@@ -100,6 +101,36 @@ def test_statistics_are_written_over_unless_somebody_looks_back(monkeypatch, tmp
             share, same = gone(**options)
         assert share == 0
         np.testing.assert_array_equal(same, counts)
+
+
+@pytest.mark.parametrize("size", [2, 70])
+def test_what_callers_gave_is_left_alone(size):
+    """States are written over; an array that is two leaves of the start, and stays, is not."""
+    start = jnp.linspace(0.5, 1.5, 8 * size).reshape(8, size)
+    both, kept = {"u": start, "v": start}, np.array(start)
+
+    def loss(p):
+        return 0.5 * jnp.sum((p["u"] * p["v"] - 1.0) ** 2)
+
+    options: dict[str, Any] = dict(key=jax.random.key(3), batched=True, steps=32)
+    first = gb.simulate(Langevin(loss, 0.1), both, dt=0.01, **options)
+    assert not start.is_deleted() and not np.array_equal(first.final["u"], kept)
+    np.testing.assert_array_equal(start, kept)
+    again = gb.simulate(Langevin(loss, 0.1), both, dt=0.01, **options)
+    np.testing.assert_array_equal(again.final["v"], first.final["v"])
+    on = gb.simulate(Langevin(loss, 0.1), first.final, dt=0.01, start=32, **options)
+    np.testing.assert_array_equal(again.final["v"], first.final["v"])
+    assert not np.array_equal(on.final["v"], first.final["v"])
+
+    def sample_loss(p, x):
+        return loss(p) + jnp.sum(p["u"]) * x
+
+    adam, data = optax.adam(0.01), jnp.arange(4.0)
+    end = gb.train(sample_loss, both, data, optimiser=adam, batch_size=2, **options)
+    carry = jax.tree.map(np.array, end.carry)
+    gb.train(sample_loss, end.final, data, optimiser=adam, batch_size=2, carry=end.carry, **options)
+    jax.tree.map(np.testing.assert_array_equal, end.carry, carry)
+    np.testing.assert_array_equal(start, kept)
 
 
 def test_statistics_may_be_the_state_itself():

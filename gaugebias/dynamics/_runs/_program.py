@@ -234,8 +234,9 @@ class Compiled:
     """A function `(process, state, statistics, still leaves, keys, ...)` of many steps, compiled.
 
     The options are those for the size of a chain's state, and for the backend that is there when it
-    is called. `donate`: the statistics given are of no use afterwards. The new ones are written
-    over them: those of many bins take megabytes, which to copy costs more than many draws.
+    is called. `donate`: the state and the statistics given are of no use afterwards, and the new
+    ones are written over them. They take megabytes, and new memory for them costs more than a few
+    steps or draws.
     """
 
     def __init__(self, fn: Callable):
@@ -248,8 +249,9 @@ class Compiled:
         kind = repr((options, donate))
         if kind not in self._compiled:
 
-            def fn(rest, statistics):
-                process, y, still, keys, *others = rest
+            def fn(rest, changing):
+                process, still, keys, *others = rest
+                y, statistics = changing
                 return self._fn(process, y, statistics, still, keys, *others)
 
             self._compiled[kind] = eqx.filter_jit(  # pyright: ignore[reportCallIssue]
@@ -258,10 +260,10 @@ class Compiled:
         return self._compiled[kind]
 
     def __call__(self, process, y, statistics, still, keys, *rest, donate: bool = False):
-        return self._of(y, keys, donate)((process, y, still, keys, *rest), statistics)
+        return self._of(y, keys, donate)((process, still, keys, *rest), (y, statistics))
 
     def lower(self, process, y, statistics, still, keys, *rest, donate: bool = False):
-        return self._of(y, keys, donate).lower((process, y, still, keys, *rest), statistics)
+        return self._of(y, keys, donate).lower((process, still, keys, *rest), (y, statistics))
 
 
 run_chunk = Compiled(_in_blocks)

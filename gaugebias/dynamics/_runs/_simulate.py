@@ -208,7 +208,8 @@ def simulate(
 
     size = sum(x.size for x in jax.tree.leaves(y)) // here
     axis = -1 if size <= SMALL_STATE else 0
-    y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), y)
+    # A copy: it is written over, and may be memory of the caller.
+    y = jax.tree.map(lambda x: jnp.array(jnp.moveaxis(x, 0, axis), copy=True), y)
     keys = fastest(chain_keys(key, here, layout.first))
     sde, still, size_of_step = layout.everywhere((sde, still, dt))
     last_only = bool(reductions)
@@ -231,7 +232,7 @@ def simulate(
     plans = {length: planned(length) for length, _, _ in plan}
     ranks = ranks_of(sde, regauge, still, axis)
     dimensions = None if ranks is None else ranks(y)
-    alone = saved is None and target is None  # nobody looks back at statistics of before
+    alone = saved is None and target is None  # nobody looks back at what was before
 
     def chunk(position: Position, length: int, records: int, keep: bool):
         numbers = Numbers.of(start + position.steps, length, records, position.drawn, keep)

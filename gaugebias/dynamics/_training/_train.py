@@ -167,7 +167,8 @@ def train(
 
     size = sum(x.size for x in jax.tree.leaves(y)) // layout.here
     axis = -1 if size <= SMALL_STATE else 0
-    y = jax.tree.map(lambda x: jnp.moveaxis(x, 0, axis), y)
+    # A copy: it is written over, and may be memory of the caller.
+    y = jax.tree.map(lambda x: jnp.array(jnp.moveaxis(x, 0, axis), copy=True), y)
     y = layout.place(y, axis)
     keys = layout.place(fastest(folded_keys(key, jnp.asarray(rows % chains))), 0)
     rate_of = layout.place(jnp.asarray(np.asarray(rates)[rows // chains]), 0)
