@@ -7,8 +7,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -63,6 +64,9 @@ settings.register_profile(
 settings.load_profile("gaugebias")
 
 
+_MOST_MAPS = 30_000
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave `slow` tests out unless they are asked for by marker or by name."""
     if config.getoption("-m") or any("::" in arg for arg in config.args):
@@ -71,6 +75,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_maps() -> Iterator[None]:
+    """Compiled programs are let go before they use up what a process may map.
+
+    Each takes about fifteen maps of memory, of which Linux allows 65,530; beyond, XLA ends the
+    process without a word.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")
