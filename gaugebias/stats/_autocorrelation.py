@@ -46,7 +46,7 @@ def _covariances(sums: LagSums) -> tuple[np.ndarray, np.ndarray]:
     pairs = (blocks - np.arange(lags)).reshape((1, lags) + (1,) * (mean.ndim - 1))
     centre = mean[:, None]
     # Twice the sum of blocks, without the first and without the last 0, 1, ..., lags - 1.
-    edges = np.add(sums.first[:, : lags - 1], sums.last[:, : lags - 1], order="C").cumsum(axis=1)
+    edges = (sums.first[:, : lags - 1] + sums.last[:, : lags - 1]).cumsum(axis=1)
     ends = 2 * total[:, None] - np.concatenate([np.zeros_like(centre), edges], axis=1)
     return mean, (products[:, :lags] - centre * ends + pairs * centre**2) / blocks
 
@@ -82,7 +82,7 @@ def finish_lags(state: LagState, draws: int) -> AutocorrelationSummary:
     resolved = np.zeros(shape, bool)
     correlation = np.zeros((min(lags, draws), *shape))
     variance = np.zeros(shape)
-    shift = np.asarray(state.shift, np.float64)
+    shift = np.ascontiguousarray(state.shift, np.float64)
     for level, sums in enumerate(lag_sums(state, draws)):
         blocks = sums.blocks
         if blocks < 4:

@@ -143,19 +143,20 @@ def _by_pairs(terms: list[Array]) -> Array:
 def lag_sums(state: LagState, draws: int) -> Iterator[LagSums]:
     """The sums of one level after the other, on the host; the state has chains first.
 
-    What waits is worked in here, in float64, and the state stays as it is.
+    What waits is worked in here, in float64, and the state stays as it is. Results have one layout
+    in memory whatever that of the state is: NumPy's sums round as the layout has it.
     """
     levels, lags = state.products.shape[1:3]
-    new = np.asarray(state.waiting[:, : draws % TOGETHER], np.float64)
+    new = _wide(state.waiting[:, : draws % TOGETHER])
     recent = state.windows[:, 0, TOGETHER:]
-    total = value(state.total) + new.sum(axis=1)
+    total = _wide(value(state.total)) + new.sum(axis=1)
     for level in range(levels):
         blocks, settled = draws >> level, draws >> (level + _TWOS)
-        known = np.concatenate([recent, new], axis=1, dtype=np.float64)
+        known = np.concatenate([_wide(recent), new], axis=1)
         before = np.lib.stride_tricks.sliding_window_view(known, lags, axis=1)[:, 1:]
-        products = value(state.products[:, level])
+        products = _wide(value(state.products[:, level]))
         products = (products + np.einsum("cj...,cj...k->ck...", new, before))[:, ::-1]
-        first = np.asarray(state.heads[:, level, : settled * TOGETHER], np.float64)
+        first = _wide(state.heads[:, level, : settled * TOGETHER])
         first = np.concatenate([first, new], axis=1)[:, :lags]
         yield LagSums(blocks, total, products, first, known[:, ::-1][:, :lags])
         if level + 1 == levels:
@@ -167,4 +168,8 @@ def lag_sums(state: LagState, draws: int) -> Iterator[LagSums]:
         window = state.windows[:, level + 1]
         half = settled % 2 * (TOGETHER // 2)
         recent = window[:, :lags] if half else window[:, TOGETHER:]
-        new = np.concatenate([window[:, lags : lags + half], pairs], axis=1, dtype=np.float64)
+        new = np.concatenate([_wide(window[:, lags : lags + half]), pairs], axis=1)
+
+
+def _wide(x: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(x, np.float64)
