@@ -35,20 +35,24 @@ class AutocorrelationSummary(eqx.Module):
 
 
 def _covariances(sums: LagSums) -> tuple[np.ndarray, np.ndarray]:
-    """Each chain's mean block, `(chains, *shape)`, and autocovariances, `(chains, lags, *shape)`.
+    """Each chain's mean block, `(chains, *shape)`, and the mean over chains of autocovariances.
 
-    About the chain's own mean, with divisor `blocks`; of the lags that there are.
+    These are about each chain's own mean, with divisor `blocks`; `(lags, *shape)`, of the lags that
+    there are.
     """
-    total, products, blocks = sums.total, sums.products, sums.blocks
+    products, blocks = sums.products, sums.blocks
     lags = min(products.shape[1], blocks)
-    mean = total / blocks
-
-    pairs = (blocks - np.arange(lags)).reshape((1, lags) + (1,) * (mean.ndim - 1))
+    mean = sums.total / blocks
     centre = mean[:, None]
-    # Twice the sum of blocks, without the first and without the last 0, 1, ..., lags - 1.
-    edges = (sums.first[:, : lags - 1] + sums.last[:, : lags - 1]).cumsum(axis=1)
-    ends = 2 * total[:, None] - np.concatenate([np.zeros_like(centre), edges], axis=1)
-    return mean, (products[:, :lags] - centre * ends + pairs * centre**2) / blocks
+    # Sums of products with the mean: of all blocks twice, without the first and the last k.
+    edges = centre * (sums.first[:, : lags - 1] + sums.last[:, : lags - 1])
+    parts = [products[:, :lags], centre**2, edges]
+    products, square, edges = np.split(
+        mean_over_chains(np.concatenate(parts, axis=1)), [lags, lags + 1]
+    )
+    without = np.concatenate([np.zeros_like(square), edges.cumsum(axis=0)])
+    pairs = (blocks + np.arange(lags)).reshape((lags,) + (1,) * (mean.ndim - 1))
+    return mean, (products - pairs * square + without) / blocks
 
 
 def _geyer(rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,8 +91,7 @@ def finish_lags(state: LagState, draws: int) -> AutocorrelationSummary:
         blocks = sums.blocks
         if blocks < 4:
             break
-        mean, covariances = _covariances(sums)
-        covariance = mean_over_chains(covariances)
+        mean, covariance = _covariances(sums)
         means = shift + mean
         between = np.zeros(shape)
         if chains > 1:

@@ -15,10 +15,11 @@ TOGETHER = 2**_TWOS  # blocks of a level that are worked into its sums at once
 
 
 class LagState(NamedTuple):
-    """One chain's sums, level by level: level `l` sees means of `2^l` draws, its blocks.
+    """A chain's sums, level by level: level `l` sees means of `2^l` draws, its blocks.
 
     Draws are taken as deviations from the first one, `shift`. Arrays have an axis of levels (the
-    last three), one of blocks or lags, and the observable's own axes.
+    last three), one of blocks or lags, and the observable's own axes, of which chains may be the
+    last.
     """
 
     shift: Array
@@ -61,26 +62,26 @@ def update_lags(state: LagState, x: Array, index: Array) -> LagState:
 
 
 @jax.jit  # traced once a shape, however many runs
-def settle_lags(state: LagState, count: Array) -> LagState:
-    """The state after `count` draws, a multiple of `TOGETHER`: those that wait are in the sums.
+def settle_lags(state: LagState, drawn: Array) -> LagState:
+    """The state after `drawn` draws, a multiple of `TOGETHER`: those that wait are in the sums.
 
     Means of two blocks go up a level, as in a multiple-tau correlator (Magatti and Ferri 2001),
     and wait there in the last rows of the window until they are `TOGETHER`. So the sums of two
     levels are read and written in `TOGETHER` draws on average, however many levels there are.
-    Within `TOGETHER` terms, sums are taken in pairs; from there on they are compensated.
+    Up to `TOGETHER` terms are added in pairs of pairs, and their sum to one that is compensated.
 
     A window moves on when the first blocks come in, not when they are worked in: then one loop
     changes windows and nothing else, the next ones only read them, and compilers copy none.
     """
     levels, lags = state.products.shape[:2]
-    count = jnp.asarray(count, jnp.int32)
-    twos = jax.lax.population_count((count & -count) - 1)  # factors of two
+    drawn = jnp.asarray(drawn, jnp.int32)
+    twos = jax.lax.population_count((drawn & -drawn) - 1)  # factors of two
     full = jnp.clip(twos - (_TWOS - 1), 0, levels)  # levels of which so many blocks wait
     windows = _put(state.windows, state.windows[0, TOGETHER:], 0, 0)
     windows = _put(windows, state.waiting, 0, lags)
 
     def pass_up(level, windows):
-        second = (count >> (level + _TWOS)) % 2 == 0  # half of what the level above waits for
+        second = (drawn >> (level + _TWOS)) % 2 == 0  # half of what the level above waits for
         above = _rows(windows, level + 1, jnp.where(second, 0, TOGETHER), lags)
         windows = _put(windows, above, level + 1, 0)
         new = _rows(windows, level, lags, TOGETHER)
@@ -89,32 +90,32 @@ def settle_lags(state: LagState, count: Array) -> LagState:
 
     windows = jax.lax.fori_loop(0, jnp.minimum(full, levels - 1), pass_up, windows)
 
-    def work_in(level, products):
-        window = _rows(windows, level, 0, lags + TOGETHER)
+    def work_in(turn, products):  # in halves, which caches hold
+        level, half = turn // 2, TOGETHER // 2
+        blocks = _rows(windows, level, turn % 2 * half, lags + half)
         terms = [
-            window[lags + j : lags + j + 1] * window[j + 1 : j + 1 + lags] for j in range(TOGETHER)
+            blocks[lags + j : lags + j + 1] * blocks[j + 1 : j + 1 + lags] for j in range(half)
         ]
-        return _put(
-            products, add_to_pair(_rows(products, level, 0, lags), _by_pairs(terms)), level, 0
-        )
+        old = _rows(products, level, 0, lags)
+        return _put(products, add_to_pair(old, _by_pairs(terms)), level, 0)
 
     kept = state.heads.shape[1] // TOGETHER
 
     def remember(level, heads):
-        times = count >> (level + _TWOS)
+        times = drawn >> (level + _TWOS)
         row = (jnp.minimum(times, kept) - 1) * TOGETHER
         old = _rows(heads, level, row, TOGETHER)
         new = jnp.where(times <= kept, _rows(windows, level, lags, TOGETHER), old)
         return _put(heads, new, level, row)
 
-    early = jnp.where(count >> (full - 1 + _TWOS) <= kept, full, 0)
+    early = jnp.where(drawn >> (full - 1 + _TWOS) <= kept, full, 0)
     return LagState(
         state.shift,
         state.waiting,
         add_to_pair(state.total, _by_pairs(list(state.waiting))),
         windows,
         jax.lax.fori_loop(0, early, remember, state.heads),
-        jax.lax.fori_loop(0, full, work_in, state.products),
+        jax.lax.fori_loop(0, 2 * full, work_in, state.products),
     )
 
 
@@ -134,7 +135,7 @@ def _put(array: Array, rows: Array, level: Array | int, row: Array | int) -> Arr
 
 
 def _by_pairs(terms: list[Array]) -> Array:
-    """The sum of `TOGETHER` terms: each goes through `_TWOS` additions."""
+    """The sum of a power of two of terms: each goes through so many additions."""
     while len(terms) > 1:
         terms = [a + b for a, b in zip(terms[::2], terms[1::2], strict=True)]
     return terms[0]
