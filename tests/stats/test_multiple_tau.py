@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gaugebias.stats._autocorrelation import finish_lags
 from gaugebias.stats._multiple_tau import TOGETHER, lag_sums, settle_lags, start_lags, update_lags
 
 
@@ -68,6 +69,21 @@ def test_sums_are_those_of_all_blocks_after_any_number_of_draws(lags, shape):
         changed = x[:draws].copy()
         changed[[draws // 2, draws // 2 + 1]] = changed[[draws // 2 + 1, draws // 2]]
         assert not agree(state, changed, 5, lags)
+
+
+def test_results_are_the_same_bits_however_a_state_lies_in_memory():
+    """It comes from devices with chains last, and from other processes with chains first."""
+    x = np.random.default_rng(3).normal(size=(203, 70, 2)).cumsum(axis=0)
+    state = states_after_each(x, 4, 8)[-1]
+    moved = jax.tree.map(
+        lambda a: np.moveaxis(np.ascontiguousarray(np.moveaxis(a, 0, -1)), -1, 0), state
+    )
+    apart = jax.tree.map(np.ascontiguousarray, state)
+    assert moved.products.strides != apart.products.strides
+    one, other = finish_lags(moved, 203), finish_lags(apart, 203)
+    for name in ("ess", "time", "correlation", "block"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert np.any(one.block > 1)
 
 
 def test_a_state_of_one_level_passes_nothing_up():
