@@ -172,5 +172,5 @@ def lag_sums(state: LagState, draws: int) -> Iterator[LagSums]:
         new = np.concatenate([_wide(window[:, lags : lags + half]), pairs], axis=1)
 
 
-def _wide(x: np.ndarray) -> np.ndarray:
+def _wide(x) -> np.ndarray:
     return np.ascontiguousarray(x, np.float64)

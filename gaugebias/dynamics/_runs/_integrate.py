@@ -257,8 +257,8 @@ def stretch(
     solution = diffrax.diffeqsolve(
         terms,
         solver,
-        t0=np.float32(0),
-        t1=np.float32(steps),
+        t0=np.zeros((), np.float32),
+        t1=np.asarray(steps, np.float32),
         dt0=None,
         y0=over.kept(y),
         stepsize_controller=diffrax.StepTo(ts=grid),

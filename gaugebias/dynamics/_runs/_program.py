@@ -83,7 +83,7 @@ class Watch(eqx.Module):
             begin = n * SETTLED - numbers.drawn
             end = jnp.minimum(begin + SETTLED, numbers.records)
             states, rest = jax.lax.fori_loop(jnp.maximum(begin, 0), end, record, carry)
-            drawn = numbers.drawn + end
+            drawn = jnp.asarray(numbers.drawn + end)
             full = numbers.keep & (drawn % SETTLED == 0)
             return _where_kept(full, lambda states: self.settle(states, drawn), states), rest
 
