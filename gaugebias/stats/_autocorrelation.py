@@ -1,14 +1,10 @@
 """Autocovariances of a stream at lags of every size, and its effective sample size."""
 
-from typing import NamedTuple
-
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
-from ._streaming import Sum, add, empty_sum, mean_over_chains, sum_over_chains, value
+from ._multiple_tau import LagState, LagSums, lag_sums
+from ._streaming import mean_over_chains, sum_over_chains
 
 
 class AutocorrelationSummary(eqx.Module):
@@ -38,96 +34,25 @@ class AutocorrelationSummary(eqx.Module):
     draws: int
 
 
-class LagState(NamedTuple):
-    """One chain's sums, level by level: level `l` sees means of `2^l` draws.
+def _covariances(sums: LagSums) -> tuple[np.ndarray, np.ndarray]:
+    """Each chain's mean block, `(chains, *shape)`, and the mean over chains of autocovariances.
 
-    Draws are taken as deviations from the first one, `shift`. A level is one array, with the rows
-    of `_rows` and the observable's own axes; levels are arrays of their own, because compilers
-    then leave those alone that nothing happens to.
+    These are about each chain's own mean, with divisor `blocks`; `(lags, *shape)`, of the lags that
+    there are.
     """
-
-    shift: Array
-    levels: tuple[Array, ...]
-
-
-class _Level(NamedTuple):
-    """What is kept at one level; the last four rows are sums and what rounding lost of them."""
-
-    pending: Array  # the first block of a pair that is not complete
-    recent: Array  # the last blocks, newest first
-    head: Array  # the first blocks
-    totals: Sum  # the sum of blocks
-    products: Sum  # sums of products with the block 0, 1, ... before
-
-
-def _rows(level, axis: int) -> _Level:
-    """The rows of a level along `axis`: `1 + lags + lags + 2 + 2 * lags` of them."""
-    lags = (level.shape[axis] - 3) // 4
-
-    def take(first, count):
-        return level[(slice(None),) * axis + (slice(first, first + count),)]
-
-    return _Level(
-        take(0, 1),
-        take(1, lags),
-        take(1 + lags, lags),
-        Sum(take(1 + 2 * lags, 1), take(2 + 2 * lags, 1)),
-        Sum(take(3 + 2 * lags, lags), take(3 + 3 * lags, lags)),
-    )
-
-
-def start_lags(like, levels: int, lags: int) -> LagState:
-    """The state before any draw; `like` has the shape of one. Of 16 bits it is float32."""
-    one = empty_sum(like).total
-    return LagState(one, (jnp.zeros((3 + 4 * lags, *one.shape), one.dtype),) * levels)
-
-
-def update_lags(state: LagState, x: Array, index: Array) -> LagState:
-    """The state after draw number `index` (from 0), `x`.
-
-    Blocks of two go up a level, as in a multiple-tau correlator (Magatti and Ferri 2001): two
-    levels a draw on average, however many there are.
-    """
-    x = x.astype(state.shift.dtype)
-    shift = jnp.where(index == 0, x, state.shift)
-
-    def push(levels, d, k):
-        old = _rows(levels[0], 0)
-        recent = jnp.concatenate([d, old.recent[:-1]])
-        lags = recent.shape[0]
-        first = (jnp.arange(lags) == k).reshape((lags,) + (1,) * (d.ndim - 1))
-        head = jnp.where(first, d, old.head)
-        new = _Level(d, recent, head, add(old.totals, d), add(old.products, recent * d))
-        here, above = jnp.concatenate(jax.tree.leaves(new)), levels[1:]
-        if above:  # after an odd block a pair is complete
-            mean = 0.5 * (old.pending + d)
-            above = jax.lax.cond(
-                k % 2 == 1, push, lambda above, mean, k: above, above, mean, k // 2
-            )
-        return (here, *above)
-
-    return LagState(shift, push(state.levels, (x - shift)[None], jnp.asarray(index, jnp.int32)))
-
-
-def _covariances(state: LagState, level: int, blocks: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each chain's mean block, `(chains, *shape)`, and autocovariances, `(chains, lags, *shape)`.
-
-    About the chain's own mean, with divisor `blocks`; of the lags that there are.
-    """
-    kept = _rows(np.asarray(state.levels[level]), 1)
-    totals, products = value(kept.totals)[:, 0], value(kept.products)
+    products, blocks = sums.products, sums.blocks
     lags = min(products.shape[1], blocks)
-    mean = totals / blocks
-
-    def without(edge):  # sums of all blocks but the first (or last) 0, 1, ..., lags - 1
-        seen = np.cumsum(np.asarray(edge, np.float64), axis=1)[:, : lags - 1]
-        none = np.zeros_like(totals)[:, None]
-        return totals[:, None] - np.concatenate([none, seen], axis=1)
-
-    pairs = (blocks - np.arange(lags)).reshape((1, lags) + (1,) * (mean.ndim - 1))
+    mean = sums.total / blocks
     centre = mean[:, None]
-    ends = without(kept.head) + without(kept.recent)
-    return mean, (products[:, :lags] - centre * ends + pairs * centre**2) / blocks
+    # Sums of products with the mean: of all blocks twice, without the first and the last k.
+    edges = centre * (sums.first[:, : lags - 1] + sums.last[:, : lags - 1])
+    parts = [products[:, :lags], centre**2, edges]
+    products, square, edges = np.split(
+        mean_over_chains(np.concatenate(parts, axis=1)), [lags, lags + 1]
+    )
+    without = np.concatenate([np.zeros_like(square), edges.cumsum(axis=0)])
+    pairs = (blocks + np.arange(lags)).reshape((lags,) + (1,) * (mean.ndim - 1))
+    return mean, (products - pairs * square + without) / blocks
 
 
 def _geyer(rho: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -154,20 +79,19 @@ def finish_lags(state: LagState, draws: int) -> AutocorrelationSummary:
     The sum over lags is taken at the lowest level at which it ends within the lags there are; at
     level 0 the result is that of `effective_sample_size`.
     """
-    levels, lags = len(state.levels), (state.levels[0].shape[1] - 3) // 4
+    lags = state.products.shape[2]
     shape = state.shift.shape[1:]
     chains = state.shift.shape[0]
     ess, block = np.zeros(shape), np.ones(shape, np.int64)
     resolved = np.zeros(shape, bool)
     correlation = np.zeros((min(lags, draws), *shape))
     variance = np.zeros(shape)
-    shift = np.asarray(state.shift, np.float64)
-    for level in range(levels):
-        blocks = draws >> level
+    shift = np.ascontiguousarray(state.shift, np.float64)
+    for level, sums in enumerate(lag_sums(state, draws)):
+        blocks = sums.blocks
         if blocks < 4:
             break
-        mean, covariances = _covariances(state, level, blocks)
-        covariance = mean_over_chains(covariances)
+        mean, covariance = _covariances(sums)
         means = shift + mean
         between = np.zeros(shape)
         if chains > 1:

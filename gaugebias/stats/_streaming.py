@@ -53,8 +53,7 @@ def add_to_pair(running: Array, x: Array) -> Array:
 def value(running: Sum | Array | np.ndarray) -> np.ndarray:
     """The sum in float64, on the host; of either kind."""
     two = running if isinstance(running, Sum) else (np.real(running), np.imag(running))
-    parts = (np.asarray(part, np.float64) for part in two)
-    return np.asarray(sum(parts))
+    return np.asarray(np.add(*two, dtype=np.float64))
 
 
 def sum_over_chains(x: np.ndarray) -> np.ndarray:

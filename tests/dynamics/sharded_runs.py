@@ -47,9 +47,10 @@ def digest(tree):
 
 def run(loss, start, chains, devices, **options):
     sde = gb.dynamics.Langevin(loss, 0.05)
-    reduce = {"moments": gb.dynamics.Moments()}
+    # Of seventeen draws sixteen are worked into the lags together, and one at the end.
+    reduce = {"moments": gb.dynamics.Moments(), "lags": gb.dynamics.Autocorrelation(levels=3)}
     settings: dict[str, Any] = dict(
-        key=jax.random.key(1), dt=0.01, steps=32, every=2, reduce=reduce
+        key=jax.random.key(1), dt=0.01, steps=34, every=2, reduce=reduce
     )
     return gb.simulate(sde, start, chains=chains, devices=devices, **(settings | options))
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import gaugebias as gb
-from gaugebias.dynamics import Checkpoint, Langevin, Moments, Reduction
+from gaugebias.dynamics import Autocorrelation, Checkpoint, Langevin, Moments, Reduction
+from gaugebias.dynamics._runs import _simulate
 from gaugebias.dynamics._runs._checkpoint import VERSION
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
@@ -69,6 +70,7 @@ LARGEST = Reduction(lambda x: -jnp.inf * x, jnp.maximum, lambda s: s.max(0))
 OPTIONS = {
     "draws": {},
     "moments": dict(reduce=Moments(), every=1, burn_in=8),
+    "autocorrelations": dict(reduce=Autocorrelation(lags=4, levels=3), every=1, burn_in=8),
     "draws of 16 bits": SHORT,
     "states of 16 bits": dict(reduce=LARGEST, **SHORT),
 }
@@ -92,6 +94,28 @@ def test_a_run_cut_anywhere_ends_as_the_whole_one_bit_for_bit(options, tmp_path)
     assert not done
     assert_same((again.values, again.final, again.steps), (whole.values, whole.final, whole.steps))
     assert not [p for p in (tmp_path / "a").iterdir() if p.suffix in (".pkl", ".pickle")]
+
+
+def test_a_run_cut_within_a_chunk_goes_on_from_the_one_before(tmp_path, monkeypatch):
+    """What is written down then is what the broken chunk was given."""
+    options: dict[str, Any] = dict(reduce=Moments(), every=1, burn_in=8)
+    whole = run(None, **options)
+    with monkeypatch.context() as patched:
+        chunks, real = [], _simulate.run_chunk
+
+        def cut(*args, **others):
+            chunks.append(real(*args, **others))
+            if len(chunks) == 9:
+                raise Enough
+            return chunks[-1]
+
+        patched.setattr(_simulate, "run_chunk", cut)
+        with pytest.raises(Enough):
+            run(tmp_path / "a", checkpoint=Checkpoint(tmp_path / "a", seconds=1e6), **options)
+    done = []
+    end = run(tmp_path / "a", progress=done.append, **options)
+    assert len(done) > 0 and done[0] > 8 / 64
+    assert_same((end.reductions, end.final), (whole.reductions, whole.final))
 
 
 def start(path, *arguments):

@@ -85,6 +85,32 @@ def test_reductions_are_those_of_the_recorded_draws(recorded, reduced):
     assert got["counted"]["n"].tolist() == [16] * 70 and got["counted"]["most"] == e.max()
 
 
+def correlations(x):
+    """Of draws `(chains, draws, *shape)` at all lags, an even number, by the definition."""
+    n = x.shape[1]
+    d = x - x.mean(axis=1, keepdims=True)
+    lags = range(n - n % 2)
+    covariance = np.array([(d[:, k:] * d[:, : n - k]).sum(axis=1).mean(axis=0) / n for k in lags])
+    total = covariance[0] + x.mean(axis=1).var(axis=0, ddof=1)
+    rho = 1.0 - (covariance[0] * n / (n - 1) - covariance) / total
+    rho[0] = 1.0
+    return rho
+
+
+@pytest.mark.parametrize("draws", [15, 16, 17, 33, 64])
+def test_autocorrelations_are_those_of_any_number_of_draws(draws):
+    """Sixteen draws are worked in at a time, wherever chunks end; the rest at the end."""
+    options: dict[str, Any] = dict(steps=5 + draws, every=1, burn_in=5)
+    got = run(reduce=Autocorrelation(lags=64, levels=2), **options).reductions["autocorrelation"]
+    values = run(**options).values
+    for name in ("x", "energy"):
+        exact = correlations(values[name])
+        np.testing.assert_allclose(got[name].correlation, exact, atol=1e-10)
+        assert got[name].draws == draws and got[name].block.max() == 1
+        short = correlations(values[name][:, :-1])  # one draw less is seen
+        assert np.abs(short - exact[: len(short)]).max() > 1e-4
+
+
 def test_reductions_keep_the_last_draw_and_change_no_number(recorded, reduced):
     assert reduced.values["x"].shape == (70, 1, 2) and reduced.steps.tolist() == [60]
     np.testing.assert_array_equal(reduced.values["x"][:, -1], recorded.values["x"][:, -1])

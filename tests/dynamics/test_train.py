@@ -10,6 +10,7 @@ import pytest
 
 import gaugebias as gb
 from gaugebias.dynamics import (
+    Autocorrelation,
     Histogram,
     LabelNoiseSDE,
     Moments,
@@ -73,13 +74,16 @@ def test_reductions_are_those_of_all_draws():
 
     options = dict(observe=product, steps=41, burn_in=3, every=2, chains=5)
     kept = run(**options)
-    reduced = run(**options, reduce={"m": Moments(), "h": Histogram(np.linspace(0.0, 2.0, 9))})
+    reduce = {"m": Moments(), "h": Histogram(np.linspace(0.0, 2.0, 9)), "l": Autocorrelation(32, 2)}
+    reduced = run(**options, reduce=reduce)
     assert kept.values.shape == (5, 19) and reduced.values.shape == (5, 1)
     np.testing.assert_array_equal(reduced.values[:, 0], kept.values[:, -1])
     assert reduced.steps.tolist() == [41] and reduced.reductions["m"].draws == 19
     np.testing.assert_allclose(reduced.reductions["m"].mean, kept.values.mean(), rtol=1e-12)
     counts = np.histogram(kept.values, np.linspace(0.0, 2.0, 9))[0]
     np.testing.assert_array_equal(reduced.reductions["h"].counts, counts)
+    ess = gb.stats.effective_sample_size(kept.values)
+    np.testing.assert_allclose(reduced.reductions["l"].ess, ess, rtol=1e-9)
     each = run(observe=product, steps=7, reduce=Moments(), chains=5)
     assert each.reductions["moments"].draws == 7
     with pytest.raises(ValueError, match="`reduce` must be a reduction"):

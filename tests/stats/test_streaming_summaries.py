@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gaugebias.stats import QuantileSummary, effective_sample_size
-from gaugebias.stats._autocorrelation import finish_lags, start_lags, update_lags
+from gaugebias.stats._autocorrelation import finish_lags
 from gaugebias.stats._histogram import (
     as_edges,
     finish_histogram,
@@ -14,6 +14,7 @@ from gaugebias.stats._histogram import (
     update_histogram,
 )
 from gaugebias.stats._moments import finish_moments, start_moments, update_moments
+from gaugebias.stats._multiple_tau import TOGETHER, settle_lags, start_lags, update_lags
 from gaugebias.stats._quantile_sketch import Scale, finish_sketch, start_sketch, update_sketch
 
 
@@ -42,11 +43,13 @@ def streamed(x, start, update):
 
 
 def lags(x, levels, count):
-    state = streamed(
-        np.moveaxis(x, 0, -1)[None],
-        lambda v: start_lags(v[0], levels, count),
-        lambda s, v, i: update_lags(s, v[0], i),
-    )
+    def update(state, v, i):
+        state = update_lags(state, v[0], i)
+        turns = jnp.where((i + 1) % TOGETHER == 0, 1, 0)
+        return jax.lax.fori_loop(0, turns, lambda _, s: settle_lags(s, i + 1), state)
+
+    start = np.moveaxis(x, 0, -1)[None]
+    state = streamed(start, lambda v: start_lags(v[0], levels, count), update)
     moved = jax.tree.map(lambda a: np.moveaxis(a, -1, 0), state)
     return finish_lags(moved, x.shape[1])
 

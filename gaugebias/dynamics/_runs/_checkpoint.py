@@ -23,7 +23,7 @@ from ..._files import take_lock
 from .._checks import count, is_extension, number
 from ._progress import Position
 
-FORMAT, VERSION = "gaugebias-checkpoint", 3
+FORMAT, VERSION = "gaugebias-checkpoint", 4
 _SHARE = re.compile(r"process-\d+")
 _OURS = re.compile(r"state|lock|draws-\d{5}|\.(state|draws-\d{5})\.tmp")
 

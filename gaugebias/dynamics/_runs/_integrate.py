@@ -252,11 +252,13 @@ def stretch(
     if regauge is not None:
         solver = _Regauged(solver, regauge, still, over)
     grid = jnp.arange(steps + 1, dtype=jnp.float32)
+    # Its ends are given as constants: diffrax goes a hundred floats back from the last one, which
+    # XLA else compiles, and takes out of one loop after the other.
     solution = diffrax.diffeqsolve(
         terms,
         solver,
-        t0=grid[0],
-        t1=grid[-1],
+        t0=np.zeros((), np.float32),
+        t1=np.asarray(steps, np.float32),
         dt0=None,
         y0=over.kept(y),
         stepsize_controller=diffrax.StepTo(ts=grid),

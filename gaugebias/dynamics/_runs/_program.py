@@ -15,7 +15,7 @@ from ._blocks import Blocks
 from ._devices import Layout
 from ._engine import finite_chains, observer
 from ._integrate import SMALL_STATE, stretch
-from ._reductions import AbstractReduction
+from ._reductions import SETTLED, AbstractReduction, AbstractSettledReduction
 
 LARGE_STATE = 4096  # numbers a chain; beyond, products of matrices are worth threads
 
@@ -59,6 +59,36 @@ class Watch(eqx.Module):
 
     def update(self, states: dict[str, PyTree], seen: PyTree, index: Array) -> dict[str, PyTree]:
         return {name: r.update(states[name], seen, index) for name, r in self.reductions.items()}
+
+    def settle(self, states: dict[str, PyTree], drawn: Array) -> dict[str, PyTree]:
+        settled = dict(states)
+        for name, r in self.reductions.items():
+            if isinstance(r, AbstractSettledReduction):
+                settled[name] = r.settle(states[name], drawn)
+        return settled
+
+    def over_draws(
+        self, record: Callable, states: dict[str, PyTree], rest: PyTree, numbers: "Numbers"
+    ) -> tuple[dict[str, PyTree], PyTree]:
+        """`record(i, (states, rest))` for each draw of a chunk, and `settle` between some of them.
+
+        Draws up to the next that settles have a loop of their own: XLA compiles loops that touch
+        little as one function on CPUs, and what settles may touch much.
+        """
+        start = states, rest
+        if not any(isinstance(r, AbstractSettledReduction) for r in self.reductions.values()):
+            return jax.lax.fori_loop(0, numbers.records, record, start)
+
+        def some(n, carry):
+            begin = n * SETTLED - numbers.drawn
+            end = jnp.minimum(begin + SETTLED, numbers.records)
+            states, rest = jax.lax.fori_loop(jnp.maximum(begin, 0), end, record, carry)
+            drawn = jnp.asarray(numbers.drawn + end)
+            full = numbers.keep & (drawn % SETTLED == 0)
+            return _where_kept(full, lambda states: self.settle(states, drawn), states), rest
+
+        last = (numbers.drawn + numbers.records - 1) // SETTLED
+        return jax.lax.fori_loop(numbers.drawn // SETTLED, last + 1, some, start)
 
     def room(self, shapes: PyTree, most: int, layout: Layout) -> PyTree:
         """Where the draws of a chunk go, draw axis first; `None` for one, which is its end."""
@@ -216,16 +246,16 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
         return jax.lax.fori_loop(0, numbers.steps, step, (y, left))
 
     def record(i, carry):
-        y, states, left, kept = carry
+        states, (y, left, kept) = carry
         y, left = advance(y, left, numbers.first + i * plan.steps)
         states, kept = watch.recorded(states, kept, see, y, i, numbers)
-        return y, states, left, kept
+        return states, (y, left, kept)
 
     kept = watch.room(jax.eval_shape(see, y), plan.most, plan.layout)
     left = None
     if watch.inside is not None:
         left = plan.layout.constrain(jnp.full(keys.shape, -1, jnp.int32), 0)
-    y, states, left, kept = jax.lax.fori_loop(0, numbers.records, record, (y, states, left, kept))
+    states, (y, left, kept) = watch.over_draws(record, states, (y, left, kept), numbers)
     states, kept = watch.constrain(states, plan.layout), watch.draws(kept, see, y, plan.layout)
     return plan.layout.constrain(y, plan.axis), states, kept, finite_chains(y, plan.axis), left
 

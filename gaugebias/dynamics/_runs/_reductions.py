@@ -10,12 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PyTree
 
-from ...stats._autocorrelation import LagState, finish_lags, start_lags, update_lags
+from ...stats._autocorrelation import finish_lags
 from ...stats._checks import Numbers
 from ...stats._histogram import as_edges, finish_histogram, start_histogram, update_histogram
 from ...stats._moments import MomentState, finish_moments, start_moments, update_moments
+from ...stats._multiple_tau import TOGETHER, LagState, settle_lags, start_lags, update_lags
 from ...stats._quantile_sketch import Scale, finish_sketch, start_sketch, update_sketch
 from .._checks import count, function, number
+
+SETTLED = TOGETHER  # draws between two calls of `AbstractSettledReduction.settle`
 
 
 class AbstractReduction(eqx.Module):
@@ -38,6 +41,18 @@ class AbstractReduction(eqx.Module):
     @abc.abstractmethod
     def finish(self, states: PyTree, draws: int) -> PyTree:
         """The result, on the host: states of the chains that did not fail, chains first."""
+
+
+class AbstractSettledReduction(AbstractReduction):
+    """A reduction whose `update` puts draws aside, and which works them in now and then.
+
+    What touches most of a large state then stands outside of the loop over single draws, which
+    stays small.
+    """
+
+    @abc.abstractmethod
+    def settle(self, states: PyTree, drawn: Array) -> PyTree:
+        """The states after `drawn` draws, a multiple of `SETTLED`; called after each so many."""
 
 
 def _picked(of: Callable | None, values: PyTree) -> PyTree:
@@ -196,14 +211,14 @@ def _as_levels(levels: Any) -> int:
     return count(levels, "levels", least=1)
 
 
-class Autocorrelation(AbstractReduction):
+class Autocorrelation(AbstractSettledReduction):
     """Autocorrelation and effective sample size of the observable, entry by entry.
 
     Lags `0 .. lags - 1` of blocks of `1, 2, 4, ..., 2^(levels - 1)` draws: correlation times up to
-    about `lags 2^(levels - 1)` draws are resolved in a memory of `4 lags levels` numbers a chain
-    and entry. Where the autocorrelation dies out within `lags` draws, the effective sample size is
-    exactly that of [`gaugebias.stats.effective_sample_size`][]; where it does not, the sum over
-    lags is taken over blocks, and agrees to its statistical error.
+    about `lags 2^(levels - 1)` draws are resolved in a memory of about `(4 lags + 16) levels`
+    numbers a chain and entry. Where the autocorrelation dies out within `lags` draws, the effective
+    sample size is exactly that of [`gaugebias.stats.effective_sample_size`][]; where it does not,
+    the sum over lags is taken over blocks, and agrees to its statistical error.
 
     **Arguments:**
 
@@ -230,6 +245,9 @@ class Autocorrelation(AbstractReduction):
             return update_lags(state, jnp.moveaxis(x, 0, -1), index)
 
         return jax.tree.map(one, _picked(self.of, values), states)
+
+    def settle(self, states: PyTree, drawn: Array) -> PyTree:
+        return jax.tree.map(lambda s: settle_lags(s, drawn), states, is_leaf=_is(LagState))
 
     def finish(self, states: PyTree, draws: int) -> PyTree:
         return jax.tree.map(lambda s: finish_lags(s, draws), states, is_leaf=_is(LagState))
@@ -279,7 +297,7 @@ class Reduction(AbstractReduction):
         return jax.vmap(self.update_fn)(states, values)
 
     def finish(self, states: PyTree, draws: int) -> PyTree:
-        return jax.tree.map(np.asarray, self.finish_fn(states))
+        return jax.tree.map(np.asarray, self.finish_fn(jax.tree.map(np.array, states)))
 
 
 def _is(kind: type) -> Callable:
@@ -307,6 +325,8 @@ def check_reductions(reductions: dict[str, AbstractReduction], seen: PyTree) -> 
         before = jax.eval_shape(reduction.start, seen)
         index = jax.ShapeDtypeStruct((), jnp.int32)
         after = jax.eval_shape(reduction.update, before, seen, index)
+        if isinstance(reduction, AbstractSettledReduction):
+            after = jax.eval_shape(reduction.settle, after, index)
         kinds = [
             [(x.shape, str(x.dtype)) for x in jax.tree.leaves(t)] + [jax.tree.structure(t)]
             for t in (before, after)
@@ -324,7 +344,11 @@ def finish_reductions(
     kept: np.ndarray,
     draws: int,
 ) -> dict[str, PyTree]:
-    """The results over the chains `kept`, a mask; empty where no chain is left."""
+    """The results over the chains `kept`, a mask; empty where no chain is left.
+
+    States may hold more chains than the mask, and those are left out. They are not copied where
+    none has to be.
+    """
     if not kept.any():
         return {}
     out = {}
@@ -332,7 +356,8 @@ def finish_reductions(
         axis = reduction.chain_axis
 
         def mine(x, axis=axis):
-            return np.moveaxis(np.asarray(x), axis, 0)[: kept.size][kept]
+            some = np.asarray(x) if kept.all() else np.compress(kept, np.asarray(x), axis)
+            return np.moveaxis(some, axis, 0)[: kept.size]
 
         out[name] = reduction.finish(jax.tree.map(mine, states[name]), draws)
     return out

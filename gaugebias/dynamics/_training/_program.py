@@ -47,7 +47,7 @@ def _chunk(
     drawn = jax.vmap(lambda chosen: packed(recipe.batch(chosen)))
 
     def record(i, carry):
-        y, ahead, states, kept = carry
+        states, (y, ahead, kept) = carry
         first = numbers.first + i * numbers.steps
 
         def step(j, carry):
@@ -57,11 +57,11 @@ def _chunk(
 
         y, ahead = jax.lax.fori_loop(0, numbers.steps, step, (y, ahead))
         states, kept = watch.recorded(states, kept, see, y[0], i, numbers)
-        return y, ahead, states, kept
+        return states, (y, ahead, kept)
 
     kept = watch.room(jax.eval_shape(see, y[0]), shape.most, layout)
     ahead = drawn(choose(keys, numbers.first)), choose(keys, numbers.first + 1)
-    y, _, states, kept = jax.lax.fori_loop(0, numbers.records, record, (y, ahead, states, kept))
+    states, (y, _, kept) = watch.over_draws(record, states, (y, ahead, kept), numbers)
     states, kept = watch.constrain(states, layout), watch.draws(kept, see, y[0], layout)
     return layout.constrain(y, axis), states, kept, finite_chains(y[0], axis)
 
