@@ -30,7 +30,16 @@ def log_ticks(axis: Any) -> None:
     few = decades < math.log10(5.0)
     axis.set_major_locator(MaxNLocator(4) if few else LogLocator(subs=(1.0, 2.0, 5.0)))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+
+
+def _short(value: float) -> str:
+    """A number in at most as many characters as it needs: 0.05, 2000, 5e4, 1e-5."""
+    plain = f"{value:g}"
+    if 1e-3 <= abs(value) < 1e4:
+        return plain
+    digits, exponent = f"{value:.5e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}"
 
 
 def whole_ticks(axis: Any) -> None:

@@ -52,6 +52,9 @@ RANGES = [
     (0.23, 8.7),
     (0.03, 2.9),
     (1e-3, 1.0),
+    (2.1e4, 1.6e6),
+    (3.2e4, 4.1e4),
+    (2e-5, 1.7e-3),
     (2e-6, 3e4),
 ]
 
@@ -61,6 +64,14 @@ RANGES = [
 def test_names_do_not_overlap_and_two_or_more_are_there(low, high, side):
     found = drawn(low, high, side)
     assert len(found[0]) >= 2 and not overlaps(found)
+
+
+def test_long_numbers_have_short_names():
+    names = [name for name, _ in drawn(2.1e4, 1.6e6, "x")[0]]
+    assert names == ["5e4", "1e5", "2e5", "5e5", "1e6"]
+    names = [name for name, _ in drawn(0.23, 8.7, "x")[0]]
+    assert names == ["0.5", "1", "2", "5"]
+    assert "3.25e4" in [name for name, _ in drawn(3.2e4, 3.4e4, "y")[0]]
 
 
 def test_the_same_measure_finds_the_overlaps_of_bare_matplotlib():
