@@ -170,3 +170,35 @@ def test_a_training_run_is_that_of_plain_products():
             w = w - 0.1 * a.T @ (a @ w - b) / 4
         np.testing.assert_allclose(run.final[chain], w, rtol=1e-12)
     assert not np.allclose(run.final[0], run.final[1])
+
+
+def test_numbers_are_those_of_the_function_where_it_was_called():
+    """Scalars of the program's text, and what surrounds a part of a function, belong to it."""
+    x = operands(((3, 3), (3, 3)))[0]
+    key = jax.random.key(0)
+
+    def scalars(x):
+        return jax.lax.dot_general(jnp.asarray(2.0), jnp.sum(x), (((), ()), ((), ())))
+
+    def drawn(x):
+        with jax.threefry_partitionable(False):
+            return x @ jax.random.normal(key, (3, 3))
+
+    for fn in (scalars, drawn):
+        ours = written_out(fn, backend="cpu")
+        np.testing.assert_allclose(ours(x), fn(x), rtol=1e-12)
+    with jax.threefry_partitionable(True):
+        assert not np.allclose(drawn(x), x @ jax.random.normal(key, (3, 3)))
+
+
+def test_64_bits_within_a_program_of_32():
+    def fn(x):
+        with jax.enable_x64(True):
+            wide = 1.5 * x.astype(jnp.float64)
+            return jnp.sum(wide @ wide.T - wide @ wide.T * (1 - 1e-12)).astype(jnp.float32)
+
+    with jax.enable_x64(False):
+        x = jnp.arange(9, dtype=jnp.float32).reshape(3, 3) / 9
+        ours = jax.jit(written_out(fn, backend="cpu"))
+        np.testing.assert_allclose(ours(x), fn(x), rtol=1e-3)
+        assert 0 < float(ours(x)) < 1e-9  # in 32 bits the two are the same

@@ -313,6 +313,23 @@ def test_matrices_move_as_the_equation_says(rows, kind):
     assert np.abs(dt**0.5 * (other["u"] - kick["u"])).max() > 1e-3
 
 
+@pytest.mark.parametrize("rows", [3, 30])
+def test_what_moves_must_have_the_shape_of_what_it_moves(rows):
+    """As vectors, a matrix and its transpose could be added."""
+    x = jnp.ones((rows, 4))
+    for drift, kick in ((lambda x: -x.T, lambda x, z: z), (lambda x: -x, lambda x, z: z.T)):
+        sde = SDE(drift, kick, calculus="ito")
+        with pytest.raises(ValueError, match=rf"`sde` .* shape \(4, {rows}\) for one of shape"):
+            integrate(sde, x, key=KEY, steps=1, dt=0.1)
+        with pytest.raises(ValueError, match=rf"`sde` .* shape \(4, {rows}\) for one of shape"):
+            gb.simulate(sde, x, key=KEY, chains=2, steps=1, dt=0.1)
+    # One row stands for all of them, as in any sum.
+    sde = SDE(lambda x: -x[:1], lambda x, z: z, calculus="ito")
+    ens = gb.simulate(sde, x, key=KEY, chains=2, steps=1, dt=0.1)
+    z = step_noise(chain_keys(KEY, 2)[1], jnp.int32(0), sde.noise_like(x))
+    np.testing.assert_allclose(ens.final[1], 0.9 + 0.1**0.5 * z, rtol=1e-12)
+
+
 def test_models_that_are_modules_move(getkey):
     model = eqx.nn.Linear(2, 1, key=getkey())
     sde = Langevin(lambda m: jnp.sum(m(jnp.ones(2)) ** 2), 0.1)

@@ -50,6 +50,18 @@ def test_words_that_are_kept_have_all_their_bits():
     assert special > 1000
 
 
+@pytest.mark.parametrize("start", [3, -3])
+def test_a_path_has_the_same_noise_wherever_its_chains_are(start):
+    keys = fastest(chain_keys(jr.key(0), 5))
+    first, last = (
+        gb.dynamics.CounterPath(keys, start, jax.ShapeDtypeStruct((2,), jnp.float32), axis)
+        for axis in (0, -1)
+    )
+    z = first.evaluate(jnp.float32(1.0), jnp.float32(2.0))
+    np.testing.assert_array_equal(last.evaluate(jnp.float32(1.0), jnp.float32(2.0)).T, z)
+    assert np.unique(z).size == z.size
+
+
 def test_a_run_does_not_depend_on_the_generator(monkeypatch, getkey):
     sde = gb.dynamics.Langevin(lambda x: 0.5 * jnp.sum(x**2), 0.1)
     key, finals = getkey(), []

@@ -48,14 +48,15 @@ class _Batched(eqx.Module):
     def __call__(self, fn: Callable, *args: PyTree) -> PyTree:
         """`fn(state)` or `fn(state, noise)`, something like the state."""
         fn = written_out(fn, SIMULATION)
-        if self.axis == -1:
-            return jax.vmap(fn, in_axes=-1, out_axes=-1)(*args)
 
         def one(*args):
-            shaped = (_shaped(x, s) for x, s in zip(args, self.shapes, strict=False))
-            return jax.tree.map(jnp.ravel, fn(*shaped))
+            shaped = [_shaped(x, s) for x, s in zip(args, self.shapes, strict=False)]
+            moved = jax.tree.map(_fitted, fn(*shaped), shaped[0])
+            return moved if self.axis == -1 else jax.tree.map(jnp.ravel, moved)
 
-        return one(*args) if self.axis is None else jax.vmap(one)(*args)
+        if self.axis is None:
+            return one(*args)
+        return jax.vmap(one, in_axes=self.axis, out_axes=self.axis)(*args)
 
     def kept(self, y: PyTree) -> PyTree:
         """The state of all chains as it is kept."""
@@ -74,6 +75,19 @@ class _Batched(eqx.Module):
 def _shaped(tree: PyTree, shapes: tuple[tuple[int, ...], ...]) -> PyTree:
     leaves, treedef = jax.tree.flatten(tree)
     return jax.tree.unflatten(treedef, [x.reshape(s) for x, s in zip(leaves, shapes, strict=True)])
+
+
+def _fitted(x: ArrayLike, like: Array) -> ArrayLike:
+    """`x` in the shape of what it moves: as vectors, any two arrays of one size could be added."""
+    if jnp.shape(x) == like.shape:
+        return x
+    try:
+        return jnp.broadcast_to(x, like.shape)
+    except ValueError:
+        raise ValueError(
+            f"`sde` (or `regauge`) gives an array of shape {jnp.shape(x)} for one of shape "
+            f"{like.shape}: let its functions return the shapes of the parameters that move."
+        ) from None
 
 
 class _Drift(diffrax.AbstractTerm):

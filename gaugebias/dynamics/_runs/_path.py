@@ -68,7 +68,7 @@ def _kept_words(keys: Array, step: Array) -> tuple[Array, Array]:
     It does not reach into a loop: here one of a single turn. And of two results it makes each by
     itself, from the beginning: here they are the halves of one, whose bits nothing computes with.
     """
-    turns = (step >= 0).astype(jnp.int32)  # always 1, which compilers do not know
+    turns = ((step | 1) != 0).astype(jnp.int32)  # always 1, which compilers do not know
 
     def make(_, both):
         words = folded_words(keys, step)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxtyping import Array
@@ -23,6 +24,7 @@ class Longest(NamedTuple):
 
 
 TRAINING, SIMULATION = Longest(8, 16, 4), Longest(4, 4, 4)
+_WIDE = tuple(np.dtype(name) for name in ("float64", "int64", "uint64", "complex128"))
 _CALLS = ("jit", "pjit", "closed_call")  # functions called in place, named differently by versions
 
 
@@ -33,7 +35,8 @@ def written_out(fn: Callable, longest: Longest = TRAINING, backend: str | None =
     the arithmetic, keeps its operands in memory, and under `vmap` is made once a chain. So small
     ones are written as sums, which are fused with what comes before and after them, over all
     chains at once; others are taken rows by columns. The numbers are the same to rounding. Products
-    within loops and conditionals of `fn` stay as they are. On other backends `fn` itself.
+    within loops and conditionals of `fn` stay as they are. `fn` itself on other backends, and where
+    it computes in 64 bits within a program of 32.
     """
     if (jax.default_backend() if backend is None else backend) != "cpu":
         return fn
@@ -44,11 +47,26 @@ def written_out(fn: Callable, longest: Longest = TRAINING, backend: str | None =
         closed, shapes = jax.make_jaxpr(
             lambda *xs: fn(*eqx.combine(jax.tree.unflatten(treedef, xs), rest)), return_shape=True
         )(*leaves)
+        if _is_wider(closed.jaxpr):
+            return fn(*args)
         moving = [True] * len(leaves)
         out, _ = _evaluated(closed.jaxpr, closed.consts, leaves, moving, longest)
         return jax.tree.unflatten(jax.tree.structure(shapes), out)
 
     return call
+
+
+def _is_wider(jaxpr: Jaxpr) -> bool:
+    """Whether numbers of more bits than are made here come from within `jax.enable_x64(True)`."""
+    if jax.dtypes.canonicalize_dtype(np.float64) == np.float64:
+        return False
+    for equation in jaxpr.eqns:
+        inner = equation.params.get("jaxpr")
+        if isinstance(inner, ClosedJaxpr) and _is_wider(inner.jaxpr):
+            return True
+        if any(getattr(v.aval, "dtype", None) in _WIDE for v in equation.outvars):
+            return True
+    return False
 
 
 def _evaluated(
@@ -72,10 +90,11 @@ def _evaluated(
         changed = [any(which)] * len(equation.outvars)
         if primitive.name in _CALLS and isinstance(inner, ClosedJaxpr):
             out, changed = _evaluated(inner.jaxpr, inner.consts, found, which, longest)
-        elif primitive.name == "dot_general":
+        elif primitive.name == "dot_general" and all(jnp.ndim(x) for x in found):
             out = [_product(found[0], found[1], params, all(which), longest)]
         else:
-            out = primitive.bind(*found, **primitive.get_bind_params(params))
+            with equation.ctx.manager:  # as `jax.threefry_partitionable`, where it was called
+                out = primitive.bind(*found, **primitive.get_bind_params(params))
             out = out if primitive.multiple_results else [out]
         values |= zip(equation.outvars, out, strict=True)
         moved |= {v for v, c in zip(equation.outvars, changed, strict=True) if c}
@@ -97,11 +116,10 @@ def _product(a: Array, b: Array, params: dict[str, Any], both: bool, longest: Lo
 
 def _is_small(a: Array, b: Array, params: dict[str, Any], most: int) -> bool:
     (along, _), _ = params["dimension_numbers"]
-    terms = math.prod(jnp.shape(a)[i] for i in along)
-    kinds = {jnp.result_type(a), jnp.result_type(b)}
-    wanted = params["preferred_element_type"]
-    same = len(kinds) == 1 and (wanted is None or wanted in kinds)
-    return same and terms <= most and jnp.issubdtype(kinds.pop(), jnp.floating)
+    terms = math.prod(a.shape[i] for i in along)
+    kind, wanted = a.dtype, params["preferred_element_type"]
+    same = b.dtype == kind and (wanted is None or wanted == kind)
+    return same and terms <= most and jnp.issubdtype(kind, jnp.floating)
 
 
 def _rows_by_columns(
