@@ -258,7 +258,7 @@ def measure(
         first, also_first = first_calls(name)
         rows, checks = rows + first, checks + also_first
         if name == "factorisation":
-            found, judged = projected_noise(loss, 4 if quick else 20, clock)
+            found, judged = projected_noise(loss, 8 if quick else 64, clock)
             rows, checks = rows + found, checks + judged
     return rows, checks
 
