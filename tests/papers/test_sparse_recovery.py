@@ -106,6 +106,27 @@ def test_descent_steps_along_the_gradient(problems):
     np.testing.assert_allclose(params, u - 0.01 * jax.grad(penalised)(u), rtol=1e-12)
 
 
+def test_seeds_in_turn_are_seeds_side_by_side(problems):
+    start = tuple(0.3 * jr.normal(jr.key(7), (2, 2, 6)))
+    runs = [
+        descend(
+            ProductModel(),
+            problems,
+            start,
+            jnp.asarray(2e-3),
+            jnp.asarray(30),
+            3,
+            first_predictors,
+            in_turn=in_turn,
+        )
+        for in_turn in (True, False)
+    ]
+    assert runs[0][1].shape == (4, 2, 6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10), *runs)
+    assert not np.allclose(runs[0][1][1], runs[0][1][2])
+    assert not np.allclose(runs[0][1][:, 0], runs[0][1][:, 1])
+
+
 def test_plain_descent_in_closed_form(problems):
     x = jr.normal(jr.key(6), (2, 6))
     rate = jnp.asarray(0.05)

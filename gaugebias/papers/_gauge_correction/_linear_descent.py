@@ -69,19 +69,33 @@ def descend(
     every: Array,
     saves: int,
     watch: Callable[[LinearProblems, Array], Array],
+    in_turn: bool = True,
 ):
-    """`saves` times `every` steps of gradient descent, all seeds side by side.
+    """`saves` times `every` steps of gradient descent.
+
+    In each stretch one seed comes after the other, so that the rows of its problem stay in a
+    core's cache. Where stretches are of a step or few, all seeds are better made side by side:
+    `in_turn=False`.
 
     **Returns:** the parameters, and `watch(problems, x)` of the predictors before the first step
     and after each stretch, stacked: `(saves + 1, ...)`.
     """
 
-    def step(_, params):
-        moves = model.move(problems, params)
-        return jax.tree.map(lambda p, g: p - rate * g, params, moves)
+    def steps(data):
+        problems, params = data
+
+        def step(_, params):
+            moves = model.move(problems, params)
+            return jax.tree.map(lambda p, g: p - rate * g, params, moves)
+
+        return jax.lax.fori_loop(0, every, step, params)
+
+    def alone(seed):
+        return jax.tree.map(lambda x: x[0], steps(jax.tree.map(lambda x: x[None], seed)))
 
     def stretch(params, _):
-        params = jax.lax.fori_loop(0, every, step, params)
+        data = problems, params
+        params = jax.lax.map(alone, data) if in_turn else steps(data)
         return params, watch(problems, model.predictor(params))
 
     first = watch(problems, model.predictor(params))

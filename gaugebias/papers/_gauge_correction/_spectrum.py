@@ -167,6 +167,7 @@ def _trained(settings: SpectrumSettings, spectra: Spectra, key: Key, steps: int,
     (u, v), plain = _starts(settings, key, spectra.truth.shape[0])
     factors = (settings.spread * u, settings.spread * v)
     rate = jnp.asarray(settings.learning_rate, float)
+    long = steps > saves
     every = jnp.asarray(steps // saves)
     runs = {
         "vanilla": (PlainModel(jnp.zeros(())), plain),
@@ -175,7 +176,9 @@ def _trained(settings: SpectrumSettings, spectra: Spectra, key: Key, steps: int,
     }
     ends, records = {}, {}
     for name, (model, start) in runs.items():
-        end, records[name] = descend(model, spectra.problems, start, rate, every, saves, spectra)
+        end, records[name] = descend(
+            model, spectra.problems, start, rate, every, saves, spectra, in_turn=long
+        )
         ends[name] = model.predictor(end)
     return ends, records
 
