@@ -12,7 +12,7 @@ from jaxtyping import Array, PyTree
 
 from ..._arguments import as_key
 from .._checks import check_real, count, strong
-from ._integrate import LONGEST_STRETCH
+from ._integrate import LONGEST_STRETCH, SMALL_STATE
 from ._path import chain_keys
 
 UNKNOWN = "unknown"  # the hash of a source that cannot be read
@@ -160,6 +160,17 @@ def _cut(total: int, most: int) -> list[int]:
     """`total` in pieces of `most`, and one remainder."""
     whole, rest = divmod(total, most)
     return [most] * whole + [rest] * (rest > 0)
+
+
+def laid_out(y: PyTree, chains: int) -> tuple[PyTree, int]:
+    """The moving leaves of all chains as runs keep them, and where the chain axis is.
+
+    `y` has chains first. The arrays are copies: runs write over them, and they may be memory of the
+    caller.
+    """
+    size = sum(x.size for x in jax.tree.leaves(y)) // chains
+    axis = -1 if size <= SMALL_STATE else 0
+    return jax.tree.map(lambda x: jnp.array(jnp.moveaxis(x, 0, axis), copy=True), y), axis
 
 
 def observer(observe: Callable, still: PyTree, axis: int) -> Callable:

@@ -26,6 +26,7 @@ from ._engine import (
     how_many,
     identity,
     initial,
+    laid_out,
     loose_schedule,
     source,
 )
@@ -33,7 +34,7 @@ from ._ensemble import Ensemble, SimulationError
 from ._failures import failure_message
 from ._fingerprint import fingerprint
 from ._inside import as_inside
-from ._integrate import LONGEST_STRETCH, SMALL_STATE, choose_solver
+from ._integrate import LONGEST_STRETCH, choose_solver
 from ._path import chain_keys
 from ._program import Numbers, Plan, Watch, run_chunk
 from ._progress import Position, beginning, drive
@@ -206,10 +207,7 @@ def simulate(
     if layout.padding:
         warnings.warn(padding_message(layout), UserWarning, stacklevel=2)
 
-    size = sum(x.size for x in jax.tree.leaves(y)) // here
-    axis = -1 if size <= SMALL_STATE else 0
-    # A copy: it is written over, and may be memory of the caller.
-    y = jax.tree.map(lambda x: jnp.array(jnp.moveaxis(x, 0, axis), copy=True), y)
+    y, axis = laid_out(y, here)
     keys = fastest(chain_keys(key, here, layout.first))
     sde, still, size_of_step = layout.everywhere((sde, still, dt))
     last_only = bool(reductions)

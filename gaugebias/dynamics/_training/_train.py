@@ -20,12 +20,12 @@ from .._runs._engine import (
     how_many,
     identity,
     initial,
+    laid_out,
     loose_schedule,
     observer,
     source,
 )
 from .._runs._ensemble import Ensemble, SimulationError
-from .._runs._integrate import SMALL_STATE
 from .._runs._mixing import check_samples_apart
 from .._runs._path import folded_keys
 from .._runs._program import Numbers, Watch, first_look
@@ -165,10 +165,7 @@ def train(
     if layout.padding:
         warnings.warn(padding_message(layout), UserWarning, stacklevel=2)
 
-    size = sum(x.size for x in jax.tree.leaves(y)) // layout.here
-    axis = -1 if size <= SMALL_STATE else 0
-    # A copy: it is written over, and may be memory of the caller.
-    y = jax.tree.map(lambda x: jnp.array(jnp.moveaxis(x, 0, axis), copy=True), y)
+    y, axis = laid_out(y, layout.here)
     y = layout.place(y, axis)
     keys = layout.place(fastest(folded_keys(key, jnp.asarray(rows % chains))), 0)
     rate_of = layout.place(jnp.asarray(np.asarray(rates)[rows // chains]), 0)
