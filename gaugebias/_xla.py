@@ -5,6 +5,7 @@ All of it goes through environment variables that are left alone where they are 
 
 import functools
 import os
+import re
 import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,8 @@ _SINCE, _UNTIL = (0, 10), (0, 11)  # jaxlib versions known to have the option; o
 _EXTRA = "xla_backend_extra_options"
 _SMALL_LOOPS = "xla_cpu_small_while_loop_byte_threshold"
 _SMALL = 262_144  # bytes
+_ANY = 2**50
+_DEVICES = re.compile(r"--xla_force_host_platform_device_count=(\d+)")
 _THREADS, _OURS = "PJRT_NPROC", "GAUGEBIAS_SET_PJRT_NPROC"
 _FEWEST = 4
 
@@ -48,8 +51,14 @@ def make_small_loops_whole() -> None:
     cores and 14 us on two devices of one process for twice as many chains, for 5.6 and 5.7 us so.
     XLA does the same up to 1 KiB. Nothing is said where jax has computed before: it is slower, not
     wrong.
+
+    With a device for each core or more, loops of any size are whole: operations that one device
+    hands to the pool take the other's core. Two devices of 512 chains of 800 parameters made 66
+    tasks of a step, and it in 1.2 ms, in 1.05 ms so (two processes of one core each: 1.05 ms).
     """
-    _set_flag(_EXTRA, f"{_SMALL_LOOPS}={_SMALL}")
+    devices = _cpu_devices()
+    crowded = devices > 1 and devices >= (_cores() or 1)
+    _set_flag(_EXTRA, f"{_SMALL_LOOPS}={_ANY if crowded else _SMALL}")
 
 
 def avoid_waiting_for_ever() -> None:
@@ -68,7 +77,7 @@ def avoid_waiting_for_ever() -> None:
     ours = _OURS in os.environ
     if "NPROC" in os.environ or (_THREADS in os.environ and not ours) or _jaxlib() < _SINCE:
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = _cores()
     if not 1 < (cores or 1) < _FEWEST:
         if ours:
             os.environ.pop(_THREADS, None)
@@ -92,6 +101,19 @@ def _set_flag(option: str, value: str) -> bool:
         return False
     os.environ[_VARIABLE] = f"{flags} --{option}={value}".strip()
     return True
+
+
+def _cores() -> int | None:
+    """How many cores this process may use, where that is known."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def _cpu_devices() -> int:
+    """How many devices the CPU is to be, as far as it has been said; 1 where it has not."""
+    said = [*_DEVICES.findall(os.environ.get(_VARIABLE, "")), os.environ.get("JAX_NUM_CPU_DEVICES")]
+    if "jax" in sys.modules:  # has the variable too, and what was set in Python
+        said.append(getattr(sys.modules["jax"].config, "jax_num_cpu_devices", 1))
+    return max((int(n) for n in said if str(n).isdigit()), default=1)
 
 
 @functools.cache

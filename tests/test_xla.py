@@ -122,6 +122,41 @@ def test_flags_of_the_environment_stand():
     assert "small_while_loop_byte_threshold=262144" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("first", "more", "whole"),
+    [
+        ("", {}, False),
+        ("", {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}, False),
+        ("", {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}, True),
+        ("", {"JAX_NUM_CPU_DEVICES": "2"}, True),
+        ("import jax; jax.config.update('jax_num_cpu_devices', 2)", {}, True),
+        ("import jax", {"JAX_NUM_CPU_DEVICES": "-1"}, False),
+    ],
+)
+def test_loops_of_any_size_are_whole_with_a_device_a_core(first, more, whole):
+    """The loop reads and writes 3 MB a turn: of two sums, or of one call of a function with both."""
+    program = f"""
+import os
+if hasattr(os, "sched_getaffinity"):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+{first}
+import gaugebias
+import jax, jax.numpy as jnp
+
+def turn(i, carry):
+    x, y = carry
+    return jnp.sin(y), jnp.cos(x)
+
+x = jnp.zeros(2**18, jnp.float32)
+loop = jax.jit(lambda x, n: jax.lax.fori_loop(0, n, turn, (x, x)))
+print(len(jax.devices()), "xla_cpu_small_call" in loop.lower(x, 9).compile().as_text())
+"""
+    env = bare_environment() | {"XLA_FLAGS": ""} | more
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["2" if whole else "1", str(whole)]
+
+
 @two_cores
 def test_a_process_of_one_core_does_not_inherit_threads():
     """Workers are kept to a core each: what their parent set for two is decided anew."""

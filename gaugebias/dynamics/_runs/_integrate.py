@@ -1,6 +1,6 @@
 """One compiled stretch of a process: diffrax over integer steps with the counter path."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import diffrax
@@ -50,20 +50,13 @@ class _Batched(eqx.Module):
         fn = written_out(fn, SIMULATION)
 
         def one(*args):
-            shaped = [_shaped(x, s) for x, s in zip(args, self.shapes, strict=False)]
-            moved = jax.tree.map(_fitted, fn(*shaped), shaped[0])
+            given = [shaped(x, s) for x, s in zip(args, self.shapes, strict=False)]
+            moved = jax.tree.map(_fitted, fn(*given), given[0])
             return moved if self.axis == -1 else jax.tree.map(jnp.ravel, moved)
 
         if self.axis is None:
             return one(*args)
         return jax.vmap(one, in_axes=self.axis, out_axes=self.axis)(*args)
-
-    def kept(self, y: PyTree) -> PyTree:
-        """The state of all chains as it is kept."""
-        if self.axis == -1:
-            return y
-        front = 0 if self.axis is None else 1
-        return jax.tree.map(lambda x: x.reshape(*x.shape[:front], -1), y)
 
     def noise_like(self, noise: PyTree) -> PyTree:
         """The noise of one chain as it is kept."""
@@ -72,7 +65,16 @@ class _Batched(eqx.Module):
         return jax.tree.map(lambda s: jax.ShapeDtypeStruct((s.size,), s.dtype), noise)
 
 
-def _shaped(tree: PyTree, shapes: tuple[tuple[int, ...], ...]) -> PyTree:
+def flattened(y: PyTree, axis: int | None) -> PyTree:
+    """The state of all chains, or of the only one, as loops keep it: see `_Batched`."""
+    if axis == -1:
+        return y
+    front = 0 if axis is None else 1
+    return jax.tree.map(lambda x: x.reshape(*x.shape[:front], -1), y)
+
+
+def shaped(tree: PyTree, shapes: Sequence[tuple[int, ...]]) -> PyTree:
+    """The leaves in these shapes again."""
     leaves, treedef = jax.tree.flatten(tree)
     return jax.tree.unflatten(treedef, [x.reshape(s) for x, s in zip(leaves, shapes, strict=True)])
 
@@ -274,14 +276,14 @@ def stretch(
         t0=np.zeros((), np.float32),
         t1=np.asarray(steps, np.float32),
         dt0=None,
-        y0=over.kept(y),
+        y0=flattened(y, axis),
         stepsize_controller=diffrax.StepTo(ts=grid),
         saveat=diffrax.SaveAt(t1=True),
         adjoint=adjoint,
         max_steps=max_steps,
         throw=False,
     )
-    return jax.tree.map(lambda x, like: x[0].reshape(like.shape), solution.ys, y)
+    return shaped(solution.ys, [x.shape for x in jax.tree.leaves(y)])
 
 
 def integrate(

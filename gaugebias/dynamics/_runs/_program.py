@@ -14,7 +14,7 @@ from ...quotient import Quotient, fix_gauge
 from ._blocks import Blocks
 from ._devices import Layout
 from ._engine import finite_chains, observer
-from ._integrate import SMALL_STATE, stretch
+from ._integrate import SMALL_STATE, flattened, shaped, stretch
 from ._reductions import SETTLED, AbstractReduction, AbstractSettledReduction
 
 LARGE_STATE = 4096  # numbers a chain; beyond, products of matrices are worth threads
@@ -215,12 +215,16 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
     """
     q = plan.regauge
     move = None if q is None else (lambda p: fix_gauge(q, p))
-    see = observer(watch.observe, still, plan.axis)
+    shapes = [x.shape for x in jax.tree.leaves(y)]
+    observe = observer(watch.observe, still, plan.axis)
+
+    def see(y):
+        return observe(shaped(y, shapes))
 
     def go(y, first, steps):
-        return stretch(
+        moved = stretch(
             sde,
-            y,
+            shaped(y, shapes),
             still,
             keys,
             first,
@@ -232,6 +236,7 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
             adjoint=diffrax.ForwardMode(),
             max_steps=None,
         )
+        return flattened(moved, plan.axis)
 
     def advance(y, left, first):
         if watch.inside is None:
@@ -251,12 +256,15 @@ def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: N
         states, kept = watch.recorded(states, kept, see, y, i, numbers)
         return states, (y, left, kept)
 
+    # Between steps as within them: a loop of one step is inlined, and goes by the shapes outside.
+    y = flattened(y, plan.axis)
     kept = watch.room(jax.eval_shape(see, y), plan.most, plan.layout)
     left = None
     if watch.inside is not None:
         left = plan.layout.constrain(jnp.full(keys.shape, -1, jnp.int32), 0)
     states, (y, left, kept) = watch.over_draws(record, states, (y, left, kept), numbers)
     states, kept = watch.constrain(states, plan.layout), watch.draws(kept, see, y, plan.layout)
+    y = shaped(y, shapes)
     return plan.layout.constrain(y, plan.axis), states, kept, finite_chains(y, plan.axis), left
 
 
