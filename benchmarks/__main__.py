@@ -26,6 +26,7 @@ from . import (
     long_run,
     orbit_gram,
     orbit_structures,
+    roofline,
     sweep_overhead,
     train,
 )
@@ -89,6 +90,7 @@ def _efficiency(row: dict[str, Any]) -> dict[str, Any]:
 
 SUITE = {
     "engines": engines.measure,
+    "roofline": roofline.measure,
     "train": train.measure,
     "gauge_correction": gauge_correction.measure,
     "orbit_gram": _orbit_gram,
