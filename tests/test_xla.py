@@ -134,7 +134,7 @@ def test_flags_of_the_environment_stand():
     ],
 )
 def test_loops_of_any_size_are_whole_with_a_device_a_core(first, more, whole):
-    """The loop reads and writes 3 MB a turn: of two sums, or of one call of a function with both."""
+    """The loop reads and writes 3 MB a turn: as two functions, or as one that has it whole."""
     program = f"""
 import os
 if hasattr(os, "sched_getaffinity"):

@@ -1,4 +1,4 @@
-"""The inverse of the normal distribution in float32, on every number it can be asked for."""
+"""The inverse of the normal distribution: in float32 on every number it can be asked for."""
 
 import functools
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from scipy.special import ndtri
+from scipy.special import erfc, erfinv, ndtri
 
 from gaugebias.dynamics._runs._normal import from_bits, standard_normal
 from gaugebias.dynamics._runs._path import chain_keys, ensemble_noise, step_noise
@@ -27,8 +27,40 @@ def test_all_float32_numbers_against_the_exact_quantile():
     assert abs(got.mean()) < 1e-6 and abs(got.var() - 1) < 1e-6
 
 
+def relative_errors(u, z):
+    """Of `z` as the normal quantile of `(1 + u) / 2`, with one Newton step where `u` is far out.
+
+    There `erfc` of what was found is compared with `1 - |u|`, which is exact in float64.
+    """
+    near = np.abs(u) < 0.5
+    out = np.abs(z / (np.sqrt(2) * erfinv(np.where(near, u, 0.1))) - 1)
+    size = np.abs(z)
+    density = np.sqrt(2 / np.pi) * np.exp(-(size**2) / 2)
+    missed = (erfc(size / np.sqrt(2)) - (1 - np.abs(u))) / np.where(near, 1, density * size)
+    return np.where(near, out, np.abs(missed))
+
+
+def test_float64_numbers_against_the_exact_quantile():
+    """A million of them, those next to 0 and to both ends, and those where polynomials meet.
+
+    jax's own are wrong by 1e-10 far out, which the same judge finds.
+    """
+    powers, half = 2 ** np.arange(52), 2**51
+    seam = half * (1 + np.sqrt(1 - np.exp(-8.0)) * (1 + np.linspace(-1e-6, 1e-6, 1001)))
+    near = [[0], powers, 2**52 - powers, half + powers[:51], half - powers[:51], seam.astype(int)]
+    k = np.concatenate([np.random.default_rng(0).integers(0, 2**52, 10**6), *near])
+    k = np.sort(k).astype(np.uint64)
+    got = np.asarray(jax.jit(from_bits)(jnp.asarray(k << np.uint64(12))))
+    u = k * 2.0**-51 + np.nextafter(-1.0, 0.0)  # jax's uniform numbers
+    assert np.max(relative_errors(u, got)) < 2e-15
+    assert np.all(np.diff(got) >= -1e-15 * np.abs(got[1:]))
+    assert np.max(np.abs(got)) < 8.3
+    stock = np.sqrt(2) * np.asarray(jax.jit(jax.lax.erf_inv)(jnp.asarray(u)))
+    assert 1e-11 < np.max(relative_errors(u, stock)) < 1e-9
+
+
 def test_numbers_are_those_of_jax():
-    for dtype, tolerance in ((jnp.float64, 0.0), (jnp.float32, 8e-6), (jnp.float16, 0.0)):
+    for dtype, tolerance in ((jnp.float64, 1e-12), (jnp.float32, 8e-6), (jnp.float16, 0.0)):
         ours, stock = standard_normal(KEY, (999,), dtype), jr.normal(KEY, (999,), dtype)
         assert ours.dtype == stock.dtype
         np.testing.assert_allclose(ours, stock, rtol=tolerance)

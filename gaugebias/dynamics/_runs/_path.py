@@ -30,8 +30,8 @@ def step_noise(key: Array, step: Array, shapes: PyTree) -> PyTree:
     """Standard normal noise of one chain at one step.
 
     One flat vector, `normal(fold_in(chain_key, step), (n,))`, cut into the leaves of `shapes` in
-    order: the numbers do not depend on how the parameters are arranged in their pytree. In float32
-    they are jax's to rounding, in float64 bit for bit (`_normal.from_bits`).
+    order: the numbers do not depend on how the parameters are arranged in their pytree. They are
+    jax's to rounding (`_normal.from_bits`).
     """
     leaves, treedef = jax.tree.flatten(shapes)
     flat = standard_normal(jr.fold_in(key, step), (_size(leaves),), _dtype(leaves))

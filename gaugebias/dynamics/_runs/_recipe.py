@@ -13,6 +13,7 @@ from jaxtyping import Array, PyTree
 from .._processes._matched import squared_norm
 from .._processes._minibatch import centred, noise_dtype, sampling_factor
 from .._processes._samples import PerSample
+from ._normal import standard_normal
 from ._products import written_out
 
 if TYPE_CHECKING:
@@ -72,14 +73,14 @@ class Recipe(eqx.Module):
         factor = sampling_factor(n, b, self.replacement) ** 0.5
         dtype = noise_dtype(params)
         if self.noise == "gaussian":
-            weights = factor * centred(jr.normal(key, (n,), dtype)) + 1.0 / n
+            weights = factor * centred(standard_normal(key, (n,), dtype)) + 1.0 / n
             return samples.weighted_gradient(params, weights)
         g = samples.gradient(params)
         leaves, treedef = jax.tree.flatten(g)
         dimension = sum(x.size for x in leaves)
         trace = samples.sum_over_gradients(params, squared_norm, g) / n
         size = factor * jnp.sqrt(trace / dimension)
-        flat = jr.normal(key, (dimension,), dtype)
+        flat = standard_normal(key, (dimension,), dtype)
         cuts = np.cumsum([x.size for x in leaves])[:-1].tolist()
         noise = [
             size.astype(x.dtype) * z.reshape(x.shape).astype(x.dtype)
