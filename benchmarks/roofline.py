@@ -117,7 +117,7 @@ def product(dtype, n: int) -> Callable:
 
 def limits(dtype, quick: bool) -> tuple[dict[str, Callable], dict[str, float]]:
     """The loops by name, and how many numbers, bytes or operations a call of each has."""
-    count, times = (2**17, 16) if on_cpu() else (2**24, 64)
+    count, times = (2**17, 128) if on_cpu() else (2**24, 64)
     large, n = (2**25, 2048) if on_cpu() else (2**27, 8192)
     if quick:
         times, large, n = times // 4, large // 4, n // 2
