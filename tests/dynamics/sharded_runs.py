@@ -11,14 +11,12 @@ import sys
 import warnings
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 import gaugebias as gb
-from gaugebias.dynamics._runs._blocks import Blocks
 from gaugebias.dynamics._runs._devices import Layout
 from gaugebias.dynamics._runs._path import CounterPath, chain_keys
 from gaugebias.dynamics._runs._program import run_chunk
@@ -78,19 +76,12 @@ def batches(devices):
     return digest(run.final)
 
 
-def in_blocks(devices):
-    """A run whose chains are cut into blocks where there are several devices."""
+def leaving(devices):
+    """A run that some chains end outside of their domain."""
     reduce = {"moments": gb.dynamics.Moments(), "lags": gb.dynamics.Autocorrelation(levels=3)}
     domain = lambda p: jnp.sum(p["u"] ** 2) < 22.0  # noqa: E731
     options: dict[str, Any] = dict(steps=96, every=32, reduce=reduce, domain=domain, throw=False)
     return run(small, WIDE, 4096, devices, **options)
-
-
-def blocks(loss, start, chains, steps, kind=gb.dynamics.Langevin):
-    """How many blocks a device's chains are cut into, of 8 devices."""
-    sde = kind(loss, 0.05)
-    y, still = eqx.partition(start, eqx.is_inexact_array)
-    return Blocks(Layout(8, chains), sde, y, still, steps, "cpu").count
 
 
 def hlo_of_a_chunk(go):
@@ -165,24 +156,9 @@ def main(path):
         out["noise"].append(noise(devices))
         out["batches"].append(batches(devices))
         out["small"].append(digest(fields(run(small, SMALL, 512, devices))))
-    cut = [in_blocks(devices) for devices in (None, 2, 8)]
-    out["in blocks"] = [digest((fields(each), each.results, each.failed_by)) for each in cut]
-    out["left"] = int((cut[0].results != 0).sum())
-    cases = {
-        "wide": (small, WIDE, 4096, 32),
-        "few steps": (small, WIDE, 4096, 31),
-        "few chains": (small, WIDE, 512, 32),
-        "indivisible": (small, WIDE, 8 * 259, 32),
-        "products": (large, LARGE, 8 * 4096, 32),
-        "another process": (
-            small,
-            WIDE,
-            4096,
-            32,
-            lambda f, t: gb.dynamics.SDE(jax.grad(f), lambda p, z: z, calculus="ito"),
-        ),
-    }
-    out["blocks"] = {name: blocks(*case) for name, case in cases.items()}
+    out_of = [leaving(devices) for devices in (None, 2, 8)]
+    out["leaving"] = [digest((fields(each), each.results, each.failed_by)) for each in out_of]
+    out["left"] = int((out_of[0].results != 0).sum())
     for devices in (None, 8):
         out["large"].append(digest(fields(run(large, LARGE, 512, devices))))
     few = [run(large, LARGE, 16, devices).final["u"] for devices in (None, 8)]
@@ -202,11 +178,11 @@ def main(path):
     out["refused"] = [refused(9), refused(grid), refused("gpu"), refused(jax.devices()[:1] * 2)]
     domain = lambda p: jnp.sum(p["u"] ** 2) < 1e6  # noqa: E731
     text = hlo_of_a_chunk(lambda: run(large, LARGE, 512, 8, domain=domain))
-    cut, training = hlo_of_a_chunk(lambda: in_blocks(8)), hlo_of_training()
-    out["partitioned"] = all("num_partitions=8" in x for x in (text, cut, training))
+    also, training = hlo_of_a_chunk(lambda: leaving(8)), hlo_of_training()
+    out["partitioned"] = all("num_partitions=8" in x for x in (text, also, training))
     names = ("all-gather", "all-to-all", "collective-permute", "collective-broadcast")
     names = (*names, "reduce-scatter")
-    out["collectives"] = [n for n in names if any(n in x for x in (text, cut, training))]
+    out["collectives"] = [n for n in names if any(n in x for x in (text, also, training))]
     out["trained together"] = "all-reduce" in training
     sums = [line for line in text.splitlines() if re.search(r"all-reduce(-start)?\(", line)]
     out["summed"] = [re.split(r" all-reduce", line.split(" = ")[1])[0] for line in sums]

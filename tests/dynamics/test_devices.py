@@ -16,7 +16,6 @@ import pytest
 import gaugebias as gb
 from gaugebias.dynamics import Langevin, Moments
 from gaugebias.dynamics._runs import _memory as memory
-from gaugebias.dynamics._runs._blocks import _is_elementwise
 from gaugebias.dynamics._runs._devices import Layout
 
 SCRIPT = Path(__file__).with_name("sharded_runs.py")
@@ -48,17 +47,9 @@ def test_states_and_statistics_are_the_same_bits_with_64_chains_a_device(found):
 
 
 @pytest.mark.slow
-def test_chains_in_blocks_are_the_same_bits(found):
-    assert len(set(found["in blocks"])) == 1 and len(found["in blocks"]) == 3
-    assert 0 < found["left"] < 4096  # and when they left is the same too
-    assert found["blocks"] == {
-        "wide": 2,
-        "few steps": 1,
-        "few chains": 1,
-        "indivisible": 1,
-        "products": 1,
-        "another process": 1,
-    }
+def test_what_leaves_its_domain_does_so_on_the_same_step(found):
+    assert len(set(found["leaving"])) == 1 and len(found["leaving"]) == 3
+    assert 0 < found["left"] < 4096
 
 
 @pytest.mark.slow
@@ -109,17 +100,6 @@ def test_a_number_of_devices_may_be_numpys():
         Layout(np.bool_(True), 3)
     with pytest.raises(ValueError, match="`devices` must be at least 1, but is 0"):
         Layout(np.int32(0), 3)
-
-
-def test_loops_within_a_gradient_are_not_cut_into_blocks():
-    """What is in their body is run many times."""
-
-    def looped(x):
-        return jax.lax.fori_loop(0, 50, lambda _, c: 0.9 * c + 0.1 * jnp.sum(x**2), jnp.sum(x))
-
-    one = jnp.zeros(4)
-    assert _is_elementwise(SDE, one, None)
-    assert not _is_elementwise(Langevin(looped, 0.1), one, None)
 
 
 def test_what_does_not_fit_into_memory_is_refused_before_anything_is_compiled(monkeypatch):

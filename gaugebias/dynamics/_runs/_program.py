@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from ...quotient import Quotient, fix_gauge
-from ._blocks import Blocks
 from ._devices import Layout
 from ._engine import finite_chains, observer
 from ._integrate import SMALL_STATE, flattened, shaped, stretch
@@ -28,11 +27,7 @@ class Plan(eqx.Module):
     axis: int = eqx.field(static=True)
     solver: diffrax.AbstractSolver
     regauge: Quotient | None
-    blocks: Blocks
-
-    @property
-    def layout(self) -> Layout:
-        return self.blocks.layout
+    layout: Layout
 
 
 class Watch(eqx.Module):
@@ -187,26 +182,6 @@ def compiler_options(backend: str, size: int) -> dict[str, bool | int] | None:
     }
 
 
-def _in_blocks(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: Numbers):
-    """`_chunk`, block by block."""
-    blocks = plan.blocks
-    if blocks.count == 1:
-        return _chunk(sde, y, states, still, keys, dt, watch, plan, numbers)
-    axes = {name: r.chain_axis for name, r in watch.reductions.items()}
-
-    def one(block):
-        y, states, keys = block
-        return _chunk(sde, y, states, still, keys, dt, watch, plan, numbers)
-
-    apart = {name: blocks.apart(state, axes[name]) for name, state in states.items()}
-    y, states, kept, finite, left = jax.lax.map(
-        one, (blocks.apart(y, plan.axis), apart, blocks.apart(keys, 0))
-    )
-    states = {name: blocks.together(state, axes[name]) for name, state in states.items()}
-    y, kept = blocks.together(y, plan.axis), blocks.together(kept, 1)
-    return y, states, kept, blocks.together(finite, 0), blocks.together(left, 0)
-
-
 def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: Numbers):
     """`numbers.records` times `plan.steps` steps of all chains.
 
@@ -304,7 +279,7 @@ class Compiled:
         return self._of(y, keys, donate).lower((process, still, keys, *rest), (y, statistics))
 
 
-run_chunk = Compiled(_in_blocks)
+run_chunk = Compiled(_chunk)
 
 
 @eqx.filter_jit

@@ -18,7 +18,6 @@ from .._processes._sde import AbstractSampledSDE, AbstractSDE
 from . import _stopping as stopping
 from ._additive import check_additive
 from ._before import check_run_fits, check_starts_fit, first_states, ranks_of, shapes_seen
-from ._blocks import Blocks
 from ._checkpoint import Checkpoint, Keeper, as_checkpoint, share_of
 from ._devices import Layout, padding_message
 from ._engine import (
@@ -216,18 +215,12 @@ def simulate(
     watch = Watch(observe, reductions, inside)
     plan = loose_schedule(steps, burn_in, every, _pieces(steps, target, saved))
     most = 1 if last_only else max(records for _, records, _ in plan)
-    moving = eqx.filter(point, eqx.is_inexact_array)
-
-    def planned(length: int) -> Plan:
-        blocks = Blocks(layout, sde, moving, still, length, jax.default_backend())
-        return Plan(length, most, axis, solver, regauge, blocks)
-
-    fixed = planned(1)
+    fixed = Plan(1, most, axis, solver, regauge, layout)
     seen = shapes_seen(watch, y, still, axis)
     check_run_fits(sde, point, watch, seen, fixed, 1 if last_only else _draws(plan))
     y, keys = layout.place(y, axis), layout.place(keys, 0)
     states, problem = first_states(watch, y, still, fixed)
-    plans = {length: planned(length) for length, _, _ in plan}
+    plans = {n: Plan(n, most, axis, solver, regauge, layout) for n, _, _ in plan}
     ranks = ranks_of(sde, regauge, still, axis)
     dimensions = None if ranks is None else ranks(y)
     alone = saved is None and target is None  # nobody looks back at what was before
