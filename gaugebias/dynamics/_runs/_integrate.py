@@ -156,6 +156,20 @@ class _Increment(diffrax.AbstractTerm):
         return jax.tree.map(lambda x, y: x.astype(y.dtype), moved, vf)
 
 
+class _Counted(diffrax.StepTo):
+    """Steps to `ts`, which are 0, 1, 2, ..., up to the end asked for.
+
+    diffrax checks in the compiled program that they increase and end there, by a call to the host
+    that is never made but has to be compiled, and passes between devices.
+    """
+
+    def wrap(self, direction):
+        return self
+
+    def init(self, terms, t0, t1, y0, dt0, args, func, error_order):
+        return self.ts[1], 2
+
+
 class _Regauged(diffrax.AbstractSolver):
     """A solver followed, after each step, by a group element that returns to the slice."""
 
@@ -277,7 +291,7 @@ def stretch(
         t1=np.asarray(steps, np.float32),
         dt0=None,
         y0=flattened(y, axis),
-        stepsize_controller=diffrax.StepTo(ts=grid),
+        stepsize_controller=_Counted(ts=grid),
         saveat=diffrax.SaveAt(t1=True),
         adjoint=adjoint,
         max_steps=max_steps,
