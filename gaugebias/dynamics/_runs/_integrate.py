@@ -159,8 +159,8 @@ class _Increment(diffrax.AbstractTerm):
 class _Counted(diffrax.StepTo):
     """Steps to `ts`, which are 0, 1, 2, ..., up to the end asked for.
 
-    diffrax checks in the compiled program that they increase and end there, by a call to the host
-    that is never made but has to be compiled, and passes between devices.
+    diffrax checks in the compiled program that they increase and end there. Devices tell each other
+    what they found, and the call to the host if they do not is compiled, though it is never made.
     """
 
     def wrap(self, direction):
