@@ -54,7 +54,7 @@ def make_small_loops_whole() -> None:
 
     With a device for each core or more, loops of any size are whole: operations that one device
     hands to the pool take the other's core. Two devices of 512 chains of 800 parameters switched
-    threads eleven times a step, which took 1.2 ms, and takes 1.05 ms so (a core by itself: 1.05 ms).
+    threads eleven times a step, which took 1.2 ms, and takes 1.05 ms so (one core alone: 1.05 ms).
     """
     devices = _cpu_devices()
     crowded = devices > 1 and devices >= (_cores() or 1)
