@@ -19,6 +19,7 @@ from ._products import SIMULATION, written_out
 from ._threefry import fastest
 
 LONGEST_STRETCH = 2**24 - 1  # integers up to here are exact in float32
+_ADJOINTS = (diffrax.RecursiveCheckpointAdjoint, diffrax.DirectAdjoint, diffrax.ForwardMode)
 SMALL_STATE = 64  # parameters a chain; up to here chains vectorise better on the last axis
 
 
@@ -252,6 +253,18 @@ def choose_solver(sde: AbstractSDE, solver: Any):
     return solver
 
 
+def choose_adjoint(adjoint: diffrax.AbstractAdjoint | None) -> diffrax.AbstractAdjoint:
+    """`adjoint`, or the default; `ValueError` for one whose gradients would be wrong."""
+    if adjoint is None:
+        return diffrax.RecursiveCheckpointAdjoint()
+    if not isinstance(adjoint, _ADJOINTS):
+        raise ValueError(
+            f"`adjoint` {type(adjoint).__name__} does not differentiate the steps that were made: "
+            "leave it out, or for forward mode use `diffrax.ForwardMode()`."
+        )
+    return adjoint
+
+
 def stretch(
     sde: AbstractSDE,
     y: PyTree,
@@ -330,7 +343,9 @@ def integrate(
         for weak order two with additive noise, see `gaugebias.simulate`.
     - `regauge`: `params -> params`, applied after each step, as
         `lambda p: gb.fix_gauge(q, p)`; see `gaugebias.simulate` for when that is allowed.
-    - `adjoint`: how to differentiate, default `diffrax.RecursiveCheckpointAdjoint()`.
+    - `adjoint`: how to differentiate: `diffrax.RecursiveCheckpointAdjoint()`, the default,
+        `diffrax.DirectAdjoint()`, or for forward mode `diffrax.ForwardMode()`. Others are refused:
+        they solve an equation of their own backwards, over noise that is numbered forwards.
 
     **Returns:** the parameters after `steps` steps. Diverged chains return what they diverged to.
     """
@@ -350,7 +365,7 @@ def integrate(
     if not jax.tree.leaves(y):
         raise ValueError("`params` has no floating leaf: nothing would move.")
     key = fastest(jax.random.fold_in(as_key(key), chain))
-    adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    adjoint = choose_adjoint(adjoint)
     solver = choose_solver(sde, solver)
     check_additive(sde, solver, params)
     out = stretch(
@@ -365,6 +380,6 @@ def integrate(
         solver=solver,
         regauge=regauge,
         adjoint=adjoint,
-        max_steps=steps if isinstance(adjoint, diffrax.RecursiveCheckpointAdjoint) else None,
+        max_steps=None if isinstance(adjoint, diffrax.ForwardMode) else steps,
     )
     return eqx.combine(out, still)
