@@ -61,6 +61,11 @@ def make_small_loops_whole() -> None:
     _set_flag(_EXTRA, f"{_SMALL_LOOPS}={_ANY if crowded else _SMALL}")
 
 
+def loops_are_whole() -> bool:
+    """Whether that was said of loops of any size."""
+    return f"{_SMALL_LOOPS}={_ANY}" in os.environ.get(_VARIABLE, "")
+
+
 def avoid_waiting_for_ever() -> None:
     """Give jax at least four threads on CPUs with two or three cores.
 

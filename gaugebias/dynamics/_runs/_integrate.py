@@ -14,6 +14,7 @@ from ..._arguments import as_key
 from .._checks import check_real, check_wide, count, scalar, strong
 from .._processes._sde import AbstractSampledSDE, AbstractSDE
 from ._additive import check_additive
+from ._apart import is_kept_apart
 from ._path import CounterPath
 from ._products import SIMULATION, written_out
 from ._threefry import fastest
@@ -284,8 +285,18 @@ def stretch(
     point = y if axis is None else jax.tree.map(lambda x: jnp.take(x, 0, axis=axis), y)
     noise = sde.noise_like(eqx.combine(point, still))
     over = _Batched(axis, point, noise)
-    path = CounterPath(keys, start, over.noise_like(noise), 0 if axis is None else axis)
     dt = jnp.asarray(dt, jnp.result_type(*jax.tree.leaves(y)))
+
+    def step(point, noise):
+        p = eqx.combine(point, still)
+        if isinstance(sde, AbstractSampledSDE):
+            made = [sde.increment(p, noise, dt)]
+        else:
+            made = [sde.drift(p), sde.diffusion(p, noise)]
+        return eqx.filter([*made, None if regauge is None else regauge(p)], eqx.is_array)
+
+    apart = is_kept_apart(step, point, noise)
+    path = CounterPath(keys, start, over.noise_like(noise), 0 if axis is None else axis, apart)
     if isinstance(sde, AbstractSampledSDE):
         terms = _Increment(sde, still, dt, path, over)
     else:
