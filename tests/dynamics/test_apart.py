@@ -13,8 +13,7 @@ from gaugebias.dynamics._runs import _apart as apart
 
 PROGRAM = """
 import os
-if hasattr(os, "sched_getaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
 import gaugebias as gb
 import jax, jax.numpy as jnp
 import optax
@@ -57,6 +56,9 @@ for run in (
 """
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="needs a process that is kept to two cores"
+)
 def test_steps_of_small_products_are_one_function_and_those_of_large_ones_are_not():
     flags = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
     env = {k: v for k, v in os.environ.items() if "NPROC" not in k} | {"XLA_FLAGS": flags}
