@@ -17,7 +17,8 @@ _EXTRA = "xla_backend_extra_options"
 _SMALL_LOOPS = "xla_cpu_small_while_loop_byte_threshold"
 _SMALL = 262_144  # bytes
 _ANY = 2**50
-_DEVICES = re.compile(r"--xla_force_host_platform_device_count=(\d+)")
+_DEVICES = re.compile(r"""--xla_force_host_platform_device_count=["']?(\d+)""")
+_OUR_LOOPS = "GAUGEBIAS_SET_XLA_LOOPS"
 _THREADS, _OURS = "PJRT_NPROC", "GAUGEBIAS_SET_PJRT_NPROC"
 _FEWEST = 4
 
@@ -58,7 +59,18 @@ def make_small_loops_whole() -> None:
     """
     devices = _cpu_devices()
     crowded = devices > 1 and devices >= (_cores() or 1)
-    _set_flag(_EXTRA, f"{_SMALL_LOOPS}={_ANY if crowded else _SMALL}")
+    said = f"{_SMALL_LOOPS}={_ANY if crowded else _SMALL}"
+    before = os.environ.pop(_OUR_LOOPS, None)
+    if before:  # by the process that started this one, for its own devices
+        flags = os.environ.get(_VARIABLE, "").split()
+        os.environ[_VARIABLE] = " ".join(f for f in flags if f != f"--{_EXTRA}={before}")
+    if _set_flag(_EXTRA, said):
+        os.environ[_OUR_LOOPS] = said
+
+
+def loops_are_whole() -> bool:
+    """Whether that was said of loops of any size."""
+    return f"{_SMALL_LOOPS}={_ANY}" in os.environ.get(_VARIABLE, "")
 
 
 def avoid_waiting_for_ever() -> None:
@@ -109,11 +121,17 @@ def _cores() -> int | None:
 
 
 def _cpu_devices() -> int:
-    """How many devices the CPU is to be, as far as it has been said; 1 where it has not."""
-    said = [*_DEVICES.findall(os.environ.get(_VARIABLE, "")), os.environ.get("JAX_NUM_CPU_DEVICES")]
-    if "jax" in sys.modules:  # has the variable too, and what was set in Python
-        said.append(getattr(sys.modules["jax"].config, "jax_num_cpu_devices", 1))
-    return max((int(n) for n in said if str(n).isdigit()), default=1)
+    """How many devices the CPU is to be, as far as it has been said; 1 where it has not.
+
+    jax's own setting comes before the flag, and of several flags XLA takes the last.
+    """
+    said = os.environ.get("JAX_NUM_CPU_DEVICES", "")
+    if "jax" in sys.modules:  # has the variable too, or what was set in Python
+        said = str(getattr(sys.modules["jax"].config, "jax_num_cpu_devices", ""))
+    if said.strip().isdecimal():
+        return int(said)
+    flags = _DEVICES.findall(os.environ.get(_VARIABLE, ""))
+    return int(flags[-1]) if flags else 1
 
 
 @functools.cache

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+from gaugebias import _xla
 
 PROGRAM = """
 import sys
@@ -67,6 +70,9 @@ for i in range(150):
     two(jax.random.key(i)).block_until_ready()
 print(os.environ["PJRT_NPROC"])
 """
+pinned = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="needs a process that is kept to two cores"
+)
 two_cores = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
     reason="needs two cores to choose",
@@ -122,6 +128,7 @@ def test_flags_of_the_environment_stand():
     assert "small_while_loop_byte_threshold=262144" in done.stdout
 
 
+@pinned
 @pytest.mark.parametrize(
     ("first", "more", "whole"),
     [
@@ -137,8 +144,7 @@ def test_loops_of_any_size_are_whole_with_a_device_a_core(first, more, whole):
     """The loop reads and writes 3 MB a turn: as two functions, or as one that has it whole."""
     program = f"""
 import os
-if hasattr(os, "sched_getaffinity"):
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
 {first}
 import gaugebias
 import jax, jax.numpy as jnp
@@ -155,6 +161,53 @@ print(len(jax.devices()), "xla_cpu_small_call" in loop.lower(x, 9).compile().as_
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["2" if whole else "1", str(whole)]
+
+
+COUNT = "--xla_force_host_platform_device_count"
+
+
+@pytest.mark.parametrize(
+    ("flags", "variable", "devices"),
+    [
+        ("", None, 1),
+        (f"{COUNT}=2 {COUNT}=4", None, 4),
+        (f"{COUNT}=4  {COUNT}=1", None, 1),
+        (f'{COUNT}="3"', None, 3),
+        (f"{COUNT}=2", "1", 1),  # jax's own setting comes first
+        (f"{COUNT}=1", " 2", 2),
+        (f"{COUNT}=2", "-1", 2),  # its way to say nothing
+        ("", "\u00b2", 1),  # jax says what is wrong with it
+        (f"{COUNT}=junk", "", 1),
+    ],
+)
+def test_devices_are_counted_as_jax_counts_them(flags, variable, devices, monkeypatch):
+    monkeypatch.setattr(_xla, "sys", SimpleNamespace(modules={}))  # before jax is imported
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("JAX_NUM_CPU_DEVICES", variable)
+    assert _xla._cpu_devices() == devices
+
+
+def test_a_process_decides_anew_what_the_one_before_it_said_of_loops(monkeypatch):
+    """A worker has its own number of devices; what a user has set is handed down."""
+    monkeypatch.setattr(_xla, "_cores", lambda: 2)
+    monkeypatch.setattr(_xla, "sys", SimpleNamespace(modules={}))
+    monkeypatch.delenv("GAUGEBIAS_SET_XLA_LOOPS", raising=False)
+    monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
+    monkeypatch.setenv("XLA_FLAGS", "")
+
+    def said(**more):
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
+        _xla.make_small_loops_whole()
+        return _xla.loops_are_whole(), os.environ["XLA_FLAGS"].count("xla_backend_extra_options")
+
+    assert said() == (False, 1)
+    assert said(JAX_NUM_CPU_DEVICES="2") == (True, 1)
+    assert said(JAX_NUM_CPU_DEVICES="1") == (False, 1)
+    monkeypatch.delenv("GAUGEBIAS_SET_XLA_LOOPS")
+    assert said(JAX_NUM_CPU_DEVICES="2") == (False, 1)
 
 
 @two_cores

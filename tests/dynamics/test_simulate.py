@@ -133,6 +133,19 @@ def test_gradients_pass_through_a_path():
     np.testing.assert_allclose(jax.grad(end)(0.1), difference, rtol=1e-6)
 
 
+def test_every_adjoint_that_is_taken_differentiates_the_same_steps():
+    def end(x, adjoint=None):
+        sde = Langevin(lambda x: 0.5 * jnp.sum(x**2) + 0.1 * jnp.sum(x) ** 4, 0.1)
+        return jnp.sum(integrate(sde, x, key=KEY, steps=7, dt=0.05, adjoint=adjoint) ** 2)
+
+    x, along = jnp.array([0.3, 0.4]), jnp.array([1.0, -2.0])
+    expected = jax.grad(end)(x)
+    found = jax.grad(end)(x, diffrax.DirectAdjoint())
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    _, rate = jax.jvp(lambda x: end(x, diffrax.ForwardMode()), (x,), (along,))
+    np.testing.assert_allclose(rate, expected @ along, rtol=1e-12)
+
+
 def test_diverging_chains_are_named_and_nothing_is_lost():
     stiff = Langevin(lambda x: 50.0 * jnp.sum(x**4), 0.1)
     start = jnp.array([[0.1], [30.0], [0.1]])
@@ -204,6 +217,8 @@ def untyped(**options):
         (dict(chain=2**31), "`chain` must be from 0 to 2.31 - 1, but is 2147483648"),
         (dict(chain=1.5), "`chain` must be an integer, but is 1.5"),
         (dict(params={"n": 3}), "`params` has no floating leaf"),
+        (dict(adjoint=diffrax.BacksolveAdjoint()), "`adjoint` BacksolveAdjoint does not"),
+        (dict(adjoint=diffrax.ImplicitAdjoint()), "`adjoint` ImplicitAdjoint does not"),
         (dict(params=jnp.ones(2, complex)), "`params` holds complex numbers"),
     ],
 )

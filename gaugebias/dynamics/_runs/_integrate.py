@@ -14,11 +14,13 @@ from ..._arguments import as_key
 from .._checks import check_real, check_wide, count, scalar, strong
 from .._processes._sde import AbstractSampledSDE, AbstractSDE
 from ._additive import check_additive
+from ._apart import is_kept_apart
 from ._path import CounterPath
 from ._products import SIMULATION, written_out
 from ._threefry import fastest
 
 LONGEST_STRETCH = 2**24 - 1  # integers up to here are exact in float32
+_ADJOINTS = (diffrax.RecursiveCheckpointAdjoint, diffrax.DirectAdjoint, diffrax.ForwardMode)
 SMALL_STATE = 64  # parameters a chain; up to here chains vectorise better on the last axis
 
 
@@ -252,6 +254,18 @@ def choose_solver(sde: AbstractSDE, solver: Any):
     return solver
 
 
+def choose_adjoint(adjoint: diffrax.AbstractAdjoint | None) -> diffrax.AbstractAdjoint:
+    """`adjoint`, or the default; `ValueError` for one whose gradients would be wrong."""
+    if adjoint is None:
+        return diffrax.RecursiveCheckpointAdjoint()
+    if not isinstance(adjoint, _ADJOINTS):
+        raise ValueError(
+            f"`adjoint` {type(adjoint).__name__} does not differentiate the steps that were made: "
+            "leave it out, or for forward mode use `diffrax.ForwardMode()`."
+        )
+    return adjoint
+
+
 def stretch(
     sde: AbstractSDE,
     y: PyTree,
@@ -271,8 +285,18 @@ def stretch(
     point = y if axis is None else jax.tree.map(lambda x: jnp.take(x, 0, axis=axis), y)
     noise = sde.noise_like(eqx.combine(point, still))
     over = _Batched(axis, point, noise)
-    path = CounterPath(keys, start, over.noise_like(noise), 0 if axis is None else axis)
     dt = jnp.asarray(dt, jnp.result_type(*jax.tree.leaves(y)))
+
+    def step(point, noise):
+        p = eqx.combine(point, still)
+        if isinstance(sde, AbstractSampledSDE):
+            made = [sde.increment(p, noise, dt)]
+        else:
+            made = [sde.drift(p), sde.diffusion(p, noise)]
+        return eqx.filter([*made, None if regauge is None else regauge(p)], eqx.is_array)
+
+    apart = is_kept_apart(step, point, noise)
+    path = CounterPath(keys, start, over.noise_like(noise), 0 if axis is None else axis, apart)
     if isinstance(sde, AbstractSampledSDE):
         terms = _Increment(sde, still, dt, path, over)
     else:
@@ -330,7 +354,9 @@ def integrate(
         for weak order two with additive noise, see `gaugebias.simulate`.
     - `regauge`: `params -> params`, applied after each step, as
         `lambda p: gb.fix_gauge(q, p)`; see `gaugebias.simulate` for when that is allowed.
-    - `adjoint`: how to differentiate, default `diffrax.RecursiveCheckpointAdjoint()`.
+    - `adjoint`: how to differentiate: `diffrax.RecursiveCheckpointAdjoint()`, the default,
+        `diffrax.DirectAdjoint()`, or for forward mode `diffrax.ForwardMode()`. Others are refused:
+        they solve an equation of their own backwards, over noise that is numbered forwards.
 
     **Returns:** the parameters after `steps` steps. Diverged chains return what they diverged to.
     """
@@ -350,7 +376,7 @@ def integrate(
     if not jax.tree.leaves(y):
         raise ValueError("`params` has no floating leaf: nothing would move.")
     key = fastest(jax.random.fold_in(as_key(key), chain))
-    adjoint = diffrax.RecursiveCheckpointAdjoint() if adjoint is None else adjoint
+    adjoint = choose_adjoint(adjoint)
     solver = choose_solver(sde, solver)
     check_additive(sde, solver, params)
     out = stretch(
@@ -365,6 +391,6 @@ def integrate(
         solver=solver,
         regauge=regauge,
         adjoint=adjoint,
-        max_steps=steps if isinstance(adjoint, diffrax.RecursiveCheckpointAdjoint) else None,
+        max_steps=None if isinstance(adjoint, diffrax.ForwardMode) else steps,
     )
     return eqx.combine(out, still)

@@ -2,9 +2,11 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, PyTree
 
+from .._runs._apart import is_kept_apart, kept_apart
 from .._runs._devices import Layout
 from .._runs._engine import finite_chains, observer
 from .._runs._program import Compiled, Numbers, Watch
@@ -37,6 +39,12 @@ def _chunk(
         moved = jax.tree.map(lambda p, u: p + u.astype(p.dtype), moving, changes)
         return moved, carry
 
+    def one(y, keys, rates):
+        state = jax.tree.map(lambda x: jnp.take(x, 0, axis=shape.axis), y)
+        batch = packed(recipe.batch(recipe.chosen(keys[0])))
+        return update(state, batch, jnp.take(rates, 0))
+
+    apart = is_kept_apart(one, y, keys, rates)
     axis, layout = shape.axis, shape.layout
     over = jax.vmap(update, in_axes=(axis, 0, 0), out_axes=axis)
     see = observer(watch.observe, still, axis)
@@ -53,7 +61,8 @@ def _chunk(
         def step(j, carry):
             y, (batch, chosen) = carry
             y = over(y, batch, rates)
-            return y, (drawn(chosen), choose(keys, first + j + 2))
+            number = first + j + 2
+            return y, (drawn(chosen), choose(keys, kept_apart(number) if apart else number))
 
         y, ahead = jax.lax.fori_loop(0, numbers.steps, step, (y, ahead))
         states, kept = watch.recorded(states, kept, see, y[0], i, numbers)
