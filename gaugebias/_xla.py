@@ -1,6 +1,7 @@
 """What jaxlib is told on CPUs before it starts: two faults are kept out, small loops are whole.
 
-All of it goes through environment variables that are left alone where they are set already.
+All of it goes through environment variables that are left alone where they are set already. One
+thing is told program by program: `small_products_inline`.
 """
 
 import functools
@@ -11,6 +12,7 @@ import warnings
 from importlib.metadata import PackageNotFoundError, version
 
 _OPTION = "xla_cpu_experimental_ynn_fusion_type"
+_PRODUCTS = "individual_dot"  # all that the library is left with
 _VARIABLE = "XLA_FLAGS"
 _SINCE, _UNTIL = (0, 10), (0, 11)  # jaxlib versions known to have the option; others abort on it
 _EXTRA = "xla_backend_extra_options"
@@ -24,21 +26,24 @@ _FEWEST = 4
 
 
 def avoid_wrong_fusions() -> None:
-    """Switch off a fusion of XLA on CPUs that computes wrong numbers.
+    """Switch off fusions of XLA on CPUs that compute wrong numbers.
 
     In jaxlib 0.10, `jit` of a sum over a batch of small matrix-vector products, as the loss
     `sum((B @ d - b)**2)` under `vmap`, is handed to a library that returns wrong values without
-    a word from row 16,385 on (3 x 3 matrices in float64, 16,385 to about 49,000 rows). The option
-    is set in the environment variable `XLA_FLAGS`, where it is not set already, and reaches all
-    that is compiled in this process; other backends are not concerned.
+    a word from row 16,385 on (3 x 3 matrices in float64, 16,385 to about 49,000 rows). Products by
+    themselves are right there, and stay with that library, which keeps loops around them from being
+    made whole (`make_small_loops_whole`): XLA's own products in there are 40 times as slow from
+    64 x 64 matrices on. The option is set in the environment variable `XLA_FLAGS`, where it is not
+    set already, and reaches all that is compiled in this process; other backends are not concerned.
 
     Warns with `RuntimeWarning` where something has been compiled already.
     """
-    if _set_flag(_OPTION, "") and _has_begun():
+    if _set_flag(_OPTION, _PRODUCTS) and _has_begun():
         warnings.warn(
             "jax has computed before gaugebias was imported: sums over batches of more than 16,384 "
             f"small matrix products can be wrong on CPUs (a fault of jaxlib {version('jaxlib')}). "
-            f"Import gaugebias first, or set `{_VARIABLE}=--{_OPTION}=` in the environment.",
+            f"Import gaugebias first, or set `{_VARIABLE}=--{_OPTION}={_PRODUCTS}` in the "
+            "environment.",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -68,9 +73,12 @@ def make_small_loops_whole() -> None:
         os.environ[_OUR_LOOPS] = said
 
 
-def loops_are_whole() -> bool:
-    """Whether that was said of loops of any size."""
-    return f"{_SMALL_LOOPS}={_ANY}" in os.environ.get(_VARIABLE, "")
+def small_products_inline() -> dict[str, str]:
+    """The option for programs whose products of matrices are small: XLA writes them out by itself.
+
+    Their loops are whole then, with what is said above of sizes.
+    """
+    return {_OPTION: ""} if _SINCE <= _jaxlib() < _UNTIL else {}
 
 
 def avoid_waiting_for_ever() -> None:

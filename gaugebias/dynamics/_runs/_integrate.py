@@ -14,7 +14,6 @@ from ..._arguments import as_key
 from .._checks import check_real, check_wide, count, scalar, strong
 from .._processes._sde import AbstractSampledSDE, AbstractSDE
 from ._additive import check_additive
-from ._apart import is_kept_apart
 from ._path import CounterPath
 from ._products import SIMULATION, written_out
 from ._threefry import fastest
@@ -266,6 +265,17 @@ def choose_adjoint(adjoint: diffrax.AbstractAdjoint | None) -> diffrax.AbstractA
     return adjoint
 
 
+def of_one_chain(
+    sde: AbstractSDE, params: PyTree, noise: PyTree, dt: ArrayLike, regauge: Callable | None
+) -> list:
+    """What a step computes of one chain: its functions, without the arithmetic around them."""
+    if isinstance(sde, AbstractSampledSDE):
+        made = [sde.increment(params, noise, jnp.asarray(dt))]
+    else:
+        made = [sde.drift(params), sde.diffusion(params, noise)]
+    return made if regauge is None else [*made, regauge(params)]
+
+
 def stretch(
     sde: AbstractSDE,
     y: PyTree,
@@ -285,18 +295,8 @@ def stretch(
     point = y if axis is None else jax.tree.map(lambda x: jnp.take(x, 0, axis=axis), y)
     noise = sde.noise_like(eqx.combine(point, still))
     over = _Batched(axis, point, noise)
+    path = CounterPath(keys, start, over.noise_like(noise), 0 if axis is None else axis)
     dt = jnp.asarray(dt, jnp.result_type(*jax.tree.leaves(y)))
-
-    def step(point, noise):
-        p = eqx.combine(point, still)
-        if isinstance(sde, AbstractSampledSDE):
-            made = [sde.increment(p, noise, dt)]
-        else:
-            made = [sde.drift(p), sde.diffusion(p, noise)]
-        return eqx.filter([*made, None if regauge is None else regauge(p)], eqx.is_array)
-
-    apart = is_kept_apart(step, point, noise)
-    path = CounterPath(keys, start, over.noise_like(noise), 0 if axis is None else axis, apart)
     if isinstance(sde, AbstractSampledSDE):
         terms = _Increment(sde, still, dt, path, over)
     else:

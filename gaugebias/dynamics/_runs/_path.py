@@ -11,7 +11,6 @@ from jax import lax
 from jaxtyping import Array, PyTree
 
 from ..._arguments import as_key
-from ._apart import kept_apart
 from ._normal import bits_per_number, from_bits, standard_normal
 from ._threefry import folded_words, is_unrolled, words_at
 
@@ -107,7 +106,6 @@ class CounterPath(AbstractPath):
     - `start`: number of the first step.
     - `shapes`: pytree of `jax.ShapeDtypeStruct`: one chain's noise.
     - `axis`: where the chain axis goes in the output.
-    - `apart`: whether steps must not become one function with the loop around them.
     """
 
     keys: Array
@@ -115,14 +113,13 @@ class CounterPath(AbstractPath):
     treedef: Any = eqx.field(static=True)
     structs: tuple[jax.ShapeDtypeStruct, ...] = eqx.field(static=True)
     axis: int = eqx.field(static=True)
-    apart: bool = eqx.field(static=True)
 
-    def __init__(self, keys: Array, start, shapes: PyTree, axis: int = 0, apart: bool = False):
+    def __init__(self, keys: Array, start, shapes: PyTree, axis: int = 0):
         self.keys = keys
         self.start = jnp.asarray(start, jnp.int32)
         leaves, self.treedef = jax.tree.flatten(shapes)
         self.structs = tuple(leaves)
-        self.axis, self.apart = axis, apart
+        self.axis = axis
 
     @property
     def t0(self):
@@ -137,7 +134,6 @@ class CounterPath(AbstractPath):
         if t1 is None:
             raise ValueError("`t1` is needed: a counter path has increments, not values.")
         step = self.start + jnp.round(t0).astype(jnp.int32)
-        step = kept_apart(step) if self.apart else step
         shapes = jax.tree.unflatten(self.treedef, self.structs)
         if self.keys.ndim == 0:
             return step_noise(self.keys, step, shapes)

@@ -8,12 +8,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, ArrayLike, PyTree
 
+from ..._xla import small_products_inline
 from ...quotient import Quotient, fix_gauge
+from .._processes._sde import AbstractSDE
 from ._devices import Layout
 from ._engine import finite_chains, observer
-from ._integrate import SMALL_STATE, flattened, shaped, stretch
+from ._integrate import SMALL_STATE, flattened, of_one_chain, shaped, stretch
+from ._large_products import has_large_products
 from ._reductions import SETTLED, AbstractReduction, AbstractSettledReduction
 
 LARGE_STATE = 4096  # numbers a chain; beyond, products of matrices are worth threads
@@ -159,10 +162,13 @@ class Numbers(NamedTuple):
         return cls(a, b, c, d, np.asarray(keep))
 
 
-def compiler_options(backend: str, size: int) -> dict[str, bool | int] | None:
+def compiler_options(
+    backend: str, size: int, large_products: bool = False
+) -> dict[str, bool | int | str] | None:
     """What the compiler is told about the long loops of small steps that runs are made of.
 
-    `size` is that of a chain's state. On CPUs:
+    `size` is that of a chain's state; `large_products`: whether a step, or what is looked at, makes
+    some (`_large_products`). On CPUs:
 
     - Vectors of 512 bits: XLA's default of 256 halves the speed of the noise where the hardware has
         them, and where it does not the option has no effect.
@@ -172,6 +178,8 @@ def compiler_options(backend: str, size: int) -> dict[str, bool | int] | None:
     - Small states: copies of what a loop carries are left out where nothing needs them, as XLA does
         on accelerators; their steps make as many copies as sums. Larger ones lose more by what then
         has to wait.
+    - Small products of matrices are written out where they stand, so that loops can be one function
+      each; XLA is slow at large ones there, which go to a library.
     """
     if backend != "cpu":
         return None
@@ -179,7 +187,24 @@ def compiler_options(backend: str, size: int) -> dict[str, bool | int] | None:
         "xla_cpu_prefer_vector_width": 512,
         "xla_cpu_multi_thread_eigen": size > LARGE_STATE,
         "xla_cpu_copy_insertion_use_region_analysis": size <= SMALL_STATE,
-    }
+    } | ({} if large_products else small_products_inline())
+
+
+def makes_large_products(
+    sde: AbstractSDE, params: PyTree, dt: ArrayLike, regauge: Quotient | None, watch: Watch
+) -> bool:
+    """Whether a step of one chain, or what is looked at, makes products of large matrices."""
+    moving, still = eqx.partition(params, eqx.is_inexact_array)
+
+    def made(moving, noise):
+        params = eqx.combine(moving, still)
+        seen = eqx.filter(watch.observe(params), eqx.is_array)
+        outside = None if watch.inside is None else watch.inside(seen)
+        move = None if regauge is None else (lambda p: fix_gauge(regauge, p))
+        step = of_one_chain(sde, params, noise, dt, move)
+        return eqx.filter((step, seen, outside), eqx.is_array)
+
+    return has_large_products(made, moving, sde.noise_like(params))
 
 
 def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: Numbers):
@@ -249,16 +274,16 @@ class Compiled:
     The options are those for the size of a chain's state, and for the backend that is there when it
     is called. `donate`: the state and the statistics given are of no use afterwards, and the new
     ones are written over them. They take megabytes, and new memory for them costs more than a few
-    steps or draws.
+    steps or draws. `large_products`: see `compiler_options`.
     """
 
     def __init__(self, fn: Callable):
         self._fn = fn
         self._compiled: dict[str, Any] = {}
 
-    def _of(self, y: PyTree, keys: Array, donate: bool) -> Any:
+    def _of(self, y: PyTree, keys: Array, donate: bool, large_products: bool) -> Any:
         size = sum(x.size for x in jax.tree.leaves(y)) // max(keys.size, 1)
-        options = compiler_options(jax.default_backend(), size)
+        options = compiler_options(jax.default_backend(), size, large_products)
         kind = repr((options, donate))
         if kind not in self._compiled:
 
@@ -272,11 +297,33 @@ class Compiled:
             )
         return self._compiled[kind]
 
-    def __call__(self, process, y, statistics, still, keys, *rest, donate: bool = False):
-        return self._of(y, keys, donate)((process, still, keys, *rest), (y, statistics))
+    def __call__(
+        self,
+        process,
+        y,
+        statistics,
+        still,
+        keys,
+        *rest,
+        donate: bool = False,
+        large_products: bool = False,
+    ):
+        compiled = self._of(y, keys, donate, large_products)
+        return compiled((process, still, keys, *rest), (y, statistics))
 
-    def lower(self, process, y, statistics, still, keys, *rest, donate: bool = False):
-        return self._of(y, keys, donate).lower((process, still, keys, *rest), (y, statistics))
+    def lower(
+        self,
+        process,
+        y,
+        statistics,
+        still,
+        keys,
+        *rest,
+        donate: bool = False,
+        large_products: bool = False,
+    ):
+        compiled = self._of(y, keys, donate, large_products)
+        return compiled.lower((process, still, keys, *rest), (y, statistics))
 
 
 run_chunk = Compiled(_chunk)

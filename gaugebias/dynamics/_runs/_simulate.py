@@ -35,7 +35,7 @@ from ._fingerprint import fingerprint
 from ._inside import as_inside
 from ._integrate import LONGEST_STRETCH, choose_solver
 from ._path import chain_keys
-from ._program import Numbers, Plan, Watch, run_chunk
+from ._program import Numbers, Plan, Watch, makes_large_products, run_chunk
 from ._progress import Position, beginning, drive
 from ._reductions import Autocorrelation, as_reductions
 from ._regauge import check_keeps_slice
@@ -223,13 +223,16 @@ def simulate(
     plans = {n: Plan(n, most, axis, solver, regauge, layout) for n, _, _ in plan}
     ranks = ranks_of(sde, regauge, still, axis)
     dimensions = None if ranks is None else ranks(y)
-    alone = saved is None and target is None  # nobody looks back at what was before
+    how = {
+        "donate": saved is None and target is None,  # nobody looks back at what was before
+        "large_products": makes_large_products(sde, point, dt, regauge, watch),
+    }
 
     def chunk(position: Position, length: int, records: int, keep: bool):
         numbers = Numbers.of(start + position.steps, length, records, position.drawn, keep)
         here = plans[length]
         arguments = sde, position.y, position.states, still, keys, size_of_step
-        y, states, seen, finite, left = run_chunk(*arguments, watch, here, numbers, donate=alone)
+        y, states, seen, finite, left = run_chunk(*arguments, watch, here, numbers, **how)
         lost = np.zeros(layout.here, bool) if ranks is None else ranks(y) < dimensions
         seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None
         return y, states, seen, np.asarray(finite), left if left is None else np.asarray(left), lost

@@ -1,14 +1,15 @@
 """The compiled part of training: many updates, and what is looked at on the way."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, PyTree
 
-from .._runs._apart import is_kept_apart, kept_apart
 from .._runs._devices import Layout
 from .._runs._engine import finite_chains, observer
+from .._runs._large_products import has_large_products
 from .._runs._program import Compiled, Numbers, Watch
 from .._runs._recipe import Recipe, packed, unpacked
 
@@ -39,12 +40,6 @@ def _chunk(
         moved = jax.tree.map(lambda p, u: p + u.astype(p.dtype), moving, changes)
         return moved, carry
 
-    def one(y, keys, rates):
-        state = jax.tree.map(lambda x: jnp.take(x, 0, axis=shape.axis), y)
-        batch = packed(recipe.batch(recipe.chosen(keys[0])))
-        return update(state, batch, jnp.take(rates, 0))
-
-    apart = is_kept_apart(one, y, keys, rates)
     axis, layout = shape.axis, shape.layout
     over = jax.vmap(update, in_axes=(axis, 0, 0), out_axes=axis)
     see = observer(watch.observe, still, axis)
@@ -61,8 +56,7 @@ def _chunk(
         def step(j, carry):
             y, (batch, chosen) = carry
             y = over(y, batch, rates)
-            number = first + j + 2
-            return y, (drawn(chosen), choose(keys, kept_apart(number) if apart else number))
+            return y, (drawn(chosen), choose(keys, first + j + 2))
 
         y, ahead = jax.lax.fori_loop(0, numbers.steps, step, (y, ahead))
         states, kept = watch.recorded(states, kept, see, y[0], i, numbers)
@@ -73,6 +67,18 @@ def _chunk(
     states, (y, _, kept) = watch.over_draws(record, states, (y, ahead, kept), numbers)
     states, kept = watch.constrain(states, layout), watch.draws(kept, see, y[0], layout)
     return layout.constrain(y, axis), states, kept, finite_chains(y[0], axis)
+
+
+def makes_large_products(recipe: Recipe, params: PyTree, key: Array, observe: Callable) -> bool:
+    """Whether a step of one run, or what is looked at, makes products of large matrices."""
+    moving, still = eqx.partition(params, eqx.is_inexact_array)
+
+    def made(moving, key):
+        params = eqx.combine(moving, still)
+        gradient = recipe.gradient(params, recipe.batch(recipe.chosen(key)))
+        return gradient, eqx.filter(observe(params), eqx.is_array)
+
+    return has_large_products(made, moving, key)
 
 
 train_chunk = Compiled(_chunk)

@@ -34,7 +34,7 @@ from .._runs._recipe import NOISES, Recipe, carried, check_moves
 from .._runs._reductions import as_reductions, check_reductions
 from .._runs._threefry import fastest
 from .._runs._together import agree, collected, reporting
-from ._program import Shape, first_carry, train_chunk
+from ._program import Shape, first_carry, makes_large_products, train_chunk
 
 
 def train(
@@ -182,13 +182,14 @@ def train(
     states = first_look(y, still, watch, axis, layout)[1] if reductions else {}
     plan = loose_schedule(steps, burn_in, every)
     shape = Shape(1 if reductions else max(records for _, records, _ in plan), axis, layout)
+    large = makes_large_products(recipe, point, fastest(key), observe)
 
     none = np.zeros(layout.here, bool)  # no chain meets a singular orbit here
 
     def run(position: Position, length: int, records: int, keep: bool):
         numbers = Numbers.of(start + position.steps, length, records, position.drawn, keep)
         arguments = recipe, position.y, position.states, still, keys, rate_of, watch, shape, numbers
-        y, states, seen, finite = train_chunk(*arguments, donate=True)
+        y, states, seen, finite = train_chunk(*arguments, donate=True, large_products=large)
         seen = jax.tree.map(lambda x: np.asarray(x)[:records], seen) if keep else None
         return y, states, seen, np.asarray(finite), None, none
 
