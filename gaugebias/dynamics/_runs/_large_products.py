@@ -2,15 +2,30 @@
 
 from collections.abc import Callable, Iterator
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr
+from jaxtyping import Array
 
 _LONGEST = 32  # rows, columns or terms of a product that XLA writes out well by itself
 
 
 def has_large_products(fn: Callable, *args) -> bool:
     """Whether `fn` makes some, also within loops. `args` may be shapes."""
-    return any(_is_large(equation) for equation in _equations(jax.make_jaxpr(fn)(*args).jaxpr))
+    arrays, rest = eqx.partition(args, lambda x: isinstance(x, jax.Array | jax.ShapeDtypeStruct))
+    closed = jax.make_jaxpr(lambda arrays: fn(*eqx.combine(arrays, rest)))(arrays)
+    return any(_is_large(equation) for equation in _equations(closed.jaxpr))
+
+
+@eqx.filter_jit
+def _marked(fn: Callable, *args) -> Array:
+    return jnp.zeros(int(has_large_products(fn, *args)))
+
+
+def makes_large_products(fn: Callable, *args) -> bool:
+    """`has_large_products(fn, *args)`, found once for all arguments of the same structure."""
+    return bool(eqx.filter_eval_shape(_marked, fn, *args).size)
 
 
 def _is_large(equation) -> bool:

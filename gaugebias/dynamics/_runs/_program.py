@@ -16,7 +16,6 @@ from .._processes._sde import AbstractSDE
 from ._devices import Layout
 from ._engine import finite_chains, observer
 from ._integrate import SMALL_STATE, flattened, of_one_chain, shaped, stretch
-from ._large_products import has_large_products
 from ._reductions import SETTLED, AbstractReduction, AbstractSettledReduction
 
 LARGE_STATE = 4096  # numbers a chain; beyond, products of matrices are worth threads
@@ -190,21 +189,15 @@ def compiler_options(
     } | ({} if large_products else small_products_inline())
 
 
-def makes_large_products(
+def one_step(
     sde: AbstractSDE, params: PyTree, dt: ArrayLike, regauge: Quotient | None, watch: Watch
-) -> bool:
-    """Whether a step of one chain, or what is looked at, makes products of large matrices."""
-    moving, still = eqx.partition(params, eqx.is_inexact_array)
-
-    def made(moving, noise):
-        params = eqx.combine(moving, still)
-        seen = eqx.filter(watch.observe(params), eqx.is_array)
-        outside = None if watch.inside is None else watch.inside(seen)
-        move = None if regauge is None else (lambda p: fix_gauge(regauge, p))
-        step = of_one_chain(sde, params, noise, dt, move)
-        return eqx.filter((step, seen, outside), eqx.is_array)
-
-    return has_large_products(made, moving, sde.noise_like(params))
+) -> PyTree:
+    """What a step computes of one chain, and what is looked at: the arrays of it."""
+    seen = eqx.filter(watch.observe(params), eqx.is_array)
+    outside = None if watch.inside is None else watch.inside(seen)
+    move = None if regauge is None else (lambda p: fix_gauge(regauge, p))
+    noise = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), sde.noise_like(params))
+    return eqx.filter((of_one_chain(sde, params, noise, dt, move), seen, outside), eqx.is_array)
 
 
 def _chunk(sde, y, states, still, keys, dt, watch: Watch, plan: Plan, numbers: Numbers):

@@ -34,8 +34,9 @@ from ._failures import failure_message
 from ._fingerprint import fingerprint
 from ._inside import as_inside
 from ._integrate import LONGEST_STRETCH, choose_solver
+from ._large_products import makes_large_products
 from ._path import chain_keys
-from ._program import Numbers, Plan, Watch, makes_large_products, run_chunk
+from ._program import Numbers, Plan, Watch, one_step, run_chunk
 from ._progress import Position, beginning, drive
 from ._reductions import Autocorrelation, as_reductions
 from ._regauge import check_keeps_slice
@@ -225,7 +226,7 @@ def simulate(
     dimensions = None if ranks is None else ranks(y)
     how = {
         "donate": saved is None and target is None,  # nobody looks back at what was before
-        "large_products": makes_large_products(sde, point, dt, regauge, watch),
+        "large_products": makes_large_products(one_step, sde, point, dt, regauge, watch),
     }
 
     def chunk(position: Position, length: int, records: int, keep: bool):

@@ -9,7 +9,6 @@ from jaxtyping import Array, PyTree
 
 from .._runs._devices import Layout
 from .._runs._engine import finite_chains, observer
-from .._runs._large_products import has_large_products
 from .._runs._program import Compiled, Numbers, Watch
 from .._runs._recipe import Recipe, packed, unpacked
 
@@ -69,16 +68,10 @@ def _chunk(
     return layout.constrain(y, axis), states, kept, finite_chains(y[0], axis)
 
 
-def makes_large_products(recipe: Recipe, params: PyTree, key: Array, observe: Callable) -> bool:
-    """Whether a step of one run, or what is looked at, makes products of large matrices."""
-    moving, still = eqx.partition(params, eqx.is_inexact_array)
-
-    def made(moving, key):
-        params = eqx.combine(moving, still)
-        gradient = recipe.gradient(params, recipe.batch(recipe.chosen(key)))
-        return gradient, eqx.filter(observe(params), eqx.is_array)
-
-    return has_large_products(made, moving, key)
+def one_update(recipe: Recipe, params: PyTree, key: Array, observe: Callable) -> PyTree:
+    """What a step computes of one run, and what is looked at: the arrays of it."""
+    gradient = recipe.gradient(params, recipe.batch(recipe.chosen(key)))
+    return eqx.filter((gradient, observe(params)), eqx.is_array)
 
 
 train_chunk = Compiled(_chunk)

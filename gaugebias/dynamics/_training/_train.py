@@ -26,6 +26,7 @@ from .._runs._engine import (
     source,
 )
 from .._runs._ensemble import Ensemble, SimulationError
+from .._runs._large_products import makes_large_products
 from .._runs._mixing import check_samples_apart
 from .._runs._path import folded_keys
 from .._runs._program import Numbers, Watch, first_look
@@ -34,7 +35,7 @@ from .._runs._recipe import NOISES, Recipe, carried, check_moves
 from .._runs._reductions import as_reductions, check_reductions
 from .._runs._threefry import fastest
 from .._runs._together import agree, collected, reporting
-from ._program import Shape, first_carry, makes_large_products, train_chunk
+from ._program import Shape, first_carry, one_update, train_chunk
 
 
 def train(
@@ -182,7 +183,7 @@ def train(
     states = first_look(y, still, watch, axis, layout)[1] if reductions else {}
     plan = loose_schedule(steps, burn_in, every)
     shape = Shape(1 if reductions else max(records for _, records, _ in plan), axis, layout)
-    large = makes_large_products(recipe, point, fastest(key), observe)
+    large = makes_large_products(one_update, recipe, point, fastest(key), observe)
 
     none = np.zeros(layout.here, bool)  # no chain meets a singular orbit here
 
