@@ -14,7 +14,6 @@ where its time goes.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ import numpy as np
 import gaugebias as gb
 from gaugebias.dynamics._runs import _program as program
 from gaugebias.dynamics._runs._path import chain_keys, ensemble_noise
-from gaugebias.dynamics._runs._threefry import fastest
+from gaugebias.dynamics._runs._threefry import unrolled
 
 from . import _table
 from ._scan import DT, SEED, T, problem
@@ -78,14 +77,8 @@ def on_cpu() -> bool:
 
 def normals(generator: str, dtype, count: int, times: int) -> Callable:
     """`times` times `count` numbers, added up where they are made: 128 a chain."""
-    before = os.environ.get("GAUGEBIAS_GENERATOR")
-    os.environ["GAUGEBIAS_GENERATOR"] = generator
-    try:
-        keys = fastest(chain_keys(jr.key(SEED), max(count // 128, 1)))
-    finally:
-        os.environ.pop("GAUGEBIAS_GENERATOR")
-        if before is not None:
-            os.environ["GAUGEBIAS_GENERATOR"] = before
+    keys = chain_keys(jr.key(SEED), max(count // 128, 1))
+    keys = unrolled(keys) if generator == "unrolled" else keys
     shape = jax.ShapeDtypeStruct((128,), dtype)
     options = program.compiler_options(jax.default_backend(), 128)
 

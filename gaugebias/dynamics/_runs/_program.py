@@ -274,7 +274,18 @@ class Compiled:
         self._fn = fn
         self._compiled: dict[str, Any] = {}
 
-    def _of(self, y: PyTree, keys: Array, donate: bool, large_products: bool) -> Any:
+    def _of(
+        self,
+        process,
+        y,
+        statistics,
+        still,
+        keys,
+        *rest,
+        donate: bool = False,
+        large_products: bool = False,
+    ) -> tuple[Any, tuple]:
+        """What is compiled for these arguments, and how it takes them."""
         size = sum(x.size for x in jax.tree.leaves(y)) // max(keys.size, 1)
         options = compiler_options(jax.default_backend(), size, large_products)
         kind = repr((options, donate))
@@ -288,35 +299,15 @@ class Compiled:
             self._compiled[kind] = eqx.filter_jit(  # pyright: ignore[reportCallIssue]
                 fn, donate="all-except-first" if donate else "none", compiler_options=options
             )
-        return self._compiled[kind]
+        return self._compiled[kind], ((process, still, keys, *rest), (y, statistics))
 
-    def __call__(
-        self,
-        process,
-        y,
-        statistics,
-        still,
-        keys,
-        *rest,
-        donate: bool = False,
-        large_products: bool = False,
-    ):
-        compiled = self._of(y, keys, donate, large_products)
-        return compiled((process, still, keys, *rest), (y, statistics))
+    def __call__(self, *args, **how):
+        compiled, given = self._of(*args, **how)
+        return compiled(*given)
 
-    def lower(
-        self,
-        process,
-        y,
-        statistics,
-        still,
-        keys,
-        *rest,
-        donate: bool = False,
-        large_products: bool = False,
-    ):
-        compiled = self._of(y, keys, donate, large_products)
-        return compiled.lower((process, still, keys, *rest), (y, statistics))
+    def lower(self, *args, **how):
+        compiled, given = self._of(*args, **how)
+        return compiled.lower(*given)
 
 
 run_chunk = Compiled(_chunk)

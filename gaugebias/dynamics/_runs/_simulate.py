@@ -1,5 +1,6 @@
 """Ensembles of chains, from the host: progress, chunks, errors."""
 
+import dataclasses
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -221,7 +222,7 @@ def simulate(
     check_run_fits(sde, point, watch, seen, fixed, 1 if last_only else _draws(plan))
     y, keys = layout.place(y, axis), layout.place(keys, 0)
     states, problem = first_states(watch, y, still, fixed)
-    plans = {n: Plan(n, most, axis, solver, regauge, layout) for n, _, _ in plan}
+    plans = {length: dataclasses.replace(fixed, steps=length) for length, _, _ in plan}
     ranks = ranks_of(sde, regauge, still, axis)
     dimensions = None if ranks is None else ranks(y)
     how = {
